@@ -1,0 +1,98 @@
+"""What the machine is, asked once, from a module built with baseline flags so that any processor can import it.
+
+Three jobs that must be done outside the kernels: name the processor's x86-64 level, keep OpenMP alive across fork, and
+hold the BLAS that scipy.linalg.cython_blas uses to one thread while our own loops run.
+"""
+from libc.stdint cimport uintptr_t
+
+cdef extern from *:
+    """
+    #if defined(__x86_64__) && defined(__GNUC__)
+    /* The psABI levels spelled out as features, because older compilers do not know the levels by name. */
+    static const char *cy_cpu_level(void) {
+        __builtin_cpu_init();
+        if (!(__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt")))
+            return "v1";
+        if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi")
+              && __builtin_cpu_supports("bmi2")))
+            return "v2";
+        if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd")
+              && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")))
+            return "v3";
+        return "v4";
+    }
+    #else
+    static const char *cy_cpu_level(void) { return "base"; }
+    #endif
+
+    #ifdef _OPENMP
+      #include <omp.h>
+      #define CY_OPENMP 1
+      #ifndef _WIN32
+        #include <pthread.h>
+        /* libgomp's threads do not survive fork, and its pool in the child waits for them for ever. Dropping the pool of
+           the forking thread just before the fork makes both sides start a fresh one. */
+        static void cy_before_fork(void) {
+            if (!omp_in_parallel()) omp_pause_resource_all(omp_pause_hard);
+        }
+        static int cy_survive_fork(void) { return pthread_atfork(cy_before_fork, NULL, NULL); }
+      #else
+        static int cy_survive_fork(void) { return 0; }
+      #endif
+    #else
+      #define CY_OPENMP 0
+      static int cy_survive_fork(void) { return 0; }
+    #endif
+    """
+    const char* cy_cpu_level()
+    int cy_survive_fork()
+    bint CY_OPENMP
+
+ctypedef void (*set_threads_t)(int) noexcept nogil
+ctypedef int (*get_threads_t)() noexcept nogil
+
+cdef set_threads_t blas_set = NULL
+cdef get_threads_t blas_get = NULL
+cdef int blas_users = 0                 # how many calls hold BLAS to one thread just now; changed under the GIL
+cdef int blas_before = 1                # what the first of them found
+
+if cy_survive_fork():
+    raise ImportError("cyconv: pthread_atfork failed, so a forked child could hang")
+
+
+def cpu_level():
+    """"v1" to "v4" on x86-64, "base" elsewhere."""
+    return cy_cpu_level().decode()
+
+
+def has_openmp():
+    """Whether this build can use more than one thread."""
+    return bool(CY_OPENMP)
+
+
+def bind_blas(uintptr_t set_threads, uintptr_t get_threads):
+    """Names the two functions of the BLAS library behind scipy.linalg.cython_blas."""
+    global blas_set, blas_get
+    blas_set = <set_threads_t> set_threads
+    blas_get = <get_threads_t> get_threads
+
+
+def hold_blas():
+    """Holds BLAS to one thread until release_blas; calls nest and may come from several Python threads at once."""
+    global blas_users, blas_before
+    if blas_set == NULL:
+        return
+    if blas_users == 0:
+        blas_before = blas_get()
+        blas_set(1)
+    blas_users += 1
+
+
+def release_blas():
+    """Ends one hold_blas; the last one gives BLAS its threads back."""
+    global blas_users
+    if blas_set == NULL:
+        return
+    blas_users -= 1
+    if blas_users == 0:
+        blas_set(blas_before)

@@ -1,0 +1,113 @@
+"""Turns what a caller passed into plain Python values, or says in one sentence what was wrong with it.
+
+Nothing here knows what a convolution is; `problem` does. Every message names the argument, what came, and what is
+allowed.
+"""
+
+import operator
+
+import numpy as np
+
+FLOATS = ("float16", "float32", "float64")
+COMPLEX = ("complex64", "complex128")
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+SIZE_LIMIT = 2**62  # sizes and offsets stay below this, so that sums of two of them fit the kernels' Py_ssize_t
+BYTE_LIMIT = 2**63 - 1
+
+_names = {}  # dtype -> its name; np.dtype.name takes a microsecond. As many entries as NumPy has dtypes with a name below.
+
+
+def as_array(name, value):
+    """`value` as an aligned, native ndarray: a view wherever NumPy has one."""
+    if type(value) is not np.ndarray:
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError(f"{name} is a masked array, whose mask would be lost; fill it first (numpy.ma.filled)")
+        if value is None:
+            raise TypeError(f"{name} must be an array, got None")
+        value = np.asarray(value)
+    flags = value.flags
+    if not (flags.aligned and value.dtype.isnative):
+        value = value.astype(value.dtype.newbyteorder("="), order="C")
+    return value
+
+
+def dtype_name(name, array, allowed):
+    """The name of the array's dtype, which must be one of `allowed`."""
+    found = _names.get(array.dtype)
+    if found is None:
+        found = array.dtype.name
+        if found in FLOATS + COMPLEX + INTEGERS + ("bool",):
+            _names[array.dtype] = found
+    if found not in allowed:
+        raise TypeError(f"{name} has dtype {found}, which is not supported here; allowed: {', '.join(allowed)}")
+    return found
+
+
+def integer(name, value, least, what="an int"):
+    """`value` as a Python int of at least `least`."""
+    if type(value) is not int:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name} must be {what}, got {value!r}")
+        try:
+            value = operator.index(value)
+        except TypeError:
+            raise TypeError(f"{name} must be {what}, got {value!r}") from None
+    if not least <= value < SIZE_LIMIT:
+        allowed = f"at least {least}" if value < least else "below 2**62"
+        raise ValueError(f"{name} must be {allowed}, got {value}")
+    return value
+
+
+def integers(name, value, rank, least):
+    """`value` (an int, or a sequence of 1 or `rank` ints) as a tuple of `rank` ints of at least `least`."""
+    if type(value) is int:
+        return (integer(name, value, least),) * rank
+    what = f"an int or a tuple of {rank} ints" if rank > 1 else "an int or a tuple of 1 int"
+    if isinstance(value, (tuple, list, np.ndarray)):
+        if np.ndim(value) == 0 and isinstance(value, np.ndarray):
+            value = value[()]
+        else:
+            items = tuple(integer(name, item, least, what) for item in value)
+            if len(items) == 1:
+                return items * rank
+            if len(items) != rank:
+                raise ValueError(f"{name} must be {what}, got {len(items)} values: {value!r}")
+            return items
+    return (integer(name, value, least, what),) * rank
+
+
+def flag(name, value):
+    """`value` as a bool; only bools, so that a misplaced argument is noticed."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def one_of(name, value, allowed):
+    """`value`, a string that must be one of `allowed`."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, one of {', '.join(map(repr, allowed))}; got {value!r}")
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
+    return value
+
+
+def check_bytes(shape, itemsize, what):
+    """Raises unless an array of this shape can exist at all."""
+    count = itemsize
+    for length in shape:
+        count *= length
+    if count > BYTE_LIMIT:
+        raise ValueError(f"{what} would have shape {shape}, {count} bytes; an array holds at most 2**63 - 1")
+
+
+def check_out(out, shape, dtype):
+    """Raises unless `out` is an array that a result of this shape and dtype can be written to."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy array or None, got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}, got {out.shape}")
+    if out.dtype != np.dtype(dtype):
+        raise TypeError(f"out must have dtype {dtype}, got {out.dtype}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writable, got a read-only array")

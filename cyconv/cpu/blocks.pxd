@@ -1,0 +1,165 @@
+"""How direct and im2col cut a convolution into blocks of outputs, each read from one gathered box per channel.
+
+The cut depends on the problem alone and never splits a sum, so neither threads nor block sizes change a bit.
+"""
+from libc.stdint cimport int32_t
+from cyconv.cpu.packing cimport (
+    Axis, Box, Mode, Stored, ZEROS, REFLECT, REPLICATE, CIRCULAR, HALF, SINGLE, DOUBLE, BITS8, BITS16, BITS32, BITS64,
+    gather_stored,
+)
+
+cdef extern from "Python.h":
+    void* PyMem_Malloc(size_t) except NULL
+    void PyMem_Free(void*)
+
+cdef enum:
+    BOX_BYTES = 256 * 1024              # boxes of all channels of one block: stays in a second-level cache
+    BLOCK_OUTPUTS = 2048                # outputs of one channel in one block: their sums stay in a first-level cache
+
+cdef struct Blocks:
+    Box box
+    Stored kind
+    Py_ssize_t size                     # bytes of a number that is computed with
+    Py_ssize_t stored_size              # bytes of a number in the caller's arrays (of a part, if complex)
+    Py_ssize_t parts                    # 2 for complex: real and imaginary parts are planes of their own
+    Py_ssize_t channels                 # planes of one group's input: in_channels * parts
+    Py_ssize_t[3] out                   # outputs along z, y, x
+    Py_ssize_t[3] block                 # outputs of one block
+    Py_ssize_t[3] count                 # blocks along each axis
+    Py_ssize_t[3] reach                 # samples of a phase that a block reads beyond its own
+    Py_ssize_t plane                    # numbers in the box of one channel
+    Py_ssize_t products                 # channels * taps
+    int32_t* offset                     # [products]: bytes from an output's own place in the boxes to what a tap reads
+    Py_ssize_t* memory                  # what to free
+
+cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+cdef inline Py_ssize_t box_plane(const Blocks* b, Py_ssize_t z, Py_ssize_t y, Py_ssize_t x) noexcept nogil:
+    """Numbers in one channel's box for a block of z * y * x outputs."""
+    cdef const Axis* axis = b.box.axis
+    return (z + b.reach[0]) * (y + b.reach[1]) * (x + b.reach[2]) * axis[0].phases * axis[1].phases * axis[2].phases
+
+cdef inline int choose_kind(Blocks* b, str dtype) except -1:
+    b.parts = 1
+    if dtype == "float32":
+        b.kind, b.size, b.stored_size = SINGLE, 4, 4
+    elif dtype == "float64":
+        b.kind, b.size, b.stored_size = DOUBLE, 8, 8
+    elif dtype == "float16":
+        b.kind, b.size, b.stored_size = HALF, 4, 2
+    elif dtype == "complex64":
+        b.kind, b.size, b.stored_size, b.parts = SINGLE, 4, 4, 2
+    elif dtype == "complex128":
+        b.kind, b.size, b.stored_size, b.parts = DOUBLE, 8, 8, 2
+    elif dtype in ("int8", "uint8"):
+        b.kind, b.size, b.stored_size = BITS8, 4, 1
+    elif dtype in ("int16", "uint16"):
+        b.kind, b.size, b.stored_size = BITS16, 4, 2
+    elif dtype in ("int32", "uint32"):
+        b.kind, b.size, b.stored_size = BITS32, 4, 4
+    elif dtype in ("int64", "uint64"):
+        b.kind, b.size, b.stored_size = BITS64, 8, 8
+    else:
+        raise TypeError(f"no kernel for dtype {dtype}")
+    return 0
+
+cdef inline int open_blocks(Blocks* b, object problem, bint tables) except -1:
+    """Fills `b` for a ConvProblem; `close_blocks` afterwards. Without `tables` only the sizes are worked out."""
+    cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
+    cdef tuple pad = problem.pad_before, out = problem.out_size
+    cdef Py_ssize_t[3] k
+    cdef Py_ssize_t[3] d
+    cdef Py_ssize_t a, j, r, s, i, m, half_way, taps = 1, total
+    cdef Axis* axis
+    cdef Py_ssize_t* remainder
+    cdef Py_ssize_t* place              # of a tap along an axis: phase and quotient
+    cdef Py_ssize_t jz, jy, jx, c, base, area
+    cdef str mode = problem.padding_mode
+    choose_kind(b, problem.dtype)
+    b.offset = NULL
+    b.memory = NULL
+    b.channels = <Py_ssize_t> problem.in_channels * b.parts
+    b.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
+    total = 0
+    for a in range(3):
+        k[a] = kernel[a]
+        d[a] = dilation[a]
+        taps *= k[a]
+        total += k[a]
+    b.products = b.channels * taps
+    b.memory = <Py_ssize_t*> PyMem_Malloc(3 * total * sizeof(Py_ssize_t) + (b.products + 1) * sizeof(int32_t))
+    remainder = b.memory
+    for a in range(3):
+        axis = &b.box.axis[a]
+        axis.n, axis.stride, axis.pad = size[a], stride[a], pad[a]
+        b.out[a] = out[a]
+        axis.remainder = remainder
+        axis.phases = 0
+        place = remainder + k[a]
+        s = axis.stride
+        for j in range(k[a]):
+            r = j * d[a] % s
+            i = 0
+            while i < axis.phases and remainder[i] != r:
+                i += 1
+            if i == axis.phases:
+                remainder[i] = r
+                axis.phases += 1
+            place[2 * j] = i
+            place[2 * j + 1] = j * d[a] // s
+        b.reach[a] = (k[a] - 1) * d[a] // s
+        remainder += 3 * k[a]
+    # Rows first, as long as they fit; then more rows; then more planes.
+    cdef Py_ssize_t limit = max(<Py_ssize_t> BOX_BYTES // (b.size * max(b.channels, 1)), 1)
+    m = ceil_div(b.out[2], ceil_div(b.out[2], 1024))
+    while m > 64 and box_plane(b, 1, 1, m) > limit:
+        m = (m + 1) // 2
+    b.block[2] = m
+    m = 1
+    while m < b.out[1] and box_plane(b, 1, m + 1, b.block[2]) <= limit and (m + 1) * b.block[2] <= BLOCK_OUTPUTS:
+        m += 1
+    b.block[1] = ceil_div(b.out[1], ceil_div(b.out[1], m))
+    m = 1
+    if b.block[1] == b.out[1]:
+        while m < b.out[0] and box_plane(b, m + 1, b.out[1], b.block[2]) <= limit and (m + 1) * b.out[1] * b.block[2] <= BLOCK_OUTPUTS:
+            m += 1
+    b.block[0] = ceil_div(b.out[0], ceil_div(b.out[0], m))
+    for a in range(3):
+        b.count[a] = ceil_div(b.out[a], b.block[a])
+        b.box.axis[a].length = b.block[a] + b.reach[a]
+    b.plane = box_plane(b, b.block[0], b.block[1], b.block[2])
+    if not tables:
+        return 0
+    if b.channels * b.plane * b.size >= 2**31:
+        raise MemoryError(f"one block would need {b.channels * b.plane * b.size} bytes")
+    axis = b.box.axis
+    b.offset = <int32_t*> remainder
+    area = axis[0].length * axis[1].length * axis[2].length
+    i = 0
+    for c in range(b.channels):
+        for jz in range(k[0]):
+            place = <Py_ssize_t*> axis[0].remainder + k[0] + 2 * jz
+            base = c * b.plane + place[0] * axis[1].phases * axis[2].phases * area + place[1] * axis[1].length * axis[2].length
+            for jy in range(k[1]):
+                place = <Py_ssize_t*> axis[1].remainder + k[1] + 2 * jy
+                half_way = base + place[0] * axis[2].phases * area + place[1] * axis[2].length
+                for jx in range(k[2]):
+                    place = <Py_ssize_t*> axis[2].remainder + k[2] + 2 * jx
+                    b.offset[i] = <int32_t> ((half_way + place[0] * area + place[1]) * b.size)
+                    i += 1
+    return 0
+
+cdef inline void close_blocks(Blocks* b) noexcept:
+    PyMem_Free(b.memory)
+
+cdef inline void gather_block(const Blocks* b, const char* src, Py_ssize_t channel_step, const Py_ssize_t* origin,
+                              const Py_ssize_t* extent, char* boxes) noexcept nogil:
+    """The boxes of all channels of one group for the block of `extent` outputs that begins at `origin`."""
+    cdef Py_ssize_t c
+    cdef Py_ssize_t[3] filled
+    for c in range(3):
+        filled[c] = extent[c] + b.reach[c]
+    for c in range(b.channels):
+        gather_stored(b.kind, src + c // b.parts * channel_step + c % b.parts * b.stored_size, &b.box, origin, filled,
+                      boxes + c * b.plane * b.size)

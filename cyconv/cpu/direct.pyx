@@ -1,0 +1,301 @@
+"""The sum itself, in registers:  out[o, p] = bias[o] + sum_k weight[o, k] * box[offset[k] + p],   k = (channel, tap).
+
+Layout: a block of outputs is read from one gathered box per input channel (packing.pxd), in which every tap is a constant
+distance whatever stride, dilation and padding are. Output positions stand on the vector lanes, a few output channels
+on the rows of the register tile; weights are packed [piece of channels][k][channel].
+Positions of a plane are taken as one run, junk between its rows included, or row by row where that wastes fewer lanes.
+Complex numbers are pairs of real channels, integers are computed modulo 2**32 or 2**64, half precision in float32.
+Wins for few channels and small kernels, and for every integer dtype. No sum is ever split, so each output is the same
+left-to-right sum for every thread count, block size and vector width.
+Threads share out blocks, and pieces of channels where blocks are few.
+"""
+import numpy as np
+
+cimport numpy as cnp
+from cython.parallel cimport parallel, prange, threadid
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from cyconv.cpu.blocks cimport Blocks, ceil_div, choose_kind, close_blocks, gather_block, open_blocks
+from cyconv.cpu.packing cimport BITS64, DOUBLE, SINGLE, HALF, put_stored
+from cyconv.cpu.simd cimport ROWS, VB, VECTORS, inlined, splat, vd, vector, vf, vq, vw
+
+from cyconv import costs
+from cyconv.threads import workers as worth_workers
+
+cnp.import_array()
+
+cdef enum:
+    BATCH = 1 << 31                     # multiply-adds between two looks at Ctrl-C: about 0.1 s
+    MOST_ROWS = 6                       # of any instruction set: tiles above ROWS x VECTORS are dead code that must compile
+    MOST_VECTORS = 4
+
+
+cdef inline inlined tile_of(const int rows, const int vectors, const vector* like, Py_ssize_t products, const char* box,
+                            const int32_t* offset, const char* weight, const char* bias, char* sums,
+                            Py_ssize_t pitch) noexcept nogil:
+    """A register tile of rows x vectors sums over all products; `rows` and `vectors` are constants once inlined."""
+    cdef vector[MOST_ROWS][MOST_VECTORS] acc
+    cdef vector[MOST_VECTORS] x
+    cdef vector w
+    cdef Py_ssize_t k
+    cdef int r, v, size = 8 if vector is vd or vector is vq else 4
+    for r in range(rows):
+        w = splat(bias + r * size, like)
+        for v in range(vectors):
+            acc[r][v] = w
+    for k in range(products):
+        for v in range(vectors):
+            x[v] = (<const vector*> (box + offset[k] + v * VB))[0]
+        for r in range(rows):
+            w = splat(weight + r * size, like)
+            for v in range(vectors):
+                acc[r][v] = acc[r][v] + w * x[v]
+        weight += rows * size
+    for r in range(rows):
+        for v in range(vectors):
+            (<vector*> (sums + r * pitch + v * VB))[0] = acc[r][v]
+
+
+cdef inline inlined tile_rows(const int vectors, const vector* like, Py_ssize_t products, const char* box, const int32_t* offset,
+                              const char* weight, const char* bias, char* sums, Py_ssize_t pitch, int rows) noexcept nogil:
+    if rows == 1:
+        tile_of(1, vectors, like, products, box, offset, weight, bias, sums, pitch)
+    elif rows == 2:
+        tile_of(2, vectors, like, products, box, offset, weight, bias, sums, pitch)
+    elif rows == 3:
+        tile_of(3, vectors, like, products, box, offset, weight, bias, sums, pitch)
+    elif rows == 4:
+        tile_of(4, vectors, like, products, box, offset, weight, bias, sums, pitch)
+    elif rows == 5 and ROWS >= 5:
+        tile_of(5, vectors, like, products, box, offset, weight, bias, sums, pitch)
+    elif rows == 6 and ROWS >= 6:
+        tile_of(6, vectors, like, products, box, offset, weight, bias, sums, pitch)
+
+
+cdef void tile(const vector* like, Py_ssize_t products, const char* box, const int32_t* offset, const char* weight,
+               const char* bias, char* sums, Py_ssize_t pitch, int rows, int vectors) noexcept nogil:
+    if vectors == 1:
+        tile_rows(1, like, products, box, offset, weight, bias, sums, pitch, rows)
+    elif vectors == 2 and VECTORS >= 2:
+        tile_rows(2, like, products, box, offset, weight, bias, sums, pitch, rows)
+    elif vectors == 3 and VECTORS >= 3:
+        tile_rows(3, like, products, box, offset, weight, bias, sums, pitch, rows)
+    elif vectors == 4 and VECTORS >= 4:
+        tile_rows(4, like, products, box, offset, weight, bias, sums, pitch, rows)
+
+
+cdef void tile_of_kind(const Blocks* b, const char* box, const char* weight, const char* bias, char* sums,
+                       Py_ssize_t pitch, int rows, int vectors) noexcept nogil:
+    if b.kind == SINGLE or b.kind == HALF:
+        tile(<vf*> NULL, b.products, box, b.offset, weight, bias, sums, pitch, rows, vectors)
+    elif b.kind == DOUBLE:
+        tile(<vd*> NULL, b.products, box, b.offset, weight, bias, sums, pitch, rows, vectors)
+    elif b.kind == BITS64:
+        tile(<vq*> NULL, b.products, box, b.offset, weight, bias, sums, pitch, rows, vectors)
+    else:
+        tile(<vw*> NULL, b.products, box, b.offset, weight, bias, sums, pitch, rows, vectors)
+
+
+cdef struct Work:
+    Blocks blocks
+    const char* input
+    Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
+    const char* weight
+    const char* bias
+    char* out
+    Py_ssize_t groups
+    Py_ssize_t rows                     # output channels of a group, real and imaginary parts counted apart
+    Py_ssize_t pieces                   # of those rows, each at most ROWS of them
+    Py_ssize_t shares                   # into which the pieces of one block are split between threads
+    bint flat                           # whether a plane of outputs is one run
+    Py_ssize_t pitch                    # bytes between two rows of sums
+
+
+cdef inline Py_ssize_t cut(Py_ssize_t total, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+    """Where part `part` of nearly equal parts begins."""
+    return total * part // parts
+
+
+cdef void do_block(const Work* w, Py_ssize_t item, char* boxes, char* sums) noexcept nogil:
+    """One share of the output channels of one block: gather, sum, write."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t[3] origin
+    cdef Py_ssize_t[3] extent
+    cdef Py_ssize_t a, n, g, share, piece, r, first, rows, z, y, run, runs, length, lanes, x, row, column, y_step, at
+    cdef Py_ssize_t area = b.out[0] * b.out[1] * b.out[2], lane = VB // b.size
+    cdef char* to
+    share = item % w.shares
+    item //= w.shares
+    for a in range(2, -1, -1):
+        origin[a] = item % b.count[a] * b.block[a]
+        extent[a] = min(b.block[a], b.out[a] - origin[a])
+        item //= b.count[a]
+    g = item % w.groups
+    n = item // w.groups
+    gather_block(b, w.input + n * w.input_step[0] + g * w.input_step[1], w.input_step[2], origin, extent, boxes)
+    y_step = b.box.axis[2].length
+    if w.flat:
+        runs, length = extent[0], (extent[1] - 1) * y_step + extent[2]
+    else:
+        runs, length = extent[0] * extent[1], extent[2]
+    for piece in range(cut(w.pieces, share, w.shares), cut(w.pieces, share + 1, w.shares)):
+        first = cut(w.rows, piece, w.pieces)
+        rows = cut(w.rows, piece + 1, w.pieces) - first
+        row = g * w.rows + first
+        for run in range(runs):
+            if w.flat:
+                z, y = run, 0
+            else:
+                z, y = run // extent[1], run % extent[1]
+            at = (z * b.box.axis[1].length + y) * y_step
+            x = 0
+            while x < length:
+                lanes = min(ceil_div(length - x, lane), <Py_ssize_t> VECTORS)
+                tile_of_kind(b, boxes + (at + x) * b.size, w.weight + row * b.products * b.size, w.bias + row * b.size,
+                             sums + x * b.size, w.pitch, <int> rows, <int> lanes)
+                x += lanes * lane
+            for r in range(rows):
+                # parts of a complex number are neighbours in the output and rows of their own here
+                to = w.out + (n * w.groups * w.rows + row + r) // b.parts * area * b.parts * b.stored_size
+                to += (row + r) % b.parts * b.stored_size
+                for column in range(extent[1] if w.flat else 1):
+                    put_stored(b.kind, sums + r * w.pitch + column * y_step * b.size,
+                               to + (((origin[0] + z) * b.out[1] + origin[1] + y + column) * b.out[2] + origin[2])
+                               * b.parts * b.stored_size, b.parts, extent[2])
+
+
+cdef Py_ssize_t scratch_bytes(const Blocks* b) noexcept nogil:
+    """What one thread needs: boxes, sums, and room for vectors that reach past the end of a run."""
+    return (b.channels * b.plane + ROWS * (sums_length(b) + VECTORS * VB // b.size)) * b.size + VECTORS * VB + 128
+
+
+cdef Py_ssize_t sums_length(const Blocks* b) noexcept nogil:
+    cdef Py_ssize_t tile = VECTORS * VB // b.size
+    return ceil_div(b.block[1] * b.box.axis[2].length, tile) * tile
+
+
+def scratch(problem):
+    """Bytes that one thread needs."""
+    cdef Blocks b
+    open_blocks(&b, problem, False)
+    close_blocks(&b)
+    return scratch_bytes(&b)
+
+
+def why_not(problem):
+    if scratch(problem) > min(problem.max_workspace, 2**31 - 1):
+        return f"needs {scratch(problem)} bytes of workspace"
+    return None
+
+
+def cost(problem):
+    """(predicted seconds on one thread, bytes of workspace on one thread)."""
+    return costs.direct(problem), scratch(problem)
+
+
+def prepare(problem, weight):
+    """The weights as the register tile reads them: [group][piece of output channels][k][channel], one flat array."""
+    cdef Blocks b
+    choose_kind(&b, problem.dtype)
+    cdef Py_ssize_t groups = problem.groups, rows = problem.out_channels * b.parts
+    cdef Py_ssize_t products = problem.in_channels * b.parts * problem.taps, pieces = ceil_div(rows, ROWS), piece, first, last
+    number = {SINGLE: np.float32, HALF: np.float32, DOUBLE: np.float64, BITS64: np.uint64}.get(b.kind, np.uint32)
+    if b.parts == 2:
+        # (a + bi)(x + yi): the real row is [a, -b], the imaginary row [b, a], against the planes x and y
+        whole = np.ascontiguousarray(weight).reshape(groups, problem.out_channels, problem.in_channels, problem.taps)
+        split = np.empty((groups, problem.out_channels, 2, problem.in_channels, 2, problem.taps), number)
+        split[:, :, 0, :, 0] = split[:, :, 1, :, 1] = whole.real
+        split[:, :, 1, :, 0] = whole.imag
+        np.negative(whole.imag, out=split[:, :, 0, :, 1])
+        weight = split
+    matrix = np.ascontiguousarray(weight, number).reshape(groups, rows, products)
+    packed = np.empty(groups * rows * products, number)
+    cdef const char* source = <const char*> cnp.PyArray_DATA(matrix)
+    cdef char* to = <char*> cnp.PyArray_DATA(packed)
+    with nogil:
+        for piece in range(groups * pieces):
+            first = piece // pieces * rows + cut(rows, piece % pieces, pieces)
+            last = piece // pieces * rows + cut(rows, piece % pieces + 1, pieces)
+            if b.size == 4:
+                transpose(<const uint32_t*> source + first * products, <uint32_t*> to + first * products, last - first, products)
+            else:
+                transpose(<const uint64_t*> source + first * products, <uint64_t*> to + first * products, last - first, products)
+    return packed
+
+
+ctypedef fused bits:
+    uint32_t
+    uint64_t
+
+
+cdef void transpose(const bits* a, bits* b, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t r, c
+    for c in range(columns):
+        for r in range(rows):
+            b[c * rows + r] = a[r * columns + c]
+
+
+def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
+    """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
+    cdef Work w
+    cdef Blocks* b = &w.blocks
+    cdef Py_ssize_t a, items, item, first, last, batch, room, rank = problem.rank, lane, flat_lanes, row_lanes
+    cdef int workers, worker = 0
+    cdef char* base
+    cdef bint batched = problem.batched
+    open_blocks(b, problem, True)
+    try:
+        for a in range(3):
+            b.box.step[a] = cnp.PyArray_STRIDE(input, a - 3 + rank + 1 + batched) if a >= 3 - rank else 0
+        w.groups = problem.groups
+        w.input_step[0] = cnp.PyArray_STRIDE(input, 0) if batched else 0
+        w.input_step[2] = cnp.PyArray_STRIDE(input, batched)
+        w.input_step[1] = w.input_step[2] * <Py_ssize_t> problem.in_channels
+        w.rows = problem.out_channels * b.parts
+        w.pieces = ceil_div(w.rows, ROWS)
+        w.input = <const char*> cnp.PyArray_DATA(input)
+        w.weight = <const char*> cnp.PyArray_DATA(weight)
+        if bias is None:
+            sums_from = np.zeros(w.groups * w.rows, weight.dtype)
+        else:
+            sums_from = np.ascontiguousarray(bias)
+            sums_from = np.ascontiguousarray(sums_from.view(weight.dtype) if b.parts == 2 else sums_from, weight.dtype)
+        w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
+        w.out = <char*> cnp.PyArray_DATA(out)
+        lane = VB // b.size
+        flat_lanes = ceil_div((b.block[1] - 1) * b.box.axis[2].length + b.block[2], lane)
+        row_lanes = b.block[1] * ceil_div(b.block[2], lane)
+        w.flat = flat_lanes < row_lanes
+        w.pitch = sums_length(b) * b.size
+
+        items = problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2]
+        workers = worth_workers(costs.direct(problem), scratch_bytes(b), problem.max_workspace)
+        w.shares = min(w.pieces, ceil_div(4 * workers, items)) if workers > 1 else 1
+        items *= w.shares
+        room = ceil_div(scratch_bytes(b), 64) * 64
+        space = np.empty(room * workers + 64, np.uint8)
+        base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
+        batch = <Py_ssize_t> max(<double> items * BATCH / max(<double> problem.multiply_adds, 1.0), 1.0 * workers)
+        first = 0
+        while first < items:
+            last = min(first + batch, items)
+            if workers == 1:
+                with nogil:
+                    for item in range(first, last):
+                        do_block(&w, item, base, base + sums_at(b))
+            else:
+                with nogil, parallel(num_threads=workers):
+                    worker = threadid()
+                    for item in prange(first, last, schedule="dynamic"):
+                        do_block(&w, item, base + worker * room, base + worker * room + sums_at(b))
+            PyErr_CheckSignals()
+            first = last
+    finally:
+        close_blocks(b)
+
+
+cdef inline Py_ssize_t sums_at(const Blocks* b) noexcept nogil:
+    """Where the sums stand in a thread's scratch, behind the boxes."""
+    return ceil_div(b.channels * b.plane * b.size + VECTORS * VB, 64) * 64

@@ -1,0 +1,61 @@
+"""THE list of algorithms. A new one is a file with why_not, cost, run (and prepare where it pays), and one row here.
+
+Each row states an error bound: |result - exact| <= bound(problem) * eps * scale, with eps the spacing of 1.0 in the dtype
+that is computed in, and scale either
+
+    "terms"   sum |weight| * |input| over the output's own window, plus |bias|: the bound of a plain sum
+    "norms"   the Euclidean norms of weight and input, multiplied and summed over channels: an output that is small beside its
+              surroundings may lose digits
+
+plus half a unit in the last place for results that are stored in fewer bits (float16). Integer results are exact.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from math import log2, prod
+
+from . import cpu
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    name: str
+    device: str
+    load: Callable  # returns the module that offers why_not, cost, run
+    bound: Callable  # of a problem: multiples of eps
+    scale: str
+    formula: str  # the bound in words; K: products summed per output
+    spreads_nonfinite: bool = False  # whether a NaN or infinity reaches outputs whose window it is not in
+
+    @cached_property
+    def module(self):
+        return self.load()
+
+    def prepare(self, problem, weight):
+        """What `run` takes as its weight: prepared once in a Plan."""
+        make = getattr(self.module, "prepare", None)
+        return weight if make is None else make(problem, weight)
+
+
+def _cpu(name, *bound, **more):
+    return Algorithm(name, "cpu", lambda: cpu.load(name), *bound, **more)
+
+
+def _sum_bound(problem):
+    # Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1: K products and K additions; complex
+    # products have two real ones each, and a bound on parts is sqrt(2) times one on moduli.
+    return (problem.products + 1) / 2 if not problem.dtype.startswith("complex") else 2 * problem.products + 2
+
+
+def _fft_bound(problem):
+    # Higham, section 24.1: a transform of n points loses at most about log2(n) eps in the Euclidean norm; there are three.
+    points = prod(4 * (n + b + a) for n, b, a in zip(problem.size, problem.pad_before, problem.pad_after))
+    return 4 * log2(max(points, 2)) + problem.in_channels
+
+
+CONV = (
+    _cpu("direct", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
+    Algorithm("reference", "cpu", lambda: importlib.import_module("cyconv.reference"), _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
+)

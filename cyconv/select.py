@@ -1,0 +1,237 @@
+"""Which algorithm computes a problem, and why; and the calls that do it.
+
+The choice is a function of the problem alone: of shapes, dtype and arguments, never of the number of threads or of what
+ran before. It is the cheapest row of the menu, by the cost model of costs.py, among those that do not decline.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from . import menu
+from .arguments import as_array, check_out, integer, one_of
+from .problem import CACHED, ConvProblem, conv_problem
+
+ALGORITHMS = tuple(row.name for row in menu.CONV)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One row of `explain`: what the menu's algorithm says to a problem."""
+
+    algorithm: menu.Algorithm
+    declined: str | None  # why it is not used; None if it could be
+    seconds: float  # predicted, on one thread
+    workspace: int  # bytes, on one thread
+    bound: float  # multiples of eps
+
+
+@lru_cache(CACHED)
+def verdicts(problem):
+    """What every algorithm says to the problem, in the order of the menu."""
+    return tuple(_verdict(row, problem) for row in menu.CONV)
+
+
+def _verdict(row, problem):
+    declined = row.module.why_not(problem)
+    if declined is None and problem.strict and _less_exact(row, problem):
+        declined = f"precision='strict': its error bound is above the direct sum's ({row.formula})"
+    seconds, workspace = row.module.cost(problem) if declined is None else (float("inf"), 0)
+    if declined is None and workspace > problem.max_workspace and row.name != "reference":
+        declined = f"needs {workspace} bytes of workspace"
+    return Verdict(row, declined, seconds, workspace, row.bound(problem))
+
+
+def _less_exact(row, problem):
+    return row.scale != "terms" or row.bound(problem) > menu.CONV[0].bound(problem)
+
+
+@lru_cache(CACHED)
+def choose(problem, algorithm="auto", finite=True):
+    """The row of the menu to use. With finite=False, only rows that keep a NaN where it belongs."""
+    if algorithm != "auto":
+        one_of("algorithm", algorithm, ("auto", *ALGORITHMS))
+        verdict = next(v for v in verdicts(problem) if v.algorithm.name == algorithm)
+        if verdict.declined:
+            raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {verdict.declined}")
+        return verdict.algorithm
+    usable = [v for v in verdicts(problem) if v.declined is None and (finite or not v.algorithm.spreads_nonfinite)]
+    return min(usable, key=lambda v: v.seconds).algorithm
+
+
+def convolve(
+    rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+):
+    """One convolution call, from any arguments to the result."""
+    input, weight = as_array("input", input), as_array("weight", weight)
+    bias = None if bias is None else as_array("bias", bias)
+    problem = conv_problem(
+        rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
+    )
+    row = spread_safe(choose(problem, algorithm), problem, algorithm, input, weight)
+    return execute(row, problem, input, row.prepare(problem, weight), bias, out)
+
+
+def spread_safe(row, problem, algorithm, input, weight):
+    """`row`, or another where it would carry a NaN or infinity to outputs whose window it is not in."""
+    if row.spreads_nonfinite and algorithm == "auto" and not (_moderate(problem, input) and _moderate(problem, weight)):
+        return choose(problem, algorithm, finite=False)
+    return row
+
+
+def execute(row, problem, input, prepared, bias, out):
+    """Runs a chosen algorithm into `out`, or into a new array."""
+    if out is not None:
+        check_out(out, problem.output_shape, problem.dtype)
+    direct_to_out = out is not None and out.flags.carray and out.dtype.isnative and not np.may_share_memory(out, input)
+    result = out if direct_to_out else np.empty(problem.output_shape, problem.dtype)
+    if result.size:
+        if problem.products == 0:
+            result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * problem.rank)
+        else:
+            row.module.run(problem, input, prepared, bias, result)
+    if out is None:
+        return result
+    if not direct_to_out:
+        out[...] = result
+    return out
+
+
+def _moderate(problem, array):
+    """Whether sums of this array's numbers stay finite however an algorithm arranges them; False for NaN and infinity."""
+    if array.size == 0:
+        return True
+    parts = (array.real, array.imag) if array.dtype.kind == "c" else (array,)
+    largest = max(max(float(part.max()), -float(part.min())) for part in parts)
+    return largest < float(np.finfo(array.dtype).max) ** 0.5 / (problem.products * 2.0**13)
+
+
+# ---- explain -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why an algorithm was chosen: print it, or look at `chosen` and `verdicts`."""
+
+    problem: ConvProblem
+    chosen: str
+    verdicts: tuple
+
+    def __str__(self):
+        lines = [str(self.problem), f"{self.problem.multiply_adds:.3g} multiply-adds, result {self.problem.output_shape}", ""]
+        rows = [("algorithm", "device", "predicted", "workspace", "error bound", "")]
+        for v in self.verdicts:
+            if v.declined:
+                rows.append((v.algorithm.name, v.algorithm.device, "-", "-", "-", f"no: {v.declined}"))
+            else:
+                note = "chosen: the least predicted time" if v.algorithm.name == self.chosen else ""
+                bound = f"{v.bound:.3g} eps ({v.algorithm.scale})" if np.dtype(self.problem.dtype).kind in "fc" else "exact"
+                rows.append((v.algorithm.name, v.algorithm.device, seconds_text(v.seconds), bytes_text(v.workspace), bound, note))
+        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+        lines += ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths)), row[5]]).rstrip() for row in rows]
+        return "\n".join(lines)
+
+
+def seconds_text(seconds):
+    for unit, factor in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= factor:
+            break
+    return f"{seconds / factor:.3g} {unit}"
+
+
+def bytes_text(count):
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} B"
+
+
+def explain(
+    input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace
+):
+    input, weight = as_array("input", input), as_array("weight", weight)
+    problem = conv_problem(
+        _rank(weight), input, weight, bias if bias is None else as_array("bias", bias), stride, padding, dilation, groups,
+        padding_mode, precision, max_workspace,
+    )  # fmt: skip
+    return Explanation(problem, choose(problem, algorithm).name, verdicts(problem))
+
+
+def _rank(weight):
+    """Spatial axes, told by the weight."""
+    if not 3 <= weight.ndim <= 5:
+        raise ValueError(f"weight must have 3, 4 or 5 axes (1 to 3 spatial ones), got shape {weight.shape}")
+    return weight.ndim - 2
+
+
+# ---- plans ---------------------------------------------------------------------------------------------------------------
+
+
+def plan(
+    input_shape, weight, bias, dtype, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace
+):
+    weight = as_array("weight", weight)
+    if dtype is not None:
+        weight = as_array("weight", weight.astype(dtype, copy=False))
+    bias = None if bias is None else as_array("bias", bias)
+    if dtype is not None and bias is not None:
+        bias = as_array("bias", bias.astype(dtype, copy=False))
+    if not isinstance(input_shape, (tuple, list)):
+        raise TypeError(f"input_shape must be a tuple of ints, got {input_shape!r}")
+    shape = tuple(integer("input_shape", length, 0, "a tuple of ints") for length in input_shape)
+    stand_in = np.broadcast_to(np.zeros((), weight.dtype), shape)  # only its shape and dtype are looked at
+    problem = conv_problem(
+        _rank(weight), stand_in, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
+    )
+    return Plan(problem, weight, bias, algorithm)
+
+
+class Plan:
+    """A convolution whose algorithm is chosen and whose weights are prepared: call it on arrays.
+
+    Made by `plan_conv`. Safe to call from several threads at once.
+
+    Attributes
+    ----------
+    problem : ConvProblem
+    algorithm : str
+    output_shape : tuple of int
+    workspace_bytes : int
+        What one thread needs while the plan runs.
+    """
+
+    def __init__(self, problem, weight, bias, algorithm):
+        self.problem = problem
+        self._row = choose(problem, algorithm)
+        self.algorithm = self._row.name
+        self.output_shape = problem.output_shape
+        self.workspace_bytes = next(v.workspace for v in verdicts(problem) if v.algorithm is self._row)
+        self._bias = None if bias is None else bias.copy()
+        self._careful = None  # for input that the chosen row would spread: another row and its weights, made when needed
+        self._watch = self._row.spreads_nonfinite and algorithm == "auto"
+        if self._watch:
+            self._weight = weight.copy()
+            if not _moderate(problem, weight):
+                self._row, self._watch = choose(problem, finite=False), False
+                self.algorithm = self._row.name
+        prepared = self._row.prepare(problem, weight)
+        self._prepared = prepared.copy() if prepared is weight else prepared
+
+    def __call__(self, input, out=None):
+        """The convolution of `input`, whose shape and dtype are the plan's; written to `out` if given."""
+        input = as_array("input", input)
+        if input.shape != self.problem.input_shape:
+            raise ValueError(f"input must have the plan's shape {self.problem.input_shape}, got {input.shape}")
+        if input.dtype != self.problem.dtype:
+            raise TypeError(f"input must have the plan's dtype {self.problem.dtype}, got {input.dtype}")
+        row, prepared = self._row, self._prepared
+        if self._watch and not _moderate(self.problem, input):
+            if self._careful is None:
+                row = choose(self.problem, finite=False)
+                self._careful = row, row.prepare(self.problem, self._weight)
+            row, prepared = self._careful
+        return execute(row, self.problem, input, prepared, self._bias, out)
+
+    def __repr__(self):
+        return f"<cyconv.Plan {self.algorithm}: {self.problem}>"

@@ -1,0 +1,208 @@
+"""How many threads the kernels use, and peace with the other thread pools of the process.
+
+The count is, in this order: the innermost ``with threads(n)``, ``set_num_threads(n)``, ``CYCONV_NUM_THREADS``,
+``OMP_NUM_THREADS``, the CPUs that this process may use (its affinity mask and its cgroup's quota).
+No result depends on it.
+"""
+
+import contextlib
+import contextvars
+import ctypes
+import math
+import operator
+import os
+import threading
+from functools import cache
+from pathlib import Path
+
+# An idle libgomp thread spins, and takes the core away from NumPy's BLAS: a 0.6 ms product took 9.6 ms. A short spin
+# keeps parallel regions at 1 us and costs BLAS nothing. libgomp reads the variable once, while it is being loaded.
+_quiet = "GOMP_SPINCOUNT" not in os.environ and "OMP_WAIT_POLICY" not in os.environ
+if _quiet:
+    os.environ["GOMP_SPINCOUNT"] = "1000"
+from . import _platform  # noqa: E402  (the first extension module: loads libgomp)
+
+if _quiet:
+    del os.environ["GOMP_SPINCOUNT"]
+
+_LIMIT = 1024  # more threads than this is a slip of the keyboard
+_set = None
+_inner = contextvars.ContextVar("cyconv_threads", default=None)
+
+
+def _checked(name, value):
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an int, got {type(value).__name__}") from None
+    if isinstance(value, bool) or not 1 <= count <= _LIMIT:
+        raise ValueError(f"{name} must be between 1 and {_LIMIT}, got {value!r}")
+    return count
+
+
+def set_num_threads(n):
+    """Sets how many threads each call uses from now on, in every Python thread.
+
+    Parameters
+    ----------
+    n : int
+        1 to 1024. Results do not depend on it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `n` is out of range or not an int.
+
+    Examples
+    --------
+    >>> import cyconv
+    >>> before = cyconv.get_num_threads()
+    >>> cyconv.set_num_threads(1)
+    >>> cyconv.get_num_threads()
+    1
+    >>> cyconv.set_num_threads(before)
+    """
+    global _set
+    _set = _checked("n", n)
+
+
+def get_num_threads():
+    """How many threads the next call from here may use.
+
+    Returns
+    -------
+    int
+        1 in a build without OpenMP.
+
+    Examples
+    --------
+    >>> import cyconv
+    >>> with cyconv.threads(1):
+    ...     cyconv.get_num_threads()
+    1
+    """
+    if not _platform.has_openmp():
+        return 1
+    return _inner.get() or _set or _default()
+
+
+@contextlib.contextmanager
+def threads(n):
+    """Uses `n` threads inside a ``with`` block, in this Python thread (or task) alone.
+
+    Parameters
+    ----------
+    n : int
+        1 to 1024.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `n` is out of range or not an int.
+
+    Examples
+    --------
+    >>> import numpy as np, cyconv
+    >>> x = np.ones((1, 1, 5), np.float32)
+    >>> with cyconv.threads(1):
+    ...     cyconv.conv1d(x, np.ones((1, 1, 3), np.float32))
+    array([[[3., 3., 3.]]], dtype=float32)
+    """
+    token = _inner.set(_checked("n", n))
+    try:
+        yield
+    finally:
+        _inner.reset(token)
+
+
+@cache
+def _default():
+    for variable in ("CYCONV_NUM_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(variable, "").strip()
+        if text:
+            first = text.split(",")[0].strip()  # OpenMP allows one number per nesting level
+            if not first.isdecimal() or not 1 <= int(first) <= _LIMIT:
+                raise ValueError(f"the environment variable {variable} must be a number from 1 to {_LIMIT}, got {text!r}")
+            return int(first)
+    return available_cpus()
+
+
+def available_cpus():
+    """The CPUs that this process may use: its affinity mask, less if its cgroup has a quota."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:
+        count = os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, min(count, math.ceil(quota)) if quota else count)
+
+
+def _cgroup_quota(root=Path("/sys/fs/cgroup"), own=Path("/proc/self/cgroup")):
+    """CPUs' worth of time that the process's cgroup allows, or None; both versions of cgroups."""
+    paths = [root]
+    with contextlib.suppress(OSError):
+        for line in own.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers in ("", "cpu,cpuacct", "cpu"):
+                base = root / controllers if controllers else root
+                group = Path(path.strip("/"))
+                paths += [base / folder for folder in (group, *group.parents)]
+    quotas = []
+    for folder in paths:
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
+            if (folder / "cpu.max").exists():
+                quota, period = (folder / "cpu.max").read_text().split()
+            else:
+                quota, period = ((folder / f"cpu.cfs_{part}_us").read_text() for part in ("quota", "period"))
+            if quota.strip() != "max" and float(quota) > 0:
+                quotas.append(float(quota) / float(period))
+    return min(quotas, default=None)
+
+
+# ---- the BLAS of scipy.linalg.cython_blas --------------------------------------------------------------------------
+
+_SETTERS = (  # (set, get) of the BLAS libraries that SciPy is built with, plainest first
+    ("scipy_openblas_set_num_threads", "scipy_openblas_get_num_threads"),
+    ("openblas_set_num_threads", "openblas_get_num_threads"),
+    ("bli_thread_set_num_threads", "bli_thread_get_num_threads"),
+)
+_binding = threading.Lock()
+
+
+@cache
+def can_hold_blas():
+    """Whether BLAS can be held to one thread. If not, loops around it stay serial: nested pools are 15 times slower."""
+    from scipy.linalg import cython_blas
+
+    with _binding:
+        library = ctypes.CDLL(cython_blas.__file__)  # looks in the libraries that this module is linked with, too
+        for setter, getter in _SETTERS:
+            try:
+                set_, get = (ctypes.cast(getattr(library, name), ctypes.c_void_p).value for name in (setter, getter))
+            except AttributeError:
+                continue
+            _platform.bind_blas(set_, get)
+            return True
+    return False
+
+
+@contextlib.contextmanager
+def one_blas_thread():
+    """Holds the BLAS of cython_blas to one thread inside a ``with`` block."""
+    _platform.hold_blas()
+    try:
+        yield
+    finally:
+        _platform.release_blas()
+
+
+# ---- dividing one call's work --------------------------------------------------------------------------------------
+
+WORTH_A_THREAD = 20e-6  # seconds of work below which another thread costs more than it brings (bench/calibrate.py)
+
+
+def workers(seconds, scratch, max_workspace):
+    """Threads for a call of so many (predicted) seconds, each of them needing `scratch` bytes."""
+    by_work = int(seconds / WORTH_A_THREAD)
+    by_memory = max_workspace // max(scratch, 1)
+    return max(1, min(get_num_threads(), by_work, by_memory))

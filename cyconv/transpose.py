@@ -1,0 +1,35 @@
+"""Transposed convolution: one plain convolution per phase of the stride (problem.conv_transpose_problem says how)."""
+
+import numpy as np
+
+from .arguments import as_array, check_out
+from .problem import conv_transpose_problem
+from .select import choose, execute, spread_safe
+
+
+def convolve_transposed(
+    rank, input, weight, bias, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, out
+):
+    """One transposed convolution call, from any arguments to the result."""
+    input, weight = as_array("input", input), as_array("weight", weight)
+    bias = None if bias is None else as_array("bias", bias)
+    whole = conv_transpose_problem(
+        rank, input, weight, bias, stride, padding, output_padding, groups, dilation, precision, max_workspace
+    )
+    if out is not None:
+        check_out(out, whole.output_shape, whole.dtype)
+    result = np.empty(whole.output_shape, whole.dtype)
+    in_channels, out_channels, *kernel = weight.shape
+    grouped = weight.reshape(groups, in_channels // groups, out_channels, *kernel).swapaxes(1, 2)
+    for phase in whole.phases:
+        part = result[(..., *phase.out)]
+        if phase.problem is None:
+            part[...] = 0 if bias is None else bias.reshape(-1, *(1,) * rank)
+            continue
+        taps = np.ascontiguousarray(grouped[(..., *phase.taps)]).reshape(phase.problem.weight_shape)
+        row = spread_safe(choose(phase.problem, algorithm), phase.problem, algorithm, input, taps)
+        execute(row, phase.problem, input, row.prepare(phase.problem, taps), bias, part)
+    if out is None:
+        return result
+    out[...] = result
+    return out

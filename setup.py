@@ -1,0 +1,130 @@
+"""Builds every cyconv/cpu/*.pyx once per x86-64 level from one source; everything else stands in pyproject.toml.
+
+Each source is translated to C once, and that C file is compiled once per level into cyconv/cpu/<level>/. At import
+cyconv/cpu/__init__.py picks the best level that the processor has. cyconv/_platform.pyx, which asks the processor, is
+built with the baseline's flags only, so that importing it is safe everywhere.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from glob import glob
+from pathlib import Path
+
+import numpy as np
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# GCC splits 512-bit loops into 256-bit ones unless told otherwise.
+LEVELS = {
+    "v2": ["-march=x86-64-v2"],
+    "v3": ["-march=x86-64-v3"],
+    "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+}
+BASELINE = "base"  # the one level of every other architecture, and of compilers other than GCC
+COMMON = ["-O3", "-g0", "-fno-math-errno", "-Wno-discarded-qualifiers"]  # Cython drops const from locals
+# Sources whose results must not depend on whether the processor has FMA: contraction is switched off for them. `direct`
+# keeps it, because there FMA is the whole speed; its results on v2 (no FMA) differ in the last bits for inexact data.
+UNCONTRACTED = {"fft", "im2col", "pool"}
+
+
+def source_name(extension):
+    return extension.name.rpartition(".")[2]
+
+
+class BuildPerLevel(build_ext):
+    """build_ext that asks the compiler what it can do and compiles the kernels once per level."""
+
+    def build_extensions(self):
+        self.require_compiler()
+        self.openmp = ["-fopenmp"] if self.accepts("-fopenmp", "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }") else []
+        if not self.openmp:
+            print("cyconv: this compiler has no OpenMP; building a single-threaded cyconv", file=sys.stderr)
+        super().build_extensions()
+
+    def require_compiler(self):
+        if not self.accepts("-O1", "#include <Python.h>\nint main(void) { return 0; }"):
+            raise SystemExit(
+                "cyconv: building needs a C compiler and Python's header files (on Debian: apt-get install gcc python3-dev); "
+                f"{self.compiler.compiler[0]!r} could not compile a one-line program that includes Python.h"
+            )
+
+    def accepts(self, flag, program="int main(void) { return 0; }"):
+        """Whether the compiler builds `program` with `flag`."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text(program + "\n")
+            include = [f"-I{path}" for path in self.compiler.include_dirs]
+            command = [*self.compiler.compiler, flag, *include, str(source), "-o", str(Path(folder, "probe"))]
+            try:
+                return subprocess.run(command, capture_output=True).returncode == 0
+            except OSError:
+                return False
+
+    def copy_extensions_to_source(self):
+        for extension in self.extensions:  # an editable install: the folders of the levels are not in git
+            Path(*extension.name.split(".")[:-1]).mkdir(parents=True, exist_ok=True)
+        super().copy_extensions_to_source()
+
+    def build_extension(self, extension):
+        level = extension.level
+        extension.extra_compile_args = COMMON + LEVELS.get(level, []) + self.openmp
+        if source_name(extension) in UNCONTRACTED:
+            extension.extra_compile_args.append("-ffp-contract=off")
+        extension.extra_link_args = ["-s", *self.openmp]
+        shared_temp = self.build_temp
+        self.build_temp = os.path.join(shared_temp, level)  # one object file per level, not one overwriting the other
+        try:
+            super().build_extension(extension)
+        finally:
+            self.build_temp = shared_temp
+
+
+def is_gcc():
+    """GCC alone builds the levels above the baseline: the tiles' register use was checked in its output."""
+    compiler = os.environ.get("CC", "cc").split()
+    try:
+        text = subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout
+    except OSError:
+        return False
+    return "Free Software Foundation" in text
+
+
+def extensions():
+    levels = list(LEVELS) if platform.machine().lower() in ("x86_64", "amd64") and is_gcc() else [BASELINE]
+    directives = {
+        "language_level": "3",
+        "boundscheck": False,
+        "wraparound": False,
+        "cdivision": True,
+        "initializedcheck": False,
+        "embedsignature": True,
+    }
+    macros = [("NPY_NO_DEPRECATED_API", "NPY_1_22_API_VERSION")]
+    headers = glob("cyconv/cpu/*.pxd")
+    sources = sorted(glob("cyconv/cpu/*.pyx"))
+    one_each = [
+        Extension(f"cyconv.cpu.{Path(source).stem}", [source], include_dirs=[np.get_include()], define_macros=macros, depends=headers)
+        for source in sources
+    ] + [Extension("cyconv._platform", ["cyconv/_platform.pyx"])]
+    *kernels, host = cythonize(one_each, build_dir="build/c", compiler_directives=directives, include_path=["."])
+    host.level = levels[0]
+    fanned = [host]
+    for kernel in kernels:
+        for level in levels:
+            copy = Extension(
+                f"cyconv.cpu.{level}.{source_name(kernel)}",
+                list(kernel.sources),
+                include_dirs=kernel.include_dirs,
+                define_macros=macros,
+                depends=headers,
+            )
+            copy.level = level
+            fanned.append(copy)
+    return fanned
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildPerLevel})
