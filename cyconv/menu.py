@@ -57,5 +57,6 @@ def _fft_bound(problem):
 
 CONV = (
     _cpu("direct", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
+    _cpu("im2col", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     Algorithm("reference", "cpu", lambda: importlib.import_module("cyconv.reference"), _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
 )

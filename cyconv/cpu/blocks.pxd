@@ -1,7 +1,11 @@
-"""How direct and im2col cut a convolution into blocks of outputs, each read from one gathered box per channel.
+"""How direct and im2col cut a convolution into blocks of outputs, and how both see its numbers.
 
-The cut depends on the problem alone and never splits a sum, so neither threads nor block sizes change a bit.
+The cut depends on the problem alone and never splits a sum, so the number of threads changes no bit. Numbers are seen as
+real ones: a complex channel is two planes, and complex weights become a real matrix (`real_matrix`).
 """
+import numpy as np
+
+cimport numpy as cnp
 from libc.stdint cimport int32_t
 from cyconv.cpu.packing cimport (
     Axis, Box, Mode, Stored, ZEROS, REFLECT, REPLICATE, CIRCULAR, HALF, SINGLE, DOUBLE, BITS8, BITS16, BITS32, BITS64,
@@ -11,10 +15,6 @@ from cyconv.cpu.packing cimport (
 cdef extern from "Python.h":
     void* PyMem_Malloc(size_t) except NULL
     void PyMem_Free(void*)
-
-cdef enum:
-    BOX_BYTES = 256 * 1024              # boxes of all channels of one block: stays in a second-level cache
-    BLOCK_OUTPUTS = 2048                # outputs of one channel in one block: their sums stay in a first-level cache
 
 cdef struct Blocks:
     Box box
@@ -64,8 +64,13 @@ cdef inline int choose_kind(Blocks* b, str dtype) except -1:
         raise TypeError(f"no kernel for dtype {dtype}")
     return 0
 
-cdef inline int open_blocks(Blocks* b, object problem, bint tables) except -1:
-    """Fills `b` for a ConvProblem; `close_blocks` afterwards. Without `tables` only the sizes are worked out."""
+cdef inline int open_blocks(Blocks* b, object problem, Py_ssize_t box_bytes, Py_ssize_t block_outputs,
+                            bint offsets) except -1:
+    """Fills `b` for a ConvProblem; `close_blocks` afterwards.
+
+    A block's boxes take about box_bytes (more only if one short row does), its plane at most block_outputs outputs.
+    Without `offsets`, the table of tap offsets is left out.
+    """
     cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
     cdef tuple pad = problem.pad_before, out = problem.out_size
     cdef Py_ssize_t[3] k
@@ -88,7 +93,7 @@ cdef inline int open_blocks(Blocks* b, object problem, bint tables) except -1:
         taps *= k[a]
         total += k[a]
     b.products = b.channels * taps
-    b.memory = <Py_ssize_t*> PyMem_Malloc(3 * total * sizeof(Py_ssize_t) + (b.products + 1) * sizeof(int32_t))
+    b.memory = <Py_ssize_t*> PyMem_Malloc(3 * total * sizeof(Py_ssize_t) + (b.products * offsets + 1) * sizeof(int32_t))
     remainder = b.memory
     for a in range(3):
         axis = &b.box.axis[a]
@@ -111,25 +116,25 @@ cdef inline int open_blocks(Blocks* b, object problem, bint tables) except -1:
         b.reach[a] = (k[a] - 1) * d[a] // s
         remainder += 3 * k[a]
     # Rows first, as long as they fit; then more rows; then more planes.
-    cdef Py_ssize_t limit = max(<Py_ssize_t> BOX_BYTES // (b.size * max(b.channels, 1)), 1)
-    m = ceil_div(b.out[2], ceil_div(b.out[2], 1024))
+    cdef Py_ssize_t limit = max(box_bytes // (b.size * max(b.channels, 1)), 1)
+    m = ceil_div(b.out[2], ceil_div(b.out[2], min(block_outputs, 1024)))
     while m > 64 and box_plane(b, 1, 1, m) > limit:
         m = (m + 1) // 2
     b.block[2] = m
     m = 1
-    while m < b.out[1] and box_plane(b, 1, m + 1, b.block[2]) <= limit and (m + 1) * b.block[2] <= BLOCK_OUTPUTS:
+    while m < b.out[1] and box_plane(b, 1, m + 1, b.block[2]) <= limit and (m + 1) * b.block[2] <= block_outputs:
         m += 1
     b.block[1] = ceil_div(b.out[1], ceil_div(b.out[1], m))
     m = 1
     if b.block[1] == b.out[1]:
-        while m < b.out[0] and box_plane(b, m + 1, b.out[1], b.block[2]) <= limit and (m + 1) * b.out[1] * b.block[2] <= BLOCK_OUTPUTS:
+        while m < b.out[0] and box_plane(b, m + 1, b.out[1], b.block[2]) <= limit and (m + 1) * b.out[1] * b.block[2] <= block_outputs:
             m += 1
     b.block[0] = ceil_div(b.out[0], ceil_div(b.out[0], m))
     for a in range(3):
         b.count[a] = ceil_div(b.out[a], b.block[a])
         b.box.axis[a].length = b.block[a] + b.reach[a]
     b.plane = box_plane(b, b.block[0], b.block[1], b.block[2])
-    if not tables:
+    if not offsets:
         return 0
     if b.channels * b.plane * b.size >= 2**31:
         raise MemoryError(f"one block would need {b.channels * b.plane * b.size} bytes")
@@ -163,3 +168,40 @@ cdef inline void gather_block(const Blocks* b, const char* src, Py_ssize_t chann
     for c in range(b.channels):
         gather_stored(b.kind, src + c // b.parts * channel_step + c % b.parts * b.stored_size, &b.box, origin, filled,
                       boxes + c * b.plane * b.size)
+
+cdef inline object number_type(const Blocks* b):
+    """The NumPy type that is computed with."""
+    if b.kind == SINGLE or b.kind == HALF:
+        return np.float32
+    if b.kind == DOUBLE:
+        return np.float64
+    return np.uint64 if b.kind == BITS64 else np.uint32
+
+cdef inline object real_matrix(const Blocks* b, object problem, object weight):
+    """The weights as one real matrix per group, [group][output channel and part][input channel and part, tap]."""
+    cdef Py_ssize_t rows = problem.out_channels * b.parts, products = problem.in_channels * b.parts * problem.taps
+    if b.parts == 2:
+        # (a + bi)(x + yi): the real row is [a, -b], the imaginary row [b, a], against the planes x and y
+        whole = np.ascontiguousarray(weight).reshape(problem.groups, problem.out_channels, problem.in_channels, problem.taps)
+        split = np.empty((problem.groups, problem.out_channels, 2, problem.in_channels, 2, problem.taps), number_type(b))
+        split[:, :, 0, :, 0] = split[:, :, 1, :, 1] = whole.real
+        split[:, :, 1, :, 0] = whole.imag
+        np.negative(whole.imag, out=split[:, :, 0, :, 1])
+        weight = split
+    return np.ascontiguousarray(weight, number_type(b)).reshape(problem.groups, rows, products)
+
+cdef inline object real_bias(const Blocks* b, object problem, object bias):
+    """The bias as one real vector, zeros if there is none."""
+    if bias is None:
+        return np.zeros(problem.groups * problem.out_channels * b.parts, number_type(b))
+    bias = np.ascontiguousarray(bias)
+    return bias.view(number_type(b)) if b.parts == 2 else bias.astype(number_type(b), copy=False)
+
+cdef inline void input_steps(const Blocks* b, object problem, cnp.ndarray input, Py_ssize_t* step, Py_ssize_t* axis_step):
+    """Bytes from one batch item, group and channel to the next, and between neighbours along z, y and x."""
+    cdef Py_ssize_t a, rank = problem.rank, batched = problem.batched
+    step[0] = cnp.PyArray_STRIDE(input, 0) if batched else 0
+    step[2] = cnp.PyArray_STRIDE(input, batched)
+    step[1] = step[2] * <Py_ssize_t> problem.in_channels
+    for a in range(3):
+        axis_step[a] = cnp.PyArray_STRIDE(input, batched + 1 + a - (3 - rank)) if a >= 3 - rank else 0

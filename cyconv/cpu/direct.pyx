@@ -17,7 +17,9 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from cyconv.cpu.blocks cimport Blocks, ceil_div, choose_kind, close_blocks, gather_block, open_blocks
+from cyconv.cpu.blocks cimport (
+    Blocks, ceil_div, choose_kind, close_blocks, gather_block, input_steps, number_type, open_blocks, real_bias, real_matrix,
+)
 from cyconv.cpu.packing cimport BITS64, DOUBLE, SINGLE, HALF, put_stored
 from cyconv.cpu.simd cimport ROWS, VB, VECTORS, inlined, splat, vd, vector, vf, vq, vw
 
@@ -27,6 +29,8 @@ from cyconv.threads import workers as worth_workers
 cnp.import_array()
 
 cdef enum:
+    BOX_BYTES = 256 * 1024              # boxes of all channels of one block: stays in a second-level cache
+    BLOCK_OUTPUTS = 2048                # outputs of one channel in one block: their sums stay in a first-level cache
     BATCH = 1 << 31                     # multiply-adds between two looks at Ctrl-C: about 0.1 s
     MOST_ROWS = 6                       # of any instruction set: tiles above ROWS x VECTORS are dead code that must compile
     MOST_VECTORS = 4
@@ -179,7 +183,7 @@ cdef Py_ssize_t sums_length(const Blocks* b) noexcept nogil:
 def scratch(problem):
     """Bytes that one thread needs."""
     cdef Blocks b
-    open_blocks(&b, problem, False)
+    open_blocks(&b, problem, BOX_BYTES, BLOCK_OUTPUTS, False)
     close_blocks(&b)
     return scratch_bytes(&b)
 
@@ -201,19 +205,10 @@ def prepare(problem, weight):
     choose_kind(&b, problem.dtype)
     cdef Py_ssize_t groups = problem.groups, rows = problem.out_channels * b.parts
     cdef Py_ssize_t products = problem.in_channels * b.parts * problem.taps, pieces = ceil_div(rows, ROWS), piece, first, last
-    number = {SINGLE: np.float32, HALF: np.float32, DOUBLE: np.float64, BITS64: np.uint64}.get(b.kind, np.uint32)
-    if b.parts == 2:
-        # (a + bi)(x + yi): the real row is [a, -b], the imaginary row [b, a], against the planes x and y
-        whole = np.ascontiguousarray(weight).reshape(groups, problem.out_channels, problem.in_channels, problem.taps)
-        split = np.empty((groups, problem.out_channels, 2, problem.in_channels, 2, problem.taps), number)
-        split[:, :, 0, :, 0] = split[:, :, 1, :, 1] = whole.real
-        split[:, :, 1, :, 0] = whole.imag
-        np.negative(whole.imag, out=split[:, :, 0, :, 1])
-        weight = split
-    matrix = np.ascontiguousarray(weight, number).reshape(groups, rows, products)
-    packed = np.empty(groups * rows * products, number)
-    cdef const char* source = <const char*> cnp.PyArray_DATA(matrix)
-    cdef char* to = <char*> cnp.PyArray_DATA(packed)
+    matrix = real_matrix(&b, problem, weight)
+    packed = np.empty(groups * rows * products, number_type(&b))
+    cdef const char* source = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
+    cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
     with nogil:
         for piece in range(groups * pieces):
             first = piece // pieces * rows + cut(rows, piece % pieces, pieces)
@@ -241,27 +236,18 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
     cdef Work w
     cdef Blocks* b = &w.blocks
-    cdef Py_ssize_t a, items, item, first, last, batch, room, rank = problem.rank, lane, flat_lanes, row_lanes
+    cdef Py_ssize_t items, item, first, last, batch, room, lane, flat_lanes, row_lanes, share
     cdef int workers, worker = 0
     cdef char* base
-    cdef bint batched = problem.batched
-    open_blocks(b, problem, True)
+    open_blocks(b, problem, BOX_BYTES, BLOCK_OUTPUTS, True)
     try:
-        for a in range(3):
-            b.box.step[a] = cnp.PyArray_STRIDE(input, a - 3 + rank + 1 + batched) if a >= 3 - rank else 0
+        input_steps(b, problem, input, w.input_step, b.box.step)
         w.groups = problem.groups
-        w.input_step[0] = cnp.PyArray_STRIDE(input, 0) if batched else 0
-        w.input_step[2] = cnp.PyArray_STRIDE(input, batched)
-        w.input_step[1] = w.input_step[2] * <Py_ssize_t> problem.in_channels
         w.rows = problem.out_channels * b.parts
         w.pieces = ceil_div(w.rows, ROWS)
         w.input = <const char*> cnp.PyArray_DATA(input)
         w.weight = <const char*> cnp.PyArray_DATA(weight)
-        if bias is None:
-            sums_from = np.zeros(w.groups * w.rows, weight.dtype)
-        else:
-            sums_from = np.ascontiguousarray(bias)
-            sums_from = np.ascontiguousarray(sums_from.view(weight.dtype) if b.parts == 2 else sums_from, weight.dtype)
+        sums_from = real_bias(b, problem, bias)
         w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
         w.out = <char*> cnp.PyArray_DATA(out)
         lane = VB // b.size
@@ -286,9 +272,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
                     for item in range(first, last):
                         do_block(&w, item, base, base + sums_at(b))
             else:
+                share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
                 with nogil, parallel(num_threads=workers):
                     worker = threadid()
-                    for item in prange(first, last, schedule="dynamic"):
+                    for item in prange(first, last, schedule="dynamic", chunksize=share):
                         do_block(&w, item, base + worker * room, base + worker * room + sums_at(b))
             PyErr_CheckSignals()
             first = last

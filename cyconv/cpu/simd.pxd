@@ -73,7 +73,7 @@ cdef extern from *:
     ctypedef double vd "cy_vd"
     ctypedef unsigned int vw "cy_vw"
     ctypedef unsigned long long vq "cy_vq"
-    ctypedef unsigned short half "cy_half"
+    ctypedef short half "cy_half"       # short only to Cython, which would take it for uint16_t otherwise
     ctypedef void inlined "CY_INLINED void"
     vf splat_f "cy_splat_f"(float) noexcept nogil
     vd splat_d "cy_splat_d"(double) noexcept nogil
