@@ -1,0 +1,115 @@
+"""Every algorithm runs every case that it accepts, in every dtype, against the reference."""
+
+import numpy as np
+import pytest
+from cases import CASES, Case, FAST, FLOATS, INTEGERS, ROWS, arrays, assert_within_bound, conv, problem_of
+
+import cyconv
+from cyconv import select
+
+
+def runs(name, problem):
+    return next(v for v in select.verdicts(problem) if v.algorithm.name == name).declined is None
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
+def test_every_algorithm_on_small_integers(case, dtype):
+    x, w, bias = arrays(case, dtype)
+    problem = problem_of(case, dtype, bias)
+    want = conv(case.rank)(x, w, bias, algorithm="reference", **case.arguments)
+    ran = 0
+    for name in FAST:
+        if not runs(name, problem):
+            with pytest.raises(ValueError, match=f"algorithm='{name}' cannot compute"):
+                conv(case.rank)(x, w, bias, algorithm=name, **case.arguments)
+            continue
+        got = conv(case.rank)(x, w, bias, algorithm=name, **case.arguments)
+        ran += 1
+        assert got.dtype == want.dtype
+        if ROWS[name].scale == "terms":
+            np.testing.assert_array_equal(got, want, err_msg=name)
+        else:
+            assert_within_bound(ROWS[name], problem, x, w, bias, got)
+    assert ran, "no algorithm but the reference took this case"
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_every_algorithm_holds_its_error_bound(case, dtype):
+    x, w, bias = arrays(case, dtype, small=False)
+    problem = problem_of(case, dtype, bias)
+    for name in ROWS:
+        if runs(name, problem):
+            got = conv(case.rank)(x, w, bias, algorithm=name, **case.arguments)
+            assert_within_bound(ROWS[name], problem, x, w, bias, got)
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_error_bound_on_cancelling_sums(name, dtype):
+    # large terms that cancel: the result is small, the rounding is that of the terms
+    rng = np.random.default_rng(3)
+    x = np.repeat(rng.standard_normal((1, 8, 12, 12)), 2, axis=1).astype(dtype) * 10 ** rng.uniform(-3, 3, (1, 16, 1, 1)).astype(dtype)
+    w = rng.standard_normal((4, 16, 3, 3)).astype(dtype)
+    w[:, 1::2] = -w[:, ::2]
+    x[:, 1::2] = x[:, ::2] * (1 + 1e-3)
+    case = Case("cancel", x.shape, w.shape, {"padding": 1}, bias=False)
+    problem = problem_of(case, dtype, None)
+    if not runs(name, problem):
+        pytest.skip(f"{name} declines")
+    assert_within_bound(ROWS[name], problem, x, w, None, cyconv.conv2d(x, w, padding=1, algorithm=name))
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_many_blocks(name):
+    # larger than one block in every direction, so that all seams between blocks are crossed
+    rng = np.random.default_rng(4)
+    for rank, shape, kernel, options in (
+        (1, (2, 3, 5000), (7, 3, 5), {"stride": 2, "padding": 2}),
+        (2, (1, 40, 70, 1500), (9, 40, 3, 3), {"padding": 1}),
+        (2, (1, 300, 40, 33), (300, 300, 1, 1), {}),
+        (3, (1, 16, 30, 20, 40), (5, 16, 3, 3, 3), {"padding": 1, "stride": (1, 2, 1)}),
+    ):
+        x, w = (rng.integers(-2, 3, s).astype("float32") for s in (shape, kernel))
+        got = conv(rank)(x, w, algorithm=name, **options)
+        want = conv(rank)(x, w, algorithm="reference", **options)
+        if ROWS[name].scale == "terms":
+            np.testing.assert_array_equal(got, want)
+        else:
+            np.testing.assert_allclose(got, want, atol=2e-2)
+
+
+def test_integers_wrap_as_numpys_do():
+    rng = np.random.default_rng(5)
+    for dtype in INTEGERS:
+        info = np.iinfo(dtype)
+        x = rng.integers(info.min, info.max, (1, 2, 30), dtype, endpoint=True)
+        w = rng.integers(info.min, info.max, (3, 2, 4), dtype, endpoint=True)
+        got = cyconv.conv1d(x, w)
+        want = [sum(np.correlate(x[0, c], w[o, c], "valid") for c in range(2)) for o in range(3)]
+        np.testing.assert_array_equal(got[0], np.array(want, dtype))
+
+
+def test_halves_round_as_numpys_do():
+    # all finite halves through a 1x1 convolution with 1: stored, widened, rounded back
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    halves = halves[np.isfinite(halves)][None, None]
+    one = np.ones((1, 1, 1), np.float16)
+    np.testing.assert_array_equal(cyconv.conv1d(halves, one), halves)
+    # sums that need rounding, ties, overflow to infinity and subnormal results
+    rng = np.random.default_rng(6)
+    x = np.concatenate([rng.standard_normal(3000), rng.uniform(-6e4, 6e4, 3000), rng.uniform(-1e-6, 1e-6, 3000), [65504, 65504, 65488, 32]])
+    x = x.astype(np.float16)
+    with np.errstate(over="ignore"):
+        want = (x[:-1].astype(np.float32) + x[1:].astype(np.float32)).astype(np.float16)
+    np.testing.assert_array_equal(cyconv.conv1d(x[None, None], np.ones((1, 1, 2), np.float16))[0, 0], want)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_non_finite_halves(name):
+    x = np.array([1, np.inf, 2, -np.inf, 3, np.nan, 4], np.float16)[None, None]
+    if ROWS[name].spreads_nonfinite:
+        pytest.skip("spreads them, as its docstring says")
+    got = cyconv.conv1d(x, np.ones((1, 1, 1), np.float16), algorithm=name)
+    np.testing.assert_array_equal(got, x)
