@@ -84,7 +84,7 @@ def execute(row, problem, input, prepared, bias, out):
     """Runs a chosen algorithm into `out`, or into a new array."""
     if out is not None:
         check_out(out, problem.output_shape, problem.dtype)
-    direct_to_out = out is not None and out.flags.carray and out.dtype.isnative and not np.may_share_memory(out, input)
+    direct_to_out = out is not None and out.flags.carray and not _overlaps(out, input, prepared, bias)
     result = out if direct_to_out else np.empty(problem.output_shape, problem.dtype)
     if result.size:
         if problem.products == 0:
@@ -96,6 +96,10 @@ def execute(row, problem, input, prepared, bias, out):
     if not direct_to_out:
         out[...] = result
     return out
+
+
+def _overlaps(out, *arrays):
+    return any(isinstance(array, np.ndarray) and np.may_share_memory(out, array) for array in arrays)
 
 
 def _moderate(problem, array):
