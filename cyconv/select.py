@@ -220,7 +220,7 @@ class Plan:
                 self._row, self._watch = choose(problem, finite=False), False
                 self.algorithm = self._row.name
         prepared = self._row.prepare(problem, weight)
-        self._prepared = prepared.copy() if prepared is weight else prepared
+        self._prepared = prepared.copy() if _overlaps(weight, prepared) else prepared
 
     def __call__(self, input, out=None):
         """The convolution of `input`, whose shape and dtype are the plan's; written to `out` if given."""

@@ -148,3 +148,17 @@ def test_huge_shapes_that_take_no_memory():
         cyconv.conv2d(x, np.ones((2**10, 1, 1, 1), np.float32))
     with pytest.raises(ValueError, match="2\\*\\*63"):
         cyconv.conv2d(x, np.broadcast_to(np.float32(1), (2**24, 1, 1, 1)))
+
+
+@pytest.mark.parametrize("kernel, options", [
+    ((2, 2, 2), {"dilation": 2**40, "padding": 2**40}),
+    ((2, 1, 2), {"dilation": (2**55, 1, 2**55), "padding": (2**55, 0, 2**55), "stride": 2**54}),
+    ((100_000, 1, 1), {"padding": (100_000, 0, 0), "stride": (99_991, 1, 1), "dilation": (1, 7, 7)}),
+])  # fmt: skip
+def test_huge_windows_are_computed_or_refused_at_once(kernel, options):
+    x, w = np.ones((1, 3, 3, 3), np.float32), np.ones((1, 1, *kernel), np.float32)
+    try:
+        result = cyconv.conv3d(x, w, **options)
+    except (ValueError, MemoryError):
+        return
+    assert np.isfinite(result).all()

@@ -35,10 +35,16 @@ cdef struct Blocks:
 cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     return (a + b - 1) // b
 
-cdef inline Py_ssize_t box_plane(const Blocks* b, Py_ssize_t z, Py_ssize_t y, Py_ssize_t x) noexcept nogil:
-    """Numbers in one channel's box for a block of z * y * x outputs."""
+cdef inline Py_ssize_t gcd(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    while b:
+        a, b = b, a % b
+    return a
+
+cdef inline double box_plane(const Blocks* b, Py_ssize_t z, Py_ssize_t y, Py_ssize_t x) noexcept nogil:
+    """Numbers in one channel's box for a block of z * y * x outputs; in floating point, where nothing overflows."""
     cdef const Axis* axis = b.box.axis
-    return (z + b.reach[0]) * (y + b.reach[1]) * (x + b.reach[2]) * axis[0].phases * axis[1].phases * axis[2].phases
+    cdef double rows = (<double> z + b.reach[0]) * (<double> y + b.reach[1])
+    return rows * (<double> x + b.reach[2]) * axis[0].phases * axis[1].phases * axis[2].phases
 
 cdef inline int choose_kind(Blocks* b, str dtype) except -1:
     b.parts = 1
@@ -75,7 +81,7 @@ cdef inline int open_blocks(Blocks* b, object problem, Py_ssize_t box_bytes, Py_
     cdef tuple pad = problem.pad_before, out = problem.out_size
     cdef Py_ssize_t[3] k
     cdef Py_ssize_t[3] d
-    cdef Py_ssize_t a, j, r, s, i, m, half_way, taps = 1, total
+    cdef Py_ssize_t a, j, s, i, m, period, half_way, taps = 1, total
     cdef Axis* axis
     cdef Py_ssize_t* remainder
     cdef Py_ssize_t* place              # of a tap along an axis: phase and quotient
@@ -100,23 +106,19 @@ cdef inline int open_blocks(Blocks* b, object problem, Py_ssize_t box_bytes, Py_
         axis.n, axis.stride, axis.pad = size[a], stride[a], pad[a]
         b.out[a] = out[a]
         axis.remainder = remainder
-        axis.phases = 0
         place = remainder + k[a]
         s = axis.stride
+        period = s // gcd(s, d[a])      # j*d % s begins anew after so many taps
+        axis.phases = min(k[a], period)
         for j in range(k[a]):
-            r = j * d[a] % s
-            i = 0
-            while i < axis.phases and remainder[i] != r:
-                i += 1
-            if i == axis.phases:
-                remainder[i] = r
-                axis.phases += 1
-            place[2 * j] = i
+            if j < period:
+                remainder[j] = j * d[a] % s
+            place[2 * j] = j % period
             place[2 * j + 1] = j * d[a] // s
         b.reach[a] = (k[a] - 1) * d[a] // s
         remainder += 3 * k[a]
     # Rows first, as long as they fit; then more rows; then more planes.
-    cdef Py_ssize_t limit = max(box_bytes // (b.size * max(b.channels, 1)), 1)
+    cdef double limit = max(<double> box_bytes / (<double> b.size * max(b.channels, 1)), 1.0)
     m = ceil_div(b.out[2], ceil_div(b.out[2], min(block_outputs, 1024)))
     while m > 64 and box_plane(b, 1, 1, m) > limit:
         m = (m + 1) // 2
@@ -133,11 +135,11 @@ cdef inline int open_blocks(Blocks* b, object problem, Py_ssize_t box_bytes, Py_
     for a in range(3):
         b.count[a] = ceil_div(b.out[a], b.block[a])
         b.box.axis[a].length = b.block[a] + b.reach[a]
-    b.plane = box_plane(b, b.block[0], b.block[1], b.block[2])
+    b.plane = <Py_ssize_t> min(box_plane(b, b.block[0], b.block[1], b.block[2]), 2.0**62)
     if not offsets:
         return 0
-    if b.channels * b.plane * b.size >= 2**31:
-        raise MemoryError(f"one block would need {b.channels * b.plane * b.size} bytes")
+    if <double> b.channels * b.plane * b.size >= 2.0**31:
+        raise MemoryError("the boxes of one block are longer than 32-bit offsets reach")
     axis = b.box.axis
     b.offset = <int32_t*> remainder
     area = axis[0].length * axis[1].length * axis[2].length

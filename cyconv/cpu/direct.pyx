@@ -171,8 +171,10 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes, char* sums) noex
 
 
 cdef Py_ssize_t scratch_bytes(const Blocks* b) noexcept nogil:
-    """What one thread needs: boxes, sums, and room for vectors that reach past the end of a run."""
-    return (b.channels * b.plane + ROWS * (sums_length(b) + VECTORS * VB // b.size)) * b.size + VECTORS * VB + 128
+    """What one thread needs: boxes, sums, room for vectors that reach past the end of a run; and the offsets, for all.
+    2**62 for anything beyond that."""
+    cdef double numbers = <double> b.channels * b.plane + ROWS * (sums_length(b) + VECTORS * VB // b.size)
+    return <Py_ssize_t> min(numbers * b.size + VECTORS * VB + 128 + <double> b.products * sizeof(int32_t), 2.0**62)
 
 
 cdef Py_ssize_t sums_length(const Blocks* b) noexcept nogil:
@@ -189,8 +191,8 @@ def scratch(problem):
 
 
 def why_not(problem):
-    if scratch(problem) > min(problem.max_workspace, 2**31 - 1):
-        return f"needs {scratch(problem)} bytes of workspace"
+    if scratch(problem) >= 2**31:
+        return f"one row of outputs reads {scratch(problem)} bytes, more than its 32-bit offsets reach"
     return None
 
 

@@ -263,7 +263,7 @@ def explain(
     >>> print(why)  # doctest: +ELLIPSIS
     1x1x8x8 -> 4x6x6, kernel 3x3, int32
     ...
-    direct ... exact ... chosen: the least predicted time
+    direct ... exact...chosen: the least predicted time
     im2col ... no: BLAS has no int32
     ...
     """
