@@ -30,10 +30,10 @@ cnp.import_array()
 
 cdef enum:
     BOX_BYTES = 256 * 1024              # boxes of all channels of one block: stays in a second-level cache
-    BLOCK_OUTPUTS = 2048                # outputs of one channel in one block: their sums stay in a first-level cache
+    BLOCK_SUMS = 12 * 1024              # sums of one register tile's rows in one block: stay in a first-level cache
     BATCH = 1 << 31                     # multiply-adds between two looks at Ctrl-C: about 0.1 s
     MOST_ROWS = 6                       # of any instruction set: tiles above ROWS x VECTORS are dead code that must compile
-    MOST_VECTORS = 4
+    MOST_VECTORS = 8
 
 
 cdef inline inlined tile_of(const int rows, const int vectors, const vector* like, Py_ssize_t products, const char* box,
@@ -88,6 +88,8 @@ cdef void tile(const vector* like, Py_ssize_t products, const char* box, const i
         tile_rows(3, like, products, box, offset, weight, bias, sums, pitch, rows)
     elif vectors == 4 and VECTORS >= 4:
         tile_rows(4, like, products, box, offset, weight, bias, sums, pitch, rows)
+    elif vectors == 2 * VECTORS:
+        tile_of(1, 2 * VECTORS, like, products, box, offset, weight, bias, sums, pitch)
 
 
 cdef void tile_of_kind(const Blocks* b, const char* box, const char* weight, const char* bias, char* sums,
@@ -157,6 +159,8 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes, char* sums) noex
             x = 0
             while x < length:
                 lanes = min(ceil_div(length - x, lane), <Py_ssize_t> VECTORS)
+                if rows == 1 and x + 2 * VECTORS * lane <= length:
+                    lanes = 2 * VECTORS         # a single row has too few sums under way to hide the latency of FMA
                 tile_of_kind(b, boxes + (at + x) * b.size, w.weight + row * b.products * b.size, w.bias + row * b.size,
                              sums + x * b.size, w.pitch, <int> rows, <int> lanes)
                 x += lanes * lane
@@ -168,6 +172,12 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes, char* sums) noex
                     put_stored(b.kind, sums + r * w.pitch + column * y_step * b.size,
                                to + (((origin[0] + z) * b.out[1] + origin[1] + y + column) * b.out[2] + origin[2])
                                * b.parts * b.stored_size, b.parts, extent[2])
+
+
+cdef int open_direct(Blocks* b, object problem, bint offsets) except -1:
+    choose_kind(b, problem.dtype)
+    cdef Py_ssize_t rows = min(max(problem.out_channels, 1) * b.parts, ROWS)
+    return open_blocks(b, problem, BOX_BYTES, BLOCK_SUMS // rows, offsets)
 
 
 cdef Py_ssize_t scratch_bytes(const Blocks* b) noexcept nogil:
@@ -185,7 +195,7 @@ cdef Py_ssize_t sums_length(const Blocks* b) noexcept nogil:
 def scratch(problem):
     """Bytes that one thread needs."""
     cdef Blocks b
-    open_blocks(&b, problem, BOX_BYTES, BLOCK_OUTPUTS, False)
+    open_direct(&b, problem, False)
     close_blocks(&b)
     return scratch_bytes(&b)
 
@@ -241,7 +251,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef Py_ssize_t items, item, first, last, batch, room, lane, flat_lanes, row_lanes, share
     cdef int workers, worker = 0
     cdef char* base
-    open_blocks(b, problem, BOX_BYTES, BLOCK_OUTPUTS, True)
+    open_direct(b, problem, True)
     try:
         input_steps(b, problem, input, w.input_step, b.box.step)
         w.groups = problem.groups
