@@ -8,13 +8,17 @@ that is computed in, and scale either
               surroundings may lose digits
 
 plus half a unit in the last place for results that are stored in fewer bits (float16). Integer results are exact.
+
+Of pooling, maxima are exact, and |result - exact| <= bound(problem) * eps * scale for averages, with scale the average of
+|input| over the window. A p-norm is bounded before its root is taken: |result**p - exact**p| <= bound(problem) * eps *
+sum |input|**p.
 """
 
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from math import log2, prod
+from math import isfinite, log2, prod
 
 from . import cpu
 
@@ -59,4 +63,25 @@ CONV = (
     _cpu("direct", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("im2col", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     Algorithm("reference", "cpu", lambda: importlib.import_module("cyconv.reference"), _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
+)
+
+
+def _pool_bound(problem):
+    """Single and half precision are summed in double precision, so that storing the result is all that counts."""
+    if problem.kind == "max":
+        return 0
+    # of a p-norm, what is lost in the root and in storing it counts p times when the power is taken back
+    rounding = 1 + 2 * abs(problem.norm_type) if problem.kind == "lp" and isfinite(problem.norm_type) else 1
+    if problem.dtype in ("float64", "complex128"):
+        rounding += (prod(min(k, n) for k, n in zip(problem.kernel, problem.size)) + 1) / 2
+    return rounding
+
+
+def _reference_pooling():
+    return importlib.import_module("cyconv.reference").pooling
+
+
+POOL = (
+    _cpu("pool", _pool_bound, "average", "1 eps mean|x|, in float64 (K + 3)/2 eps mean|x|; maxima are exact"),
+    Algorithm("reference", "cpu", _reference_pooling, _pool_bound, "average", "1 eps mean|x|, in float64 (K + 3)/2 eps mean|x|; maxima are exact"),
 )

@@ -5,6 +5,8 @@ error. Integers are summed in their own dtype, modulo 2**n.
 """
 
 import itertools
+from math import prod
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -77,3 +79,84 @@ def conv_transpose(input, weight, bias, stride, padding, output_padding, groups,
     if bias is not None:
         result = result + bias.astype(dtype).reshape(-1, *(1,) * rank)
     return result.astype(input.dtype)
+
+
+# ---- pooling -----------------------------------------------------------------------------------------------------------
+
+
+def pool_windows(p, axis):
+    """Per output of an axis: a slice of the samples that its window holds, and how many an average counts there."""
+    n, k, s, d, pad, outputs = (getattr(p, name)[axis] for name in ("size", "kernel", "stride", "dilation", "pad", "out_size"))
+    for o in range(outputs):
+        if p.adaptive[axis]:
+            begin, end = o * n // outputs, -((o + 1) * -n // outputs)
+            yield slice(begin, end), end - begin
+            continue
+        begin = o * s - pad
+        end = begin + d * (k - 1) + 1
+        inside = slice(begin if begin >= 0 else begin % d, min(end, n), d)
+        yield inside, min(end, n + pad) - begin if p.count_include_pad else len(range(n)[inside])
+
+
+def pool(problem, input, out, indices=None):
+    """Pools window by window, all planes at once, into `out` and `indices`."""
+    p = problem
+    x = input.reshape(p.planes, *p.size)
+    places = np.arange(prod(p.size)).reshape(p.size) if p.with_indices else None
+    result = np.empty((p.planes, *p.out_size), p.dtype)
+    found = np.empty(result.shape, np.int64) if p.with_indices else None
+    axes = [enumerate(pool_windows(p, axis)) for axis in range(3)]
+    for (z, (zs, zc)), (y, (ys, yc)), (column, (xs, xc)) in itertools.product(*axes):
+        window = x[:, zs, ys, xs].reshape(p.planes, -1)
+        if p.kind == "max":
+            winner = _last_nan_or_first_maximum(window)
+            result[:, z, y, column] = window[np.arange(p.planes), winner]
+            if p.with_indices:
+                found[:, z, y, column] = places[zs, ys, xs].reshape(-1)[winner]
+        elif p.kind == "average":
+            result[:, z, y, column] = _average(window, p.divisor_override or zc * yc * xc)
+        else:
+            result[:, z, y, column] = _norm(window, p.norm_type, prod(p.kernel))
+    out[...] = result.reshape(out.shape)
+    if p.with_indices:
+        indices[...] = found.reshape(indices.shape)
+
+
+def _last_nan_or_first_maximum(rows):
+    nan = rows != rows
+    last_nan = rows.shape[1] - 1 - np.argmax(nan[:, ::-1], axis=1)
+    return np.where(nan.any(axis=1), last_nan, np.argmax(rows, axis=1))
+
+
+def _average(rows, divisor):
+    if rows.dtype.kind in "fc":
+        return rows.sum(axis=1, dtype=np.result_type(rows.dtype, np.float64)) / divisor
+    total = rows.sum(axis=1, dtype=np.uint64 if rows.dtype.kind == "u" else np.int64)
+    quotients = [abs(int(t)) // abs(divisor) * (1 if (t < 0) == (divisor < 0) else -1) for t in total]
+    return np.array([q % 2**64 for q in quotients], np.uint64).astype(rows.dtype)
+
+
+def _norm(rows, p, full):
+    """The average of the p-th powers, times the size of a whole window also where it is cut off, to the power of 1/p."""
+    rows = rows.astype(np.float64)
+    with np.errstate(all="ignore"):
+        if np.isinf(p):
+            return np.abs(rows).max(axis=1) if p > 0 else np.abs(rows).min(axis=1)
+        return (np.power(rows, p).sum(axis=1) * (full / rows.shape[1])) ** (1 / p)
+
+
+def _pool_cost(problem):
+    return costs.reference_pool(problem), 2 * 8 * (problem.planes * prod(problem.size) + problem.outputs)
+
+
+pooling = SimpleNamespace(why_not=why_not, cost=_pool_cost, run=pool)  # the menu's row
+
+
+def max_unpool(input, indices, size):
+    """Zeros of spatial size `size`, with each value at its index; the last of several at one place stays."""
+    lead = input.shape[: input.ndim - len(size)]
+    out = np.zeros((prod(lead), prod(size)), input.dtype)
+    for plane, at, values in zip(out, indices.reshape(len(out), -1), input.reshape(len(out), -1)):
+        for index, value in zip(at, values):
+            plane[index] = value
+    return out.reshape(*lead, *size)

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import menu
+from . import cpu, menu
 from .arguments import as_array, check_out, integer, one_of
 from .problem import CACHED, ConvProblem, conv_problem
 
@@ -239,3 +239,56 @@ class Plan:
 
     def __repr__(self):
         return f"<cyconv.Plan {self.algorithm}: {self.problem}>"
+
+
+# ---- pooling -------------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(CACHED)
+def choose_pool(problem, algorithm="auto"):
+    """The row of the menu that pools."""
+    if algorithm != "auto":
+        one_of("algorithm", algorithm, ("auto", *(row.name for row in menu.POOL)))
+        return next(row for row in menu.POOL if row.name == algorithm)
+    usable = [row for row in menu.POOL if row.module.why_not(problem) is None]
+    return min(usable, key=lambda row: row.module.cost(problem)[0])
+
+
+def pool(problem, input, algorithm, out):
+    """One pooling of an array that `problem` describes: the values, with the winners' places if they are asked for."""
+    row = choose_pool(problem, algorithm)
+    if out is not None:
+        check_out(out, problem.output_shape, problem.dtype)
+    direct_to_out = out is not None and out.flags.carray and out.dtype.isnative and not np.may_share_memory(out, input)
+    result = out if direct_to_out else np.empty(problem.output_shape, problem.dtype)
+    indices = np.empty(problem.output_shape, np.int64) if problem.with_indices else None
+    if result.size:
+        row.module.run(problem, input, result, indices)
+    if out is not None and not direct_to_out:
+        out[...] = result
+    result = result if out is None else out
+    return (result, indices) if problem.with_indices else result
+
+
+def unpool(problem, input, indices, out):
+    """Max unpooling: zeros, with the values where the indices say. Of several at one place, the last one stays."""
+    if out is not None:
+        check_out(out, problem.output_shape, problem.dtype)
+    indices = _as_int64(indices)
+    result = np.zeros(problem.output_shape, problem.dtype)
+    if input.size:
+        values = np.ascontiguousarray(input)
+        impossible = cpu.load("pool").unpool(problem.planes, problem.plane, values, np.ascontiguousarray(indices), result)
+        if impossible is not None:
+            raise ValueError(
+                f"indices must be at least 0 and below {problem.plane}, the size of one plane of the result; got {impossible}"
+            )
+    if out is None:
+        return result
+    out[...] = result
+    return out
+
+
+def _as_int64(indices):
+    """Indices of any integer dtype; those of uint64 that int64 cannot hold become negative, so that they are refused."""
+    return indices.astype(np.int64, copy=False)

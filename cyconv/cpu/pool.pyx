@@ -1,0 +1,825 @@
+"""Pooling:  out[plane, o] = max, average or p-norm of input[plane, i] over the samples i of window o.
+
+The input is read where it lies, with any strides; outputs are C-contiguous. Along an axis, window o covers the samples
+first, first + d, ... that exist; padding is never read, so it costs nothing and cannot win.
+
+Values alone are separable: the rows of a window (over z and y) are combined into one line, then the line's columns. With
+indices every tap is compared in row-major order, since only that order breaks ties as promised. Either way the loop
+over neighbouring outputs is innermost, so that it is vectorised. Where windows are irregular (adaptive) or few, the line
+is reduced window by window. Lines are cut into pieces that stay in a first-level cache. Rows that overlapping windows
+read again, and that are costly to read (half precision, strided), are kept in a small ring.
+
+Half and single precision are averaged in double precision, integers in 64 bits; sums are never taken apart again.
+Threads share out blocks of output rows; the cut depends on the problem alone, and no thread shares an output.
+"""
+import numpy as np
+
+cimport numpy as cnp
+from cython.parallel cimport parallel, prange, threadid
+from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport INFINITY, fabs, pow, sqrt
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from cyconv.cpu.simd cimport float_to_half, half, half_to_float, inlined
+
+from cyconv import costs
+from cyconv.problem import MAX_WORKSPACE
+from cyconv.threads import workers as worth_workers
+
+cnp.import_array()
+
+cdef extern from *:
+    """
+    typedef unsigned __int128 cy_wide;
+    """
+    ctypedef unsigned long long wide "cy_wide"      # products of two sizes
+
+cdef enum:
+    LINE = 2048                         # columns of one piece of a line
+    MOST_OUTPUTS = 1024                 # of one row that are worked on at a time
+    RING_BYTES = 512 * 1024             # rows kept for the next window, at most
+    ITEM = 1 << 16                      # elementary steps of one item of work
+    BATCH = 1 << 27                     # elementary steps between two looks at Ctrl-C: about 0.1 s
+
+cdef enum Kind:
+    MAX, SUM, NORM
+
+cdef enum Stored:                       # how numbers lie in the caller's arrays; complex ones are pairs of these
+    HALF, SINGLE, DOUBLE, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64
+
+cdef enum How:                          # what becomes of the number that stands there
+    SET, PEAK, ADD
+
+ctypedef fused stored:
+    half
+    float
+    double
+    int8_t
+    int16_t
+    int32_t
+    int64_t
+    uint8_t
+    uint16_t
+    uint32_t
+    uint64_t
+
+ctypedef fused number:                  # what is computed with
+    float
+    double
+    int32_t
+    int64_t
+    uint64_t
+
+ctypedef fused place:                   # distance of a winner from the first column of its window's first row
+    int32_t
+    int64_t
+
+cdef struct Axis:
+    Py_ssize_t n, out, kernel, stride, dilation, pad
+    Py_ssize_t step                     # bytes between neighbours in the input
+    bint adaptive
+
+cdef struct Work:
+    Kind kind
+    Stored stored
+    Stored computed                     # SINGLE, DOUBLE, INT32, INT64 or UINT64
+    Py_ssize_t stored_size, size        # bytes of one in the caller's arrays, and of one that is computed with
+    Py_ssize_t parts                    # 2 for complex: real and imaginary parts are planes of their own
+    Axis[3] axis
+    Py_ssize_t channels                 # parts counted apart
+    Py_ssize_t channel_step, batch_step
+    bint channels_last                  # whether neighbours in memory are channels: then items of one place come together
+    const char* input
+    char* out
+    int64_t* indices
+    Py_ssize_t index_stride             # between the first columns of neighbouring windows, of the caller's input
+    Py_ssize_t row_length               # of the caller's input
+    bint in_place                       # whether rows can be read where they lie
+    bint straight                       # whether results are made where they belong
+    bint by_window                      # whether the columns of each window are reduced on their own
+    Py_ssize_t columns, column_blocks   # outputs of one row that are worked on at a time
+    Py_ssize_t rows, row_blocks         # output rows (z and y as one axis) of one item
+    Py_ssize_t ring_y, ring             # rows of y, and in all, that are kept
+    Py_ssize_t pitch                    # numbers from one kept row to the next
+    bint count_include_pad
+    bint has_override
+    Py_ssize_t override
+    double norm
+    bint signed_sums
+
+cdef struct Scratch:
+    char* line
+    char* result
+    char* places
+    char* kept                          # ring of rows
+    Py_ssize_t* tags                    # which row and piece each of them is
+
+
+# ---- windows -------------------------------------------------------------------------------------------------------------
+
+cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    """For any a and positive b."""
+    return (a + b - 1) // b if a > 0 else -(-a // b)
+
+cdef inline Py_ssize_t floor_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a // b if a >= 0 else -((-a + b - 1) // b)
+
+cdef inline void window(const Axis* a, Py_ssize_t o, Py_ssize_t* first, Py_ssize_t* count) noexcept nogil:
+    """The samples of window o: `count` of them, from `first` on, a dilation apart."""
+    cdef Py_ssize_t start, skipped = 0
+    if a.adaptive:
+        first[0] = <Py_ssize_t> (<wide> o * <wide> a.n // <wide> a.out)
+        count[0] = <Py_ssize_t> ((<wide> (o + 1) * <wide> a.n + <wide> (a.out - 1)) // <wide> a.out) - first[0]
+        return
+    start = o * a.stride - a.pad
+    if start < 0:
+        skipped = ceil_div(-start, a.dilation)
+    first[0] = start + skipped * a.dilation
+    count[0] = min(a.kernel, ceil_div(a.n - start, a.dilation)) - skipped
+
+cdef inline Py_ssize_t counted(const Work* w, const Axis* a, Py_ssize_t o) noexcept nogil:
+    """Samples of window o along an axis that an average is divided by."""
+    cdef Py_ssize_t start, first, count
+    if w.count_include_pad and not a.adaptive:
+        start = o * a.stride - a.pad
+        return min(a.kernel, a.n + a.pad - start)
+    window(a, o, &first, &count)
+    return count
+
+
+# ---- one row of numbers --------------------------------------------------------------------------------------------------
+
+cdef inline bint beats(number v, number m) noexcept nogil:
+    """Whether v is larger, or a NaN, which beats everything. Without a branch, so that loops over it are vectorised."""
+    if number is float or number is double:
+        return (v > m) | (v != v)
+    else:
+        return v > m
+
+cdef inline number best_of(number v, number m) noexcept nogil:
+    return v if beats(v, m) else m
+
+cdef inline inlined combine(const number* x, Py_ssize_t s, Py_ssize_t n, number* to, How how) noexcept nogil:
+    cdef Py_ssize_t i
+    if how == SET:
+        for i in range(n):
+            to[i] = x[i * s]
+    elif how == PEAK:
+        for i in range(n):
+            to[i] = best_of(x[i * s], to[i])
+    else:
+        for i in range(n):
+            to[i] = to[i] + x[i * s]
+
+cdef void combine_strided(const number* x, Py_ssize_t s, Py_ssize_t n, number* to, How how) noexcept nogil:
+    if s == 1:
+        combine(x, 1, n, to, how)
+    elif s == 2:
+        combine(x, 2, n, to, how)
+    else:
+        combine(x, s, n, to, how)
+
+cdef inline number read(const char* p, const stored* like, const number* target) noexcept nogil:
+    """One number of the caller's array. `like` and `target` only name the types, and may be NULL."""
+    if stored is half:
+        return <number> half_to_float((<const half*> p)[0])
+    else:
+        return <number> (<const stored*> p)[0]
+
+cdef inline inlined take_steps(const char* p, Py_ssize_t step, Py_ssize_t n, const stored* like, number* to, How how) noexcept nogil:
+    cdef Py_ssize_t i
+    if how == SET:
+        for i in range(n):
+            to[i] = read(p + i * step, like, <const number*> to)
+    elif how == PEAK:
+        for i in range(n):
+            to[i] = best_of(read(p + i * step, like, <const number*> to), to[i])
+    else:
+        for i in range(n):
+            to[i] = to[i] + read(p + i * step, like, <const number*> to)
+
+cdef void take_as(const char* p, Py_ssize_t step, Py_ssize_t n, const stored* like, number* to, How how) noexcept nogil:
+    if step == sizeof(stored):
+        take_steps(p, sizeof(stored), n, like, to, how)
+    else:
+        take_steps(p, step, n, like, to, how)
+
+cdef void take(Stored kind, const char* p, Py_ssize_t step, Py_ssize_t n, number* to, How how) noexcept nogil:
+    """Combines n numbers of the caller's array with those in `to`."""
+    if number is float or number is double:
+        if kind == HALF:
+            take_as(p, step, n, <const half*> NULL, to, how)
+        elif kind == SINGLE:
+            take_as(p, step, n, <const float*> NULL, to, how)
+        elif number is double:
+            take_as(p, step, n, <const double*> NULL, to, how)
+    else:
+        if kind == INT8:
+            take_as(p, step, n, <const int8_t*> NULL, to, how)
+        elif kind == INT16:
+            take_as(p, step, n, <const int16_t*> NULL, to, how)
+        elif kind == INT32:
+            take_as(p, step, n, <const int32_t*> NULL, to, how)
+        elif kind == UINT8:
+            take_as(p, step, n, <const uint8_t*> NULL, to, how)
+        elif kind == UINT16:
+            take_as(p, step, n, <const uint16_t*> NULL, to, how)
+        elif number is not int32_t:
+            if kind == INT64:
+                take_as(p, step, n, <const int64_t*> NULL, to, how)
+            elif kind == UINT32:
+                take_as(p, step, n, <const uint32_t*> NULL, to, how)
+            else:
+                take_as(p, step, n, <const uint64_t*> NULL, to, how)
+
+cdef inline float towards_odd(double x) noexcept nogil:
+    """x in single precision, its last bit set if anything was lost: then rounding it once more rounds x correctly."""
+    cdef float f = <float> x
+    cdef uint32_t bits
+    memcpy(&bits, &f, 4)
+    bits -= fabs(<double> f) > fabs(x)
+    bits |= f != x
+    memcpy(&f, &bits, 4)
+    return f if x == x else <float> x
+
+cdef inline void put_as(const number* x, Py_ssize_t n, Py_ssize_t parts, stored* to) noexcept nogil:
+    cdef Py_ssize_t i
+    if stored is half:
+        for i in range(n):
+            to[i] = float_to_half(towards_odd(x[i]) if number is double else <float> x[i])
+    elif parts == 1:
+        for i in range(n):
+            to[i] = <stored> x[i]
+    else:
+        for i in range(n):
+            to[i * parts] = <stored> x[i]
+
+cdef void put(Stored kind, const number* x, Py_ssize_t n, Py_ssize_t parts, char* to) noexcept nogil:
+    """Writes n results into the caller's array."""
+    if number is float or number is double:
+        if kind == HALF:
+            put_as(x, n, parts, <half*> to)
+        elif kind == SINGLE:
+            put_as(x, n, parts, <float*> to)
+        else:
+            put_as(x, n, parts, <double*> to)
+    else:
+        if kind == INT8 or kind == UINT8:
+            put_as(x, n, parts, <uint8_t*> to)
+        elif kind == INT16 or kind == UINT16:
+            put_as(x, n, parts, <uint16_t*> to)
+        elif kind == INT32 or kind == UINT32:
+            put_as(x, n, parts, <uint32_t*> to)
+        else:
+            put_as(x, n, parts, <uint64_t*> to)
+
+cdef inline number lowest(const number* like) noexcept nogil:
+    if number is float or number is double:
+        return -INFINITY
+    elif number is int32_t:
+        return <int32_t> 0x80000000u
+    elif number is int64_t:
+        return <int64_t> (<uint64_t> 1 << 63)
+    else:
+        return 0
+
+cdef void raise_to(double p, double* x, Py_ssize_t n) noexcept nogil:
+    """The terms of a p-norm. The maximum norm's are compared, and so negated for p = -infinity."""
+    cdef Py_ssize_t i
+    if p == 2:
+        for i in range(n):
+            x[i] = x[i] * x[i]
+    elif p == INFINITY:
+        for i in range(n):
+            x[i] = fabs(x[i])
+    elif p == -INFINITY:
+        for i in range(n):
+            x[i] = -fabs(x[i])
+    elif p == 3:
+        for i in range(n):
+            x[i] = x[i] * x[i] * x[i]
+    elif p != 1:
+        for i in range(n):
+            x[i] = pow(x[i], p)
+
+cdef void take_root(double p, double* x, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    if p == 2:
+        for i in range(n):
+            x[i] = sqrt(x[i])
+    elif p == -INFINITY:
+        for i in range(n):
+            x[i] = -x[i]
+    elif p != 1 and p != INFINITY:
+        for i in range(n):
+            x[i] = pow(x[i], 1 / p)
+
+
+cdef inline const number* fetch(const Work* w, const Scratch* s, const char* plane, Py_ssize_t z, Py_ssize_t y, Py_ssize_t begin,
+                                Py_ssize_t n, const number* like) noexcept nogil:
+    """Columns begin .. begin + n of row (z, y) as numbers to compute with: where they lie, or from the ring of kept rows."""
+    cdef const char* p = plane + z * w.axis[0].step + y * w.axis[1].step + begin * w.axis[2].step
+    cdef Py_ssize_t slot, row
+    cdef number* kept
+    if w.in_place:
+        return <const number*> p
+    row = z * w.axis[1].n + y
+    slot = (z * w.ring_y + y % w.ring_y) % w.ring
+    kept = <number*> s.kept + slot * w.pitch
+    if s.tags[2 * slot] != row or s.tags[2 * slot + 1] != begin:
+        take(w.stored, p, w.axis[2].step, n, kept, SET)
+        if number is double:
+            if w.kind == NORM:
+                raise_to(w.norm, kept, n)
+        s.tags[2 * slot], s.tags[2 * slot + 1] = row, begin
+    return kept
+
+
+# ---- values --------------------------------------------------------------------------------------------------------------
+
+cdef inline number reduce_window(const number* x, Py_ssize_t d, Py_ssize_t n, How how) noexcept nogil:
+    """Four running results, because one alone waits for itself at every step."""
+    cdef number[4] part
+    cdef Py_ssize_t i, j
+    for j in range(4):
+        part[j] = x[j * d] if j < n else lowest(<const number*> NULL) if how == PEAK else 0
+    i = 4
+    while i + 4 <= n:
+        for j in range(4):
+            part[j] = best_of(x[(i + j) * d], part[j]) if how == PEAK else part[j] + x[(i + j) * d]
+        i += 4
+    for j in range(n - i):
+        part[j] = best_of(x[(i + j) * d], part[j]) if how == PEAK else part[j] + x[(i + j) * d]
+    if how == PEAK:
+        return best_of(best_of(part[3], part[2]), best_of(part[1], part[0]))
+    return (part[0] + part[1]) + (part[2] + part[3])
+
+cdef inline void taps_between(const Axis* a, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left, Py_ssize_t right,
+                              Py_ssize_t* first, Py_ssize_t* last) noexcept nogil:
+    """Taps first .. last - 1 are those by which an output of left .. right - 1 meets a column of begin .. end - 1."""
+    first[0] = max(0, ceil_div(begin + a.pad - (right - 1) * a.stride, a.dilation))
+    last[0] = min(a.kernel, floor_div(end - 1 + a.pad - left * a.stride, a.dilation) + 1)
+
+cdef inline void outputs_between(const Axis* a, Py_ssize_t tap, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t* left,
+                                 Py_ssize_t* right) noexcept nogil:
+    """Narrows left .. right - 1 to the outputs whose tap meets a column of begin .. end - 1."""
+    cdef Py_ssize_t shift = tap * a.dilation - a.pad
+    left[0] = max(left[0], ceil_div(begin - shift, a.stride))
+    right[0] = min(right[0], floor_div(end - 1 - shift, a.stride) + 1)
+
+cdef void combine_columns(const Work* w, const number* line, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left,
+                          Py_ssize_t right, number* result, How how) noexcept nogil:
+    """Adds what columns begin .. end - 1, which `line` holds, bring to outputs left .. right - 1 of a row."""
+    cdef const Axis* a = &w.axis[2]
+    cdef Py_ssize_t o, tap, last, first, count, skipped, lo, hi
+    cdef number v
+    if not w.by_window:
+        taps_between(a, begin, end, left, right, &tap, &last)
+        while tap < last:
+            lo, hi = left, right
+            outputs_between(a, tap, begin, end, &lo, &hi)
+            if lo < hi:
+                combine_strided(line + lo * a.stride + tap * a.dilation - a.pad - begin, a.stride, hi - lo, result + lo - left, how)
+            tap += 1
+        return
+    for o in range(left, right):
+        window(a, o, &first, &count)
+        if first < begin:
+            skipped = ceil_div(begin - first, a.dilation)
+            first += skipped * a.dilation
+            count -= skipped
+        count = min(count, ceil_div(end - first, a.dilation))
+        if count > 0:
+            v = reduce_window(line + first - begin, a.dilation, count, how)
+            result[o - left] = best_of(v, result[o - left]) if how == PEAK else result[o - left] + v
+
+cdef void pool_row(const Work* w, const Scratch* s, const char* plane, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left,
+                   Py_ssize_t right, number* result) noexcept nogil:
+    """Maxima or sums of outputs left .. right - 1 of one row."""
+    cdef Py_ssize_t z, y, first_z, count_z, first_y, count_y, i, j, begin, end, last, count, piece, n
+    cdef number* line = <number*> s.line
+    cdef const number* row
+    cdef const number* combined
+    cdef bint kept = w.in_place or w.ring > 1 or w.kind == NORM
+    cdef How how = PEAK if w.kind == MAX or (w.kind == NORM and fabs(w.norm) == INFINITY) else ADD
+    cdef number empty = lowest(<const number*> NULL) if how == PEAK else 0
+    window(&w.axis[0], oz, &first_z, &count_z)
+    window(&w.axis[1], oy, &first_y, &count_y)
+    window(&w.axis[2], left, &begin, &count)
+    window(&w.axis[2], right - 1, &last, &count)
+    end = last + (count - 1) * w.axis[2].dilation + 1
+    for i in range(right - left):
+        result[i] = empty
+    piece = begin
+    while piece < end:
+        n = min(<Py_ssize_t> LINE, end - piece)
+        combined = line
+        for i in range(count_z):
+            z = first_z + i * w.axis[0].dilation
+            for j in range(count_y):
+                y = first_y + j * w.axis[1].dilation
+                if kept:
+                    row = fetch(w, s, plane, z, y, piece, n, <const number*> NULL)
+                    if count_z * count_y == 1:
+                        combined = row
+                    elif i + j == 0:
+                        memcpy(line, row, n * sizeof(number))
+                    else:
+                        combine_strided(row, 1, n, line, how)
+                else:
+                    take(w.stored, plane + z * w.axis[0].step + y * w.axis[1].step + piece * w.axis[2].step, w.axis[2].step, n,
+                         line, SET if i + j == 0 else how)
+        combine_columns(w, combined, piece, piece + n, left, right, result, how)
+        piece += n
+
+
+# ---- maxima and where they stand -----------------------------------------------------------------------------------------
+
+cdef inline inlined compare(const number* x, Py_ssize_t s, Py_ssize_t n, place at, number* best, place* where) noexcept nogil:
+    """A later equal number does not win, a later NaN does."""
+    cdef Py_ssize_t i
+    cdef number v, m
+    cdef bint wins
+    for i in range(n):
+        v = x[i * s]
+        m = best[i]
+        wins = beats(v, m)
+        best[i] = v if wins else m
+        where[i] = at if wins else where[i]
+
+cdef void compare_strided(const number* x, Py_ssize_t s, Py_ssize_t n, place at, number* best, place* where) noexcept nogil:
+    if s == 1:
+        compare(x, 1, n, at, best, where)
+    elif s == 2:
+        compare(x, 2, n, at, best, where)
+    else:
+        compare(x, s, n, at, best, where)
+
+cdef void compare_row(const Work* w, const number* row, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left, Py_ssize_t right,
+                      place above, number* best, place* where) noexcept nogil:
+    """Compares columns begin .. end - 1 of a row, which starts `above` after the window's first row."""
+    cdef const Axis* a = &w.axis[2]
+    cdef Py_ssize_t o, tap, last, first, count, column, lo, hi, i, origin
+    cdef number v
+    if not w.by_window:
+        taps_between(a, begin, end, left, right, &tap, &last)
+        while tap < last:
+            lo, hi = left, right
+            outputs_between(a, tap, begin, end, &lo, &hi)
+            if lo < hi:
+                compare_strided(row + lo * a.stride + tap * a.dilation - a.pad - begin, a.stride, hi - lo,
+                                <place> (above + tap * a.dilation), best + lo - left, where + lo - left)
+            tap += 1
+        return
+    for o in range(left, right):
+        window(a, o, &first, &count)
+        origin = 0 if a.adaptive else o * a.stride - a.pad
+        for i in range(max(0, ceil_div(begin - first, a.dilation)), min(count, ceil_div(end - first, a.dilation))):
+            column = first + i * a.dilation
+            v = row[column - begin]
+            if beats(v, best[o - left]):
+                best[o - left] = v
+                where[o - left] = <place> (above + column - origin)
+
+cdef inline void find_row(const Work* w, const Scratch* s, const char* plane, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left,
+                   Py_ssize_t right, number* best, place* where, int64_t* indices) noexcept nogil:
+    """Maxima of outputs left .. right - 1 of one row, and their places in the plane."""
+    cdef const Axis* a = &w.axis[2]
+    cdef Py_ssize_t z, y, first_z, count_z, first_y, count_y, i, j, begin, end, last, count, piece, n, o, first, origin
+    cdef Py_ssize_t height = w.axis[1].n, top
+    window(&w.axis[0], oz, &first_z, &count_z)
+    window(&w.axis[1], oy, &first_y, &count_y)
+    window(a, left, &begin, &count)
+    window(a, right - 1, &last, &count)
+    end = last + (count - 1) * a.dilation + 1
+    top = first_z * height + first_y
+    for i in range(right - left):
+        best[i] = lowest(<const number*> NULL)
+        where[i] = 0
+    # Where nothing is above the lowest number, the window's first sample stays the winner.
+    for o in range(left, right):
+        origin = 0 if a.adaptive else o * a.stride - a.pad
+        if origin >= 0 and not a.adaptive:
+            break
+        window(a, o, &first, &count)
+        where[o - left] = <place> (first - origin)
+    for i in range(count_z):
+        z = first_z + i * w.axis[0].dilation
+        for j in range(count_y):
+            y = first_y + j * w.axis[1].dilation
+            piece = begin
+            while piece < end:
+                n = min(<Py_ssize_t> LINE, end - piece)
+                compare_row(w, fetch(w, s, plane, z, y, piece, n, <const number*> NULL), piece, piece + n, left, right,
+                            <place> ((z * height + y - top) * w.row_length), best, where)
+                piece += n
+    # Columns of a strided view of single samples are index_stride apart in the caller's rows.
+    origin = top * w.row_length - (0 if a.adaptive else a.pad)
+    count = 0 if a.adaptive else w.index_stride
+    for i in range(right - left):
+        indices[i] = origin + (left + i) * count + where[i]
+
+
+# ---- averages and norms --------------------------------------------------------------------------------------------------
+
+cdef inline int64_t quotient(int64_t sum, Py_ssize_t divisor) noexcept nogil:
+    """Rounded towards zero. Minus one is apart: the least integer divided by it is an error of the processor."""
+    return <int64_t> (0 - <uint64_t> sum) if divisor == -1 else sum // divisor
+
+cdef void divide(const Work* w, number* sums, Py_ssize_t n, wide yz, Py_ssize_t x) noexcept nogil:
+    """Divides n sums by the product of two counts, or by what stands in for it."""
+    cdef Py_ssize_t i, divisor
+    cdef double by
+    if number is double:
+        if w.kind == NORM:
+            if fabs(w.norm) != INFINITY:
+                # torch scales the average by the size of a whole window, also where the window is cut off
+                by = <double> w.axis[0].kernel * <double> w.axis[1].kernel * <double> w.axis[2].kernel / (<double> yz * <double> x)
+                if by != 1:
+                    for i in range(n):
+                        sums[i] = sums[i] * by
+            return
+        by = <double> w.override if w.has_override else <double> yz * <double> x
+        for i in range(n):
+            sums[i] = sums[i] / by
+    elif number is uint64_t:
+        if w.has_override:
+            divisor = w.override
+        elif yz < <wide> 1 << 62 and yz * <wide> x < <wide> 1 << 62:
+            divisor = <Py_ssize_t> (yz * <wide> x)
+        else:
+            divisor = 0                 # padding counted so often that the quotient is zero
+        for i in range(n):
+            if divisor == 0:
+                sums[i] = 0
+            elif w.signed_sums:
+                sums[i] = <uint64_t> quotient(<int64_t> sums[i], divisor)
+            else:
+                sums[i] = sums[i] // <uint64_t> divisor
+
+cdef void finish_sums(const Work* w, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left, Py_ssize_t right, number* sums) noexcept nogil:
+    """Runs of outputs that are divided by the same count are divided together."""
+    cdef Py_ssize_t o = left, x, end
+    cdef const Axis* a = &w.axis[2]
+    cdef wide yz = 1
+    if w.has_override:
+        divide(w, sums, right - left, 1, 1)
+        return
+    yz = <wide> counted(w, &w.axis[0], oz) * <wide> counted(w, &w.axis[1], oy)
+    while o < right:
+        x = counted(w, a, o)
+        end = o + 1
+        if not a.adaptive and x == a.kernel:
+            # whole windows end where the input, with its padding if that counts, does
+            end = floor_div(a.n + (a.pad if w.count_include_pad else 0) + a.pad - a.kernel, a.stride) + 1
+            end = min(max(end, o + 1), right)
+        divide(w, sums + o - left, end - o, yz, x)
+        o = end
+
+
+# ---- the work ------------------------------------------------------------------------------------------------------------
+
+cdef void pool_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
+    """One block of output rows of one plane."""
+    cdef Py_ssize_t channel, plane, block, left, right, row, oz, oy, at, i
+    cdef const char* src
+    cdef char* to
+    cdef number* result
+    if w.channels_last:
+        channel = item % w.channels
+        item //= w.channels
+        left = item % w.column_blocks
+        item //= w.column_blocks
+        block = item % w.row_blocks
+        plane = item // w.row_blocks
+    else:
+        left = item % w.column_blocks
+        item //= w.column_blocks
+        block = item % w.row_blocks
+        item //= w.row_blocks
+        channel = item % w.channels
+        plane = item // w.channels
+    src = w.input + plane * w.batch_step + channel // w.parts * w.channel_step + channel % w.parts * w.stored_size
+    plane = plane * w.channels + channel
+    left *= w.columns
+    right = min(left + w.columns, w.axis[2].out)
+    for i in range(w.ring):
+        s.tags[2 * i] = -1
+    for row in range(block * w.rows, min((block + 1) * w.rows, w.axis[0].out * w.axis[1].out)):
+        oz, oy = row // w.axis[1].out, row % w.axis[1].out
+        at = (plane // w.parts * w.axis[0].out * w.axis[1].out + row) * w.axis[2].out + left
+        to = w.out + (at * w.parts + plane % w.parts) * w.stored_size
+        result = <number*> to if w.straight else <number*> s.result
+        if w.indices != NULL:
+            find_row(w, s, src, oz, oy, left, right, result, <place*> s.places, w.indices + at)
+        else:
+            pool_row(w, s, src, oz, oy, left, right, result)
+            if w.kind != MAX:
+                finish_sums(w, oz, oy, left, right, result)
+                if number is double:
+                    if w.kind == NORM:
+                        take_root(w.norm, result, right - left)
+        if not w.straight:
+            put(w.stored, result, right - left, w.parts, to)
+
+cdef void do_item(const Work* w, Py_ssize_t item, char* base) noexcept nogil:
+    cdef Scratch s
+    s.line = base
+    s.result = s.line + LINE * 8
+    s.places = s.result + MOST_OUTPUTS * 8
+    s.tags = <Py_ssize_t*> (s.places + MOST_OUTPUTS * 8)
+    s.kept = <char*> (s.tags + 2 * w.ring)
+    if w.computed == SINGLE:
+        pool_item(w, item, &s, <const float*> NULL, <const int32_t*> NULL)
+    elif w.computed == DOUBLE:
+        pool_item(w, item, &s, <const double*> NULL, <const int64_t*> NULL)
+    elif w.computed == INT32:
+        pool_item(w, item, &s, <const int32_t*> NULL, <const int32_t*> NULL)
+    elif w.computed == INT64:
+        pool_item(w, item, &s, <const int64_t*> NULL, <const int64_t*> NULL)
+    else:
+        pool_item(w, item, &s, <const uint64_t*> NULL, <const int64_t*> NULL)
+
+
+STORED = {"float16": HALF, "float32": SINGLE, "float64": DOUBLE, "complex64": SINGLE, "complex128": DOUBLE, "bool": UINT8,
+          "int8": INT8, "int16": INT16, "int32": INT32, "int64": INT64,
+          "uint8": UINT8, "uint16": UINT16, "uint32": UINT32, "uint64": UINT64}
+
+
+def _computed(problem):
+    """What is computed with: the least type that holds the input, and sums or places in the plane."""
+    z, y, x = problem.size
+    if problem.kind != "max":
+        return UINT64 if problem.dtype[0] in "iu" else DOUBLE
+    far = problem.with_indices and z * y * x >= 2**31
+    if problem.dtype in ("float16", "float32", "float64"):
+        return DOUBLE if far or problem.dtype == "float64" else SINGLE
+    if problem.dtype in ("int64", "uint32", "uint64"):
+        return UINT64 if problem.dtype == "uint64" else INT64
+    return INT64 if far else INT32
+
+
+cdef int open_work(Work* w, object problem) except -1:
+    """All that depends on the problem alone, but for the axes' steps."""
+    cdef Py_ssize_t a, span, whole
+    cdef Axis* x = &w.axis[2]
+    cdef Axis* y = &w.axis[1]
+    w.kind = MAX if problem.kind == "max" else SUM if problem.kind == "average" else NORM
+    w.stored, w.computed = STORED[problem.dtype], _computed(problem)
+    w.parts = 2 if problem.dtype.startswith("complex") else 1
+    w.stored_size = np.dtype(problem.dtype).itemsize // w.parts
+    w.size = 4 if w.computed == SINGLE or w.computed == INT32 else 8
+    for a in range(3):
+        w.axis[a].n, w.axis[a].out, w.axis[a].kernel = problem.size[a], problem.out_size[a], problem.kernel[a]
+        w.axis[a].stride, w.axis[a].dilation, w.axis[a].pad = problem.stride[a], problem.dilation[a], problem.pad[a]
+        w.axis[a].adaptive = problem.adaptive[a]
+    w.row_length = x.n
+    w.index_stride = x.stride
+    w.channels = problem.channels * w.parts
+    w.count_include_pad = problem.count_include_pad
+    w.has_override = problem.divisor_override is not None
+    w.override = problem.divisor_override or 0
+    w.norm = problem.norm_type
+    w.signed_sums = problem.dtype[0] == "i"
+    w.by_window = x.adaptive or x.kernel > 2 * x.out
+
+    span = (x.kernel - 1) * x.dilation + 1
+    if x.adaptive:
+        w.columns = max(1, min(<Py_ssize_t> MOST_OUTPUTS, <Py_ssize_t> LINE // span))
+    elif x.kernel > 1 and x.stride > 8 * span:
+        w.columns = 1                   # most columns between the windows are not worth reading
+    else:
+        w.columns = max(1, min(<Py_ssize_t> MOST_OUTPUTS, (LINE - min(span, <Py_ssize_t> LINE)) // (1 if x.kernel == 1 else x.stride) + 1))
+    w.column_blocks = ceil_div(x.out, w.columns)
+    w.columns = ceil_div(x.out, w.column_blocks)
+    whole = w.axis[0].out * y.out
+    w.rows = <Py_ssize_t> max(1, min(whole, ITEM * (problem.planes * whole * w.column_blocks) // max(problem.steps, 1)))
+    w.row_blocks = ceil_div(whole, w.rows)
+    return 0
+
+
+cdef int open_rows(Work* w) except -1:
+    """How rows are read; the axes' steps are known by now."""
+    cdef Axis* x = &w.axis[2]
+    cdef Axis* a
+    cdef Py_ssize_t span, most
+    cdef Py_ssize_t[2] kept
+    if x.kernel == 1 and not x.adaptive:  # one sample of each window: a view of those alone
+        x.step *= x.stride
+        x.n, x.stride = x.out, 1
+    w.straight = w.stored == w.computed and w.parts == 1 or w.stored == INT64 and w.computed == UINT64
+    w.in_place = w.straight and w.kind != NORM and x.step == w.stored_size
+    w.pitch = LINE
+    if not x.adaptive:
+        span = (x.kernel - 1) * x.dilation + 1
+        w.pitch = min(<Py_ssize_t> LINE, x.n, (w.columns - 1) * x.stride + span)
+    w.ring = w.ring_y = 1
+    if not w.in_place and (w.kind == NORM or w.indices != NULL or w.stored == HALF or x.step != w.stored_size):
+        most = RING_BYTES // (w.pitch * w.size)
+        for i in range(2):
+            a = &w.axis[i]
+            span = min(a.n, (a.kernel - 1) * a.dilation + 1)
+            kept[i] = span if a.out > 1 and (a.adaptive or span > a.stride) else 1
+        w.ring_y = min(kept[1], most)
+        w.ring = w.ring_y * max(1, min(kept[0], most // w.ring_y))
+    return 0
+
+
+cdef Py_ssize_t scratch_bytes(const Work* w) noexcept nogil:
+    """What one thread needs, as do_item divides it."""
+    return (LINE + 2 * MOST_OUTPUTS + 2 * w.ring) * 8 + ceil_div(w.ring * w.pitch * w.size, 64) * 64
+
+
+def why_not(problem):
+    return None
+
+
+def cost(problem):
+    """(predicted seconds on one thread, most bytes of workspace on one thread)."""
+    return costs.pool(problem), 2 * RING_BYTES
+
+
+def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
+    """Writes the result to `out` and, where they are asked for, the winners' places to `indices` (both C-contiguous)."""
+    cdef Work w
+    cdef Py_ssize_t a, items, item, first, last, batch, room, chunk, rank = problem.rank
+    cdef int workers, worker = 0
+    cdef char* base
+    cdef bint batched = problem.batched
+    memset(&w, 0, sizeof(Work))
+    open_work(&w, problem)
+    for a in range(3 - rank, 3):
+        w.axis[a].step = cnp.PyArray_STRIDE(input, <int> (a - 3 + rank + 1 + batched))
+    w.batch_step = cnp.PyArray_STRIDE(input, 0) if batched else 0
+    w.channel_step = cnp.PyArray_STRIDE(input, batched)
+    w.channels_last = w.channels > 1 and abs(w.channel_step) < abs(w.axis[2].step)
+    w.input = <const char*> cnp.PyArray_DATA(input)
+    w.out = <char*> cnp.PyArray_DATA(out)
+    w.indices = NULL if indices is None else <int64_t*> cnp.PyArray_DATA(indices)
+    open_rows(&w)
+
+    items = <Py_ssize_t> problem.batch * w.channels * w.row_blocks * w.column_blocks
+    seconds = costs.pool(problem)
+    workers = min(worth_workers(seconds, scratch_bytes(&w), MAX_WORKSPACE), items)
+    room = scratch_bytes(&w)
+    space = np.empty(room * workers + 64, np.uint8)
+    base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
+    batch = max(<Py_ssize_t> (items * (BATCH / max(<double> problem.steps, 1.0))), workers)
+    chunk = max(1, min(items // (8 * workers), 64))
+    first = 0
+    while first < items:
+        last = min(first + min(batch, items), items)
+        if workers == 1:
+            with nogil:
+                for item in range(first, last):
+                    do_item(&w, item, base)
+        else:
+            with nogil, parallel(num_threads=workers):
+                worker = threadid()
+                for item in prange(first, last, schedule="dynamic", chunksize=chunk):
+                    do_item(&w, item, base + worker * room)
+        PyErr_CheckSignals()
+        first = last
+
+
+# ---- max unpooling -------------------------------------------------------------------------------------------------------
+
+ctypedef fused element:                 # numbers are only moved
+    uint8_t
+    uint16_t
+    uint32_t
+    uint64_t
+    double complex
+
+cdef Py_ssize_t scatter(const element* values, const int64_t* indices, Py_ssize_t planes, Py_ssize_t count, Py_ssize_t plane,
+                        element* out) noexcept nogil:
+    """Writes each value to its place; returns the position of a place that does not exist, or -1."""
+    cdef Py_ssize_t p, i
+    for p in range(planes):
+        for i in range(p * count, (p + 1) * count):
+            if not 0 <= indices[i] < plane:
+                return i
+            out[p * plane + indices[i]] = values[i]
+    return -1
+
+
+def unpool(Py_ssize_t planes, Py_ssize_t plane, cnp.ndarray values, cnp.ndarray indices, cnp.ndarray out):
+    """Scatters C-contiguous planes into `out`, which holds zeros; returns the first impossible index, or None."""
+    cdef Py_ssize_t count = values.size // planes, bad
+    cdef const void* source = cnp.PyArray_DATA(values)
+    cdef void* to = cnp.PyArray_DATA(out)
+    cdef const int64_t* at = <const int64_t*> cnp.PyArray_DATA(indices)
+    cdef int size = values.itemsize
+    with nogil:
+        if size == 1:
+            bad = scatter(<const uint8_t*> source, at, planes, count, plane, <uint8_t*> to)
+        elif size == 2:
+            bad = scatter(<const uint16_t*> source, at, planes, count, plane, <uint16_t*> to)
+        elif size == 4:
+            bad = scatter(<const uint32_t*> source, at, planes, count, plane, <uint32_t*> to)
+        elif size == 8:
+            bad = scatter(<const uint64_t*> source, at, planes, count, plane, <uint64_t*> to)
+        else:
+            bad = scatter(<const double complex*> source, at, planes, count, plane, <double complex*> to)
+    return None if bad < 0 else at[bad]

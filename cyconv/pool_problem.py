@@ -1,0 +1,280 @@
+"""What is to be pooled, as frozen, hashable, array-free values: all validation and all shape arithmetic of pooling.
+
+A PoolProblem has three spatial axes (z, y, x); one- and two-dimensional pools get unit axes in front. Along each axis,
+with kernel k, dilation d, stride s and p samples of padding on either side of n,
+
+    out = (p + n + p - (d*(k - 1) + 1)) // s + 1          rounded up with ceil_mode, but never so far that the last
+                                                          window starts beyond the input and its left padding
+
+and window o covers the samples o*s + j*d - p that exist. Of an adaptive axis, window o covers the samples from
+o*n // out up to, not including, ceil((o + 1)*n / out).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import isnan, prod
+
+import numpy as np
+
+from .arguments import FLOATS, COMPLEX, INTEGERS, SIZE_LIMIT, check_bytes, dtype_name, flag, integer, integers
+from .problem import CACHED, check_input_shape
+
+MAX_DTYPES = FLOATS + INTEGERS + ("bool",)
+AVERAGE_DTYPES = FLOATS + COMPLEX + INTEGERS
+LP_DTYPES = FLOATS
+
+
+@dataclass(frozen=True, slots=True)
+class PoolProblem:
+    """One pooling: out[n,c,o] = maximum, average or p-norm of input[n,c,window(o)], axes in the order z, y, x."""
+
+    kind: str  # "max", "average" or "lp"
+    rank: int  # spatial axes of the caller's arrays: 1, 2 or 3
+    batched: bool  # whether the caller's input has a batch axis
+    dtype: str  # of input and result
+    batch: int
+    channels: int
+    size: tuple  # of the input, (z, y, x), as are all tuples below
+    kernel: tuple  # of an adaptive axis: the longest window
+    stride: tuple
+    dilation: tuple
+    pad: tuple  # on either side
+    adaptive: tuple  # of bools; an axis whose windows are all alike is not adaptive, however it was asked for
+    out_size: tuple
+    with_indices: bool = False
+    count_include_pad: bool = False
+    divisor_override: int | None = None
+    norm_type: float = 0.0
+
+    @property
+    def planes(self):
+        return self.batch * self.channels
+
+    @property
+    def outputs(self):
+        """Output elements."""
+        return self.planes * prod(self.out_size)
+
+    @property
+    def steps(self):
+        """Elementary steps of the kernel: whole rows are combined first, then columns; indices need every tap."""
+        z, y, x = (min(k, n) for k, n in zip(self.kernel, self.size))
+        return self.outputs * (z * y * x if self.with_indices else z * y * min(self.stride[2], x) + x)
+
+    @property
+    def input_shape(self):
+        return self._shape(self.size)
+
+    @property
+    def output_shape(self):
+        return self._shape(self.out_size)
+
+    def _shape(self, size):
+        return (*((self.batch,) if self.batched else ()), self.channels, *size[3 - self.rank :])
+
+    def __str__(self):
+        def axes(values):
+            return "x".join(map(str, values[3 - self.rank :]))
+
+        extra = [f" stride {axes(self.stride)}"] if max(self.stride) > 1 else []
+        extra += [f" dilation {axes(self.dilation)}"] if max(self.dilation) > 1 else []
+        extra += [f" padding {axes(self.pad)}"] if any(self.pad) else []
+        extra += [" adaptive"] if any(self.adaptive) else []
+        extra += [" with indices"] if self.with_indices else []
+        return (
+            f"{self.kind} pool {self.batch}x{self.channels}x{axes(self.size)} -> {axes(self.out_size)}, "
+            f"kernel {axes(self.kernel)}{''.join(extra)}, {self.dtype}"
+        )
+
+
+# ---- windows of one size -------------------------------------------------------------------------------------------------
+
+
+def max_pool_problem(rank, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
+    """Checks the arguments of max pooling of an array (only its shape and dtype are looked at)."""
+    kernel = integers("kernel_size", kernel_size, rank, 1)
+    return _pool_problem(
+        "max", f"max_pool{rank}d", rank, input.shape, dtype_name("input", input, MAX_DTYPES), kernel,
+        _stride(stride, kernel), integers("padding", padding, rank, 0), integers("dilation", dilation, rank, 1),
+        flag("ceil_mode", ceil_mode), with_indices=flag("return_indices", return_indices),
+    )  # fmt: skip
+
+
+def avg_pool_problem(rank, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
+    """Checks the arguments of average pooling."""
+    dtype = dtype_name("input", input, AVERAGE_DTYPES)
+    kernel = integers("kernel_size", kernel_size, rank, 1)
+    if divisor_override is not None:
+        what = "a non-zero int or None"
+        divisor_override = integer("divisor_override", divisor_override, -SIZE_LIMIT, what)
+        if divisor_override == 0:
+            raise ValueError(f"divisor_override must be {what}, got 0")
+        if divisor_override < 0 and dtype.startswith("uint"):
+            raise ValueError(f"divisor_override must be positive for an input of dtype {dtype}, got {divisor_override}")
+    return _pool_problem(
+        "average", f"avg_pool{rank}d", rank, input.shape, dtype, kernel, _stride(stride, kernel),
+        integers("padding", padding, rank, 0), (1,) * rank, flag("ceil_mode", ceil_mode),
+        count_include_pad=flag("count_include_pad", count_include_pad), divisor_override=divisor_override,
+    )  # fmt: skip
+
+
+def lp_pool_problem(rank, input, norm_type, kernel_size, stride, ceil_mode):
+    """Checks the arguments of power-average pooling."""
+    kernel = integers("kernel_size", kernel_size, rank, 1)
+    if isinstance(norm_type, (bool, np.bool_)) or not isinstance(norm_type, (int, float, np.integer, np.floating)):
+        raise TypeError(f"norm_type must be a real number other than 0, got {norm_type!r}")
+    try:
+        norm = float(norm_type)
+    except OverflowError:
+        raise ValueError(f"norm_type must be a number that a float can hold, got {norm_type}") from None
+    if norm == 0 or isnan(norm):
+        raise ValueError(f"norm_type must be a real number other than 0, got {norm_type}")
+    return _pool_problem(
+        "lp", f"lp_pool{rank}d", rank, input.shape, dtype_name("input", input, LP_DTYPES), kernel, _stride(stride, kernel),
+        (0,) * rank, (1,) * rank, flag("ceil_mode", ceil_mode), norm_type=norm,
+    )  # fmt: skip
+
+
+def _stride(stride, kernel):
+    return kernel if stride is None else integers("stride", stride, len(kernel), 1)
+
+
+@lru_cache(CACHED)
+def _pool_problem(kind, name, rank, shape, dtype, kernel, stride, padding, dilation, ceil_mode, **options):
+    batched, batch, channels, size = check_input_shape(name, rank, shape, least=1)
+    out_size = []
+    for axis, (n, k, s, p, d) in enumerate(zip(size, kernel, stride, padding, dilation)):
+        if p > k // 2:
+            raise ValueError(f"padding must be at most half the kernel_size; got padding {p} with kernel_size {k} along spatial axis {axis}")
+        out_size.append(_windows(axis, n, k, s, p, d, ceil_mode))
+    return _canonical(
+        kind, rank, batched, dtype, batch, channels, size, kernel,
+        [s if o > 1 else 1 for s, o in zip(stride, out_size)],
+        [d if k > 1 else 1 for d, k in zip(dilation, kernel)],
+        padding, (False,) * rank, out_size, **options,
+    )  # fmt: skip
+
+
+def _windows(axis, n, k, s, p, d, ceil_mode):
+    """How many windows an axis has; each of them must hold a sample."""
+    span, padded = d * (k - 1) + 1, n + 2 * p
+    if span + padded >= SIZE_LIMIT:
+        raise ValueError(f"kernel_size {k} with dilation {d} and padding {p} makes spatial axis {axis} longer than 2**62")
+    rest = padded - span
+    out = -(-rest // s) + 1 if ceil_mode else rest // s + 1
+    if ceil_mode and (out - 1) * s >= n + p:
+        out -= 1
+    if out < 1:
+        raise ValueError(
+            f"kernel_size is larger than the padded input along spatial axis {axis}: kernel_size {k} with dilation {d} covers {span}, "
+            f"the padded input has {padded} (size {n}, padding {p}), so that no window fits"
+        )
+    # Only a dilated window can have all its samples in the padding: it begins in the left one and steps over the input.
+    # The hole is longer than the input then, so that only the first windows, those that begin in the padding, can do so.
+    if d > n:
+        for start in range(-p, min(0, (out - 1) * s - p + 1), s):
+            tap = -(start // d)  # the first one that is not in the left padding
+            if tap >= k or start + tap * d >= n:
+                raise ValueError(
+                    f"kernel_size {k} with dilation {d} and padding {p} leaves a window that holds no sample of spatial axis {axis}, "
+                    f"whose size is {n}"
+                )
+    return out
+
+
+# ---- adaptive windows ----------------------------------------------------------------------------------------------------
+
+
+def adaptive_pool_problem(kind, rank, input, output_size, return_indices=False):
+    """Checks the arguments of adaptive pooling: `kind` "max" or "average"."""
+    name = f"adaptive_{'max' if kind == 'max' else 'avg'}_pool{rank}d"
+    dtype = dtype_name("input", input, MAX_DTYPES if kind == "max" else AVERAGE_DTYPES)
+    what = f"an int, None, or a tuple of {rank} of them" if rank > 1 else "an int, None, or a tuple of one of them"
+    lengths = output_size if isinstance(output_size, (tuple, list, np.ndarray)) and np.ndim(output_size) else (output_size,) * rank
+    if len(lengths) == 1:
+        lengths = tuple(lengths) * rank
+    if len(lengths) != rank:
+        raise ValueError(f"output_size must be {what}, got {len(lengths)} values: {output_size!r}")
+    lengths = tuple(length if length is None else integer("output_size", length, 0, what) for length in lengths)
+    return _adaptive_problem(kind, name, rank, input.shape, dtype, lengths, flag("return_indices", return_indices))
+
+
+@lru_cache(CACHED)
+def _adaptive_problem(kind, name, rank, shape, dtype, lengths, with_indices):
+    batched, batch, channels, size = check_input_shape(name, rank, shape, least=1)
+    if max(size) >= SIZE_LIMIT // 2:
+        raise ValueError(f"input of {name} must have no spatial axis of 2**61 samples or more, got shape {shape}")
+    out_size = [n if length is None else length for n, length in zip(size, lengths)]
+    adaptive = [o > 0 and n % o != 0 for n, o in zip(size, out_size)]
+    # ceil((o + 1)*n / out) - o*n // out is at most ceil(n / out) + 1
+    kernel = [min(n, -(-n // max(o, 1)) + a) for n, o, a in zip(size, out_size, adaptive)]
+    stride = [k if o > 1 and not a else 1 for k, o, a in zip(kernel, out_size, adaptive)]
+    return _canonical(
+        kind, rank, batched, dtype, batch, channels, size, kernel, stride, (1,) * rank, (0,) * rank, adaptive, out_size,
+        with_indices=with_indices,
+    )  # fmt: skip
+
+
+def _canonical(kind, rank, batched, dtype, batch, channels, size, kernel, stride, dilation, pad, adaptive, out_size, **options):
+    ones = (1,) * (3 - rank)
+    problem = PoolProblem(
+        kind, rank, batched, dtype, batch, channels,
+        ones + tuple(size), ones + tuple(kernel), ones + tuple(stride), ones + tuple(dilation),
+        (0,) * (3 - rank) + tuple(pad), (False,) * (3 - rank) + tuple(adaptive), ones + tuple(out_size), **options,
+    )  # fmt: skip
+    check_bytes(problem.output_shape, np.dtype(dtype).itemsize, "the result")
+    if problem.with_indices:
+        check_bytes(problem.output_shape, 8, "the indices")
+    return problem
+
+
+# ---- max unpooling -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UnpoolProblem:
+    """Values put back to where their maxima were found, zeros elsewhere."""
+
+    planes: int
+    plane: int  # elements of one plane of the result
+    dtype: str
+    output_shape: tuple
+
+
+def unpool_problem(rank, input, indices, kernel_size, stride, padding, output_size):
+    """Checks the arguments of max unpooling but for the indices' values, which the kernel checks as it reads them."""
+    dtype = dtype_name("input", input, MAX_DTYPES + COMPLEX)
+    dtype_name("indices", indices, INTEGERS)
+    if indices.shape != input.shape:
+        raise ValueError(f"indices must have the input's shape {input.shape}, got {indices.shape}")
+    kernel = integers("kernel_size", kernel_size, rank, 1)
+    if output_size is not None:
+        what = f"None or a sequence of {rank} or {rank + 2} ints"
+        if not isinstance(output_size, (tuple, list, np.ndarray)):
+            raise TypeError(f"output_size must be {what}, got {output_size!r}")
+        output_size = tuple(integer("output_size", length, 0, what) for length in output_size)
+        if len(output_size) not in (rank, rank + 2):
+            raise ValueError(f"output_size must be {what}, got {len(output_size)} values")
+        output_size = output_size[-rank:]
+    return _unpool_problem(
+        rank, input.shape, dtype, kernel, _stride(stride, kernel), integers("padding", padding, rank, 0), output_size
+    )
+
+
+@lru_cache(CACHED)
+def _unpool_problem(rank, shape, dtype, kernel, stride, padding, output_size):
+    batched, batch, channels, size = check_input_shape(f"max_unpool{rank}d", rank, shape, least=1)
+    lengths = [(n - 1) * s + k - 2 * p for n, k, s, p in zip(size, kernel, stride, padding)]
+    if output_size is not None:
+        for axis, (given, length, s) in enumerate(zip(output_size, lengths, stride)):
+            if not length - s < given < length + s:
+                raise ValueError(f"output_size must be above {length - s} and below {length + s} along spatial axis {axis}, got {given}")
+        lengths = output_size
+    if min(lengths) < 1:
+        raise ValueError(
+            f"the result would have spatial size {tuple(lengths)}, which must be positive (input {tuple(size)}, kernel_size {kernel}, "
+            f"stride {stride}, padding {padding}, output_size {output_size})"
+        )
+    output_shape = (*((batch,) if batched else ()), channels, *lengths)
+    check_bytes(output_shape, np.dtype(dtype).itemsize, "the result")
+    return UnpoolProblem(batch * channels, prod(lengths), dtype, output_shape)
