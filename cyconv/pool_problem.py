@@ -41,6 +41,7 @@ class PoolProblem:
     pad: tuple  # on either side
     adaptive: tuple  # of bools; an axis whose windows are all alike is not adaptive, however it was asked for
     out_size: tuple
+    steps: int  # elementary ones of the kernel: it combines whole rows first, then columns, but for indices looks at every tap
     with_indices: bool = False
     count_include_pad: bool = False
     divisor_override: int | None = None
@@ -54,12 +55,6 @@ class PoolProblem:
     def outputs(self):
         """Output elements."""
         return self.planes * prod(self.out_size)
-
-    @property
-    def steps(self):
-        """Elementary steps of the kernel: whole rows are combined first, then columns; indices need every tap."""
-        z, y, x = (min(k, n) for k, n in zip(self.kernel, self.size))
-        return self.outputs * (z * y * x if self.with_indices else z * y * min(self.stride[2], x) + x)
 
     @property
     def input_shape(self):
@@ -217,10 +212,13 @@ def _adaptive_problem(kind, name, rank, shape, dtype, lengths, with_indices):
 
 def _canonical(kind, rank, batched, dtype, batch, channels, size, kernel, stride, dilation, pad, adaptive, out_size, **options):
     ones = (1,) * (3 - rank)
+    z, y, x = ones + tuple(min(k, n) for k, n in zip(kernel, size))
+    taps = z * y * x if options.get("with_indices") else z * y * min(stride[-1], x) + x
     problem = PoolProblem(
         kind, rank, batched, dtype, batch, channels,
         ones + tuple(size), ones + tuple(kernel), ones + tuple(stride), ones + tuple(dilation),
-        (0,) * (3 - rank) + tuple(pad), (False,) * (3 - rank) + tuple(adaptive), ones + tuple(out_size), **options,
+        (0,) * (3 - rank) + tuple(pad), (False,) * (3 - rank) + tuple(adaptive), ones + tuple(out_size),
+        batch * channels * prod(out_size) * taps, **options,
     )  # fmt: skip
     check_bytes(problem.output_shape, np.dtype(dtype).itemsize, "the result")
     if problem.with_indices:

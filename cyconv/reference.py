@@ -129,8 +129,10 @@ def _last_nan_or_first_maximum(rows):
 
 
 def _average(rows, divisor):
-    if rows.dtype.kind in "fc":
-        return rows.sum(axis=1, dtype=np.result_type(rows.dtype, np.float64)) / divisor
+    if rows.dtype.kind == "c":
+        return _average(rows.real, divisor) + 1j * _average(rows.imag, divisor)
+    if rows.dtype.kind == "f":
+        return rows.sum(axis=1, dtype=np.float64) / divisor
     total = rows.sum(axis=1, dtype=np.uint64 if rows.dtype.kind == "u" else np.int64)
     quotients = [abs(int(t)) // abs(divisor) * (1 if (t < 0) == (divisor < 0) else -1) for t in total]
     return np.array([q % 2**64 for q in quotients], np.uint64).astype(rows.dtype)

@@ -9,6 +9,10 @@ over neighbouring outputs is innermost, so that it is vectorised. Where windows 
 is reduced window by window. Lines are cut into pieces that stay in a first-level cache. Rows that overlapping windows
 read again, and that are costly to read (half precision, strided), are kept in a small ring.
 
+Where planes are neighbours in memory (channels last), and where rows are too short to be worth a loop, the innermost loop
+runs over planes instead, which all have the same windows: [output][plane] is worked out and then transposed. Small
+planes are first transposed into a box [sample][plane] for it.
+
 Half and single precision are averaged in double precision, integers in 64 bits; sums are never taken apart again.
 Threads share out blocks of output rows; the cut depends on the problem alone, and no thread shares an output.
 """
@@ -38,6 +42,9 @@ cdef extern from *:
 cdef enum:
     LINE = 2048                         # columns of one piece of a line
     MOST_OUTPUTS = 1024                 # of one row that are worked on at a time
+    LANES = 64                          # planes that are worked on together
+    SPOTS = 128                         # outputs of each of them
+    BOX = 256                           # samples of the largest plane that is transposed for it
     RING_BYTES = 512 * 1024             # rows kept for the next window, at most
     ITEM = 1 << 16                      # elementary steps of one item of work
     BATCH = 1 << 27                     # elementary steps between two looks at Ctrl-C: about 0.1 s
@@ -107,27 +114,38 @@ cdef struct Work:
     Py_ssize_t override
     double norm
     bint signed_sums
+    bint by_planes                      # whether the innermost loop runs over planes
+    bint boxed                          # whether they are transposed first
+    Py_ssize_t spot_blocks, lane_blocks
 
 cdef struct Scratch:
     char* line
     char* result
     char* places
-    char* kept                          # ring of rows
+    char* kept                          # ring of rows, or box
     Py_ssize_t* tags                    # which row and piece each of them is
 
 
 # ---- windows -------------------------------------------------------------------------------------------------------------
 
 cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    """For any a and positive b."""
+    """For any a and positive b, which is 1 so often that a division, ten times slower, is worth avoiding."""
+    if b == 1:
+        return a
     return (a + b - 1) // b if a > 0 else -(-a // b)
 
 cdef inline Py_ssize_t floor_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    if b == 1:
+        return a
     return a // b if a >= 0 else -((-a + b - 1) // b)
 
 cdef inline void window(const Axis* a, Py_ssize_t o, Py_ssize_t* first, Py_ssize_t* count) noexcept nogil:
     """The samples of window o: `count` of them, from `first` on, a dilation apart."""
     cdef Py_ssize_t start, skipped = 0
+    if a.adaptive and (a.n | a.out) < <Py_ssize_t> 1 << 31:
+        first[0] = o * a.n // a.out
+        count[0] = ((o + 1) * a.n + a.out - 1) // a.out - first[0]
+        return
     if a.adaptive:
         first[0] = <Py_ssize_t> (<wide> o * <wide> a.n // <wide> a.out)
         count[0] = <Py_ssize_t> ((<wide> (o + 1) * <wide> a.n + <wide> (a.out - 1)) // <wide> a.out) - first[0]
@@ -137,6 +155,17 @@ cdef inline void window(const Axis* a, Py_ssize_t o, Py_ssize_t* first, Py_ssize
         skipped = ceil_div(-start, a.dilation)
     first[0] = start + skipped * a.dilation
     count[0] = min(a.kernel, ceil_div(a.n - start, a.dilation)) - skipped
+
+cdef inline void columns_of(const Axis* a, Py_ssize_t left, Py_ssize_t right, Py_ssize_t* begin, Py_ssize_t* end) noexcept nogil:
+    """The samples that windows left .. right - 1 lie in."""
+    cdef Py_ssize_t count
+    if a.adaptive:
+        window(a, left, begin, &count)
+        window(a, right - 1, end, &count)
+        end[0] += count
+    else:
+        begin[0] = max(0, left * a.stride - a.pad)
+        end[0] = min(a.n, (right - 1) * a.stride - a.pad + (a.kernel - 1) * a.dilation + 1)
 
 cdef inline Py_ssize_t counted(const Work* w, const Axis* a, Py_ssize_t o) noexcept nogil:
     """Samples of window o along an axis that an average is divided by."""
@@ -338,22 +367,38 @@ cdef inline const number* fetch(const Work* w, const Scratch* s, const char* pla
 
 # ---- values --------------------------------------------------------------------------------------------------------------
 
-cdef inline number reduce_window(const number* x, Py_ssize_t d, Py_ssize_t n, How how) noexcept nogil:
-    """Four running results, because one alone waits for itself at every step."""
-    cdef number[4] part
-    cdef Py_ssize_t i, j
-    for j in range(4):
-        part[j] = x[j * d] if j < n else lowest(<const number*> NULL) if how == PEAK else 0
-    i = 4
-    while i + 4 <= n:
-        for j in range(4):
+cdef inline inlined reduce_steps(const number* x, Py_ssize_t d, Py_ssize_t n, number* part, How how) noexcept nogil:
+    """Eight running results, because one alone waits for itself at every step."""
+    cdef Py_ssize_t i = 0
+    cdef int j
+    while i + 8 <= n:
+        for j in range(8):
             part[j] = best_of(x[(i + j) * d], part[j]) if how == PEAK else part[j] + x[(i + j) * d]
-        i += 4
-    for j in range(n - i):
+        i += 8
+    for j in range(<int> (n - i)):
         part[j] = best_of(x[(i + j) * d], part[j]) if how == PEAK else part[j] + x[(i + j) * d]
-    if how == PEAK:
-        return best_of(best_of(part[3], part[2]), best_of(part[1], part[0]))
-    return (part[0] + part[1]) + (part[2] + part[3])
+
+cdef inline number reduce_window(const number* x, Py_ssize_t d, Py_ssize_t n, How how) noexcept nogil:
+    cdef number[8] part
+    cdef number total
+    cdef Py_ssize_t i
+    if n < 8:
+        total = x[0]
+        for i in range(1, n):
+            total = best_of(x[i * d], total) if how == PEAK else total + x[i * d]
+        return total
+    for i in range(8):
+        part[i] = lowest(<const number*> NULL) if how == PEAK else 0
+    if how == PEAK and d == 1:
+        reduce_steps(x, 1, n, &part[0], PEAK)
+    elif d == 1:
+        reduce_steps(x, 1, n, &part[0], ADD)
+    else:
+        reduce_steps(x, d, n, &part[0], how)
+    total = part[0]
+    for i in range(1, 8):
+        total = best_of(part[i], total) if how == PEAK else total + part[i]
+    return total
 
 cdef inline void taps_between(const Axis* a, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left, Py_ssize_t right,
                               Py_ssize_t* first, Py_ssize_t* last) noexcept nogil:
@@ -397,7 +442,7 @@ cdef void combine_columns(const Work* w, const number* line, Py_ssize_t begin, P
 cdef void pool_row(const Work* w, const Scratch* s, const char* plane, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left,
                    Py_ssize_t right, number* result) noexcept nogil:
     """Maxima or sums of outputs left .. right - 1 of one row."""
-    cdef Py_ssize_t z, y, first_z, count_z, first_y, count_y, i, j, begin, end, last, count, piece, n
+    cdef Py_ssize_t z, y, first_z, count_z, first_y, count_y, i, j, begin, end, piece, n
     cdef number* line = <number*> s.line
     cdef const number* row
     cdef const number* combined
@@ -406,9 +451,7 @@ cdef void pool_row(const Work* w, const Scratch* s, const char* plane, Py_ssize_
     cdef number empty = lowest(<const number*> NULL) if how == PEAK else 0
     window(&w.axis[0], oz, &first_z, &count_z)
     window(&w.axis[1], oy, &first_y, &count_y)
-    window(&w.axis[2], left, &begin, &count)
-    window(&w.axis[2], right - 1, &last, &count)
-    end = last + (count - 1) * w.axis[2].dilation + 1
+    columns_of(&w.axis[2], left, right, &begin, &end)
     for i in range(right - left):
         result[i] = empty
     piece = begin
@@ -486,13 +529,11 @@ cdef inline void find_row(const Work* w, const Scratch* s, const char* plane, Py
                    Py_ssize_t right, number* best, place* where, int64_t* indices) noexcept nogil:
     """Maxima of outputs left .. right - 1 of one row, and their places in the plane."""
     cdef const Axis* a = &w.axis[2]
-    cdef Py_ssize_t z, y, first_z, count_z, first_y, count_y, i, j, begin, end, last, count, piece, n, o, first, origin
+    cdef Py_ssize_t z, y, first_z, count_z, first_y, count_y, i, j, begin, end, count, piece, n, o, first, origin
     cdef Py_ssize_t height = w.axis[1].n, top
     window(&w.axis[0], oz, &first_z, &count_z)
     window(&w.axis[1], oy, &first_y, &count_y)
-    window(a, left, &begin, &count)
-    window(a, right - 1, &last, &count)
-    end = last + (count - 1) * a.dilation + 1
+    columns_of(a, left, right, &begin, &end)
     top = first_z * height + first_y
     for i in range(right - left):
         best[i] = lowest(<const number*> NULL)
@@ -623,23 +664,131 @@ cdef void pool_item(const Work* w, Py_ssize_t item, const Scratch* s, const numb
         if not w.straight:
             put(w.stored, result, right - left, w.parts, to)
 
+# ---- planes side by side -------------------------------------------------------------------------------------------------
+
+cdef void fill_box(const Work* w, const char* src, Py_ssize_t lanes, number* box) noexcept nogil:
+    """The samples of all planes as [sample][plane]."""
+    cdef Py_ssize_t z, y, x
+    for z in range(w.axis[0].n):
+        for y in range(w.axis[1].n):
+            for x in range(w.axis[2].n):
+                take(w.stored, src + z * w.axis[0].step + y * w.axis[1].step + x * w.axis[2].step, w.channel_step, lanes, box, SET)
+                if number is double:
+                    if w.kind == NORM:
+                        raise_to(w.norm, box, lanes)
+                box += LANES
+
+cdef void pool_spot(const Work* w, const Scratch* s, const char* src, Py_ssize_t lanes, Py_ssize_t spot, number* best,
+                    place* where) noexcept nogil:
+    """One output of each plane. `where` is NULL, or gets the winners' places relative to the spot's first sample."""
+    cdef Py_ssize_t[3] o
+    cdef Py_ssize_t[3] first
+    cdef Py_ssize_t[3] count
+    cdef Py_ssize_t i, j, k, z, y, x, a
+    cdef const number* samples
+    cdef const char* p
+    cdef How how = PEAK if w.kind == MAX or (w.kind == NORM and fabs(w.norm) == INFINITY) else ADD
+    o[2] = spot % w.axis[2].out
+    o[1] = spot // w.axis[2].out % w.axis[1].out
+    o[0] = spot // w.axis[2].out // w.axis[1].out
+    for a in range(3):
+        window(&w.axis[a], o[a], &first[a], &count[a])
+    for i in range(lanes):
+        best[i] = lowest(<const number*> NULL) if how == PEAK else 0
+    if where != NULL:
+        for i in range(lanes):
+            where[i] = 0
+    for i in range(count[0]):
+        z = first[0] + i * w.axis[0].dilation
+        for j in range(count[1]):
+            y = first[1] + j * w.axis[1].dilation
+            for k in range(count[2]):
+                x = first[2] + k * w.axis[2].dilation
+                p = src + z * w.axis[0].step + y * w.axis[1].step + x * w.axis[2].step
+                if w.boxed:
+                    samples = <const number*> s.kept + ((z * w.axis[1].n + y) * w.axis[2].n + x) * LANES
+                elif w.in_place:
+                    samples = <const number*> p
+                elif where != NULL or w.kind == NORM:
+                    take(w.stored, p, w.channel_step, lanes, <number*> s.line, SET)
+                    if number is double:
+                        if w.kind == NORM:
+                            raise_to(w.norm, <number*> s.line, lanes)
+                    samples = <const number*> s.line
+                else:
+                    take(w.stored, p, w.channel_step, lanes, best, how)
+                    continue
+                if where != NULL:
+                    a = (i * w.axis[0].dilation * w.axis[1].n + j * w.axis[1].dilation) * w.row_length + k * w.axis[2].dilation
+                    compare(samples, 1, lanes, <place> a, best, where)
+                else:
+                    combine(samples, 1, lanes, best, how)
+    if w.kind != MAX:
+        divide(w, best, lanes, <wide> counted(w, &w.axis[0], o[0]) * <wide> counted(w, &w.axis[1], o[1]), counted(w, &w.axis[2], o[2]))
+        if number is double:
+            if w.kind == NORM:
+                take_root(w.norm, best, lanes)
+
+cdef void planes_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
+    """A run of outputs of some neighbouring planes."""
+    cdef Py_ssize_t lane = item % w.lane_blocks * LANES, lanes = min(<Py_ssize_t> LANES, w.channels - lane), begin, spots, n, i, j, at
+    cdef Py_ssize_t outputs = w.axis[0].out * w.axis[1].out * w.axis[2].out
+    cdef Py_ssize_t[3] first
+    cdef Py_ssize_t a, count
+    cdef const char* src
+    cdef number* line = <number*> s.line
+    cdef number* results = <number*> s.result
+    cdef place* places = <place*> s.places
+    item //= w.lane_blocks
+    begin = item % w.spot_blocks * SPOTS
+    spots = min(<Py_ssize_t> SPOTS, outputs - begin)
+    n = item // w.spot_blocks
+    src = w.input + n * w.batch_step + lane * w.channel_step
+    if w.boxed:
+        fill_box(w, src, lanes, <number*> s.kept)
+    for i in range(spots):
+        pool_spot(w, s, src, lanes, begin + i, results + i * LANES, places + i * LANES if w.indices != NULL else NULL)
+    for j in range(lanes):
+        at = (n * w.channels + lane + j) * outputs + begin
+        for i in range(spots):
+            line[i] = results[i * LANES + j]
+        put(w.stored, <const number*> line, spots, 1, w.out + at * w.stored_size)
+    if w.indices != NULL:
+        for i in range(spots):
+            window(&w.axis[0], (begin + i) // w.axis[2].out // w.axis[1].out, &first[0], &count)
+            window(&w.axis[1], (begin + i) // w.axis[2].out % w.axis[1].out, &first[1], &count)
+            window(&w.axis[2], (begin + i) % w.axis[2].out, &first[2], &count)
+            a = (first[0] * w.axis[1].n + first[1]) * w.row_length + first[2]
+            for j in range(lanes):
+                w.indices[(n * w.channels + lane + j) * outputs + begin + i] = a + places[i * LANES + j]
+
+
+cdef inline void some_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
+    if w.by_planes:
+        planes_item(w, item, s, like, like_place)
+    else:
+        pool_item(w, item, s, like, like_place)
+
+cdef inline Py_ssize_t _results(const Work* w) noexcept nogil:
+    return LANES * SPOTS if w.by_planes else MOST_OUTPUTS
+
 cdef void do_item(const Work* w, Py_ssize_t item, char* base) noexcept nogil:
     cdef Scratch s
     s.line = base
     s.result = s.line + LINE * 8
-    s.places = s.result + MOST_OUTPUTS * 8
-    s.tags = <Py_ssize_t*> (s.places + MOST_OUTPUTS * 8)
+    s.places = s.result + _results(w) * 8
+    s.tags = <Py_ssize_t*> (s.places + _results(w) * 8)
     s.kept = <char*> (s.tags + 2 * w.ring)
     if w.computed == SINGLE:
-        pool_item(w, item, &s, <const float*> NULL, <const int32_t*> NULL)
+        some_item(w, item, &s, <const float*> NULL, <const int32_t*> NULL)
     elif w.computed == DOUBLE:
-        pool_item(w, item, &s, <const double*> NULL, <const int64_t*> NULL)
+        some_item(w, item, &s, <const double*> NULL, <const int64_t*> NULL)
     elif w.computed == INT32:
-        pool_item(w, item, &s, <const int32_t*> NULL, <const int32_t*> NULL)
+        some_item(w, item, &s, <const int32_t*> NULL, <const int32_t*> NULL)
     elif w.computed == INT64:
-        pool_item(w, item, &s, <const int64_t*> NULL, <const int64_t*> NULL)
+        some_item(w, item, &s, <const int64_t*> NULL, <const int64_t*> NULL)
     else:
-        pool_item(w, item, &s, <const uint64_t*> NULL, <const int64_t*> NULL)
+        some_item(w, item, &s, <const uint64_t*> NULL, <const int64_t*> NULL)
 
 
 STORED = {"float16": HALF, "float32": SINGLE, "float64": DOUBLE, "complex64": SINGLE, "complex128": DOUBLE, "bool": UINT8,
@@ -682,7 +831,7 @@ cdef int open_work(Work* w, object problem) except -1:
     w.override = problem.divisor_override or 0
     w.norm = problem.norm_type
     w.signed_sums = problem.dtype[0] == "i"
-    w.by_window = x.adaptive or x.kernel > 2 * x.out
+    w.by_window = x.adaptive or x.kernel > 2 * x.out or (x.stride > 2 and x.kernel >= 8 and x.dilation == 1)
 
     span = (x.kernel - 1) * x.dilation + 1
     if x.adaptive:
@@ -699,22 +848,42 @@ cdef int open_work(Work* w, object problem) except -1:
     return 0
 
 
+cdef int choose_planes(Work* w, Py_ssize_t* batch) except -1:
+    """Whether the innermost loop runs over planes, which it does if they are neighbours or rows are short."""
+    cdef Py_ssize_t samples = 1, outputs = 1, a
+    for a in range(3):
+        samples = min(samples * min(w.axis[a].n, <Py_ssize_t> BOX + 1), <Py_ssize_t> BOX + 1)
+        outputs *= w.axis[a].out
+    if w.parts > 1:
+        return 0
+    if batch[0] > 1 and w.batch_step == w.channels * w.channel_step:
+        w.channels, batch[0] = w.channels * batch[0], 1
+    w.boxed = samples <= BOX and w.axis[2].out <= 16 and w.channels >= 16
+    w.by_planes = w.boxed or (w.channel_step == w.stored_size and w.channels >= 8 and w.axis[2].step != w.stored_size)
+    w.lane_blocks = ceil_div(w.channels, LANES)
+    w.spot_blocks = ceil_div(outputs, SPOTS)
+    return 0
+
+
 cdef int open_rows(Work* w) except -1:
     """How rows are read; the axes' steps are known by now."""
     cdef Axis* x = &w.axis[2]
     cdef Axis* a
     cdef Py_ssize_t span, most
     cdef Py_ssize_t[2] kept
+    w.straight = w.stored == w.computed and w.parts == 1 or w.stored == INT64 and w.computed == UINT64
+    w.ring = w.ring_y = 1
+    if w.by_planes:
+        w.in_place = w.straight and w.kind != NORM and w.channel_step == w.stored_size
+        return 0
     if x.kernel == 1 and not x.adaptive:  # one sample of each window: a view of those alone
         x.step *= x.stride
         x.n, x.stride = x.out, 1
-    w.straight = w.stored == w.computed and w.parts == 1 or w.stored == INT64 and w.computed == UINT64
     w.in_place = w.straight and w.kind != NORM and x.step == w.stored_size
     w.pitch = LINE
     if not x.adaptive:
         span = (x.kernel - 1) * x.dilation + 1
         w.pitch = min(<Py_ssize_t> LINE, x.n, (w.columns - 1) * x.stride + span)
-    w.ring = w.ring_y = 1
     if not w.in_place and (w.kind == NORM or w.indices != NULL or w.stored == HALF or x.step != w.stored_size):
         most = RING_BYTES // (w.pitch * w.size)
         for i in range(2):
@@ -728,7 +897,7 @@ cdef int open_rows(Work* w) except -1:
 
 cdef Py_ssize_t scratch_bytes(const Work* w) noexcept nogil:
     """What one thread needs, as do_item divides it."""
-    return (LINE + 2 * MOST_OUTPUTS + 2 * w.ring) * 8 + ceil_div(w.ring * w.pitch * w.size, 64) * 64
+    return (LINE + 2 * _results(w) + 2 * w.ring) * 8 + ceil_div(BOX * LANES * 8 if w.boxed else w.ring * w.pitch * w.size, 64) * 64
 
 
 def why_not(problem):
@@ -743,7 +912,7 @@ def cost(problem):
 def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     """Writes the result to `out` and, where they are asked for, the winners' places to `indices` (both C-contiguous)."""
     cdef Work w
-    cdef Py_ssize_t a, items, item, first, last, batch, room, chunk, rank = problem.rank
+    cdef Py_ssize_t a, n, items, item, first, last, batch, room, chunk, rank = problem.rank
     cdef int workers, worker = 0
     cdef char* base
     cdef bint batched = problem.batched
@@ -757,9 +926,11 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     w.input = <const char*> cnp.PyArray_DATA(input)
     w.out = <char*> cnp.PyArray_DATA(out)
     w.indices = NULL if indices is None else <int64_t*> cnp.PyArray_DATA(indices)
+    n = problem.batch
+    choose_planes(&w, &n)
     open_rows(&w)
 
-    items = <Py_ssize_t> problem.batch * w.channels * w.row_blocks * w.column_blocks
+    items = n * (w.lane_blocks * w.spot_blocks if w.by_planes else w.channels * w.row_blocks * w.column_blocks)
     seconds = costs.pool(problem)
     workers = min(worth_workers(seconds, scratch_bytes(&w), MAX_WORKSPACE), items)
     room = scratch_bytes(&w)
