@@ -41,6 +41,7 @@ cdef extern from *:
 
 cdef enum:
     LINE = 2048                         # columns of one piece of a line
+    HALF_LINE = LINE // 2
     MOST_OUTPUTS = 1024                 # of one row that are worked on at a time
     LANES = 64                          # planes that are worked on together
     SPOTS = 128                         # outputs of each of them
@@ -367,38 +368,56 @@ cdef inline const number* fetch(const Work* w, const Scratch* s, const char* pla
 
 # ---- values --------------------------------------------------------------------------------------------------------------
 
-cdef inline inlined reduce_steps(const number* x, Py_ssize_t d, Py_ssize_t n, number* part, How how) noexcept nogil:
-    """Eight running results, because one alone waits for itself at every step."""
+cdef inline inlined add_steps(const number* x, Py_ssize_t d, Py_ssize_t n, number* part) noexcept nogil:
     cdef Py_ssize_t i = 0
     cdef int j
     while i + 8 <= n:
         for j in range(8):
-            part[j] = best_of(x[(i + j) * d], part[j]) if how == PEAK else part[j] + x[(i + j) * d]
+            part[j] = part[j] + x[(i + j) * d]
         i += 8
     for j in range(<int> (n - i)):
-        part[j] = best_of(x[(i + j) * d], part[j]) if how == PEAK else part[j] + x[(i + j) * d]
+        part[j] = part[j] + x[(i + j) * d]
 
-cdef inline number reduce_window(const number* x, Py_ssize_t d, Py_ssize_t n, How how) noexcept nogil:
+cdef inline number add_window(const number* x, Py_ssize_t d, Py_ssize_t n) noexcept nogil:
+    """Eight running sums, because one alone waits for itself at every step."""
     cdef number[8] part
-    cdef number total
+    cdef number total = x[0]
     cdef Py_ssize_t i
     if n < 8:
-        total = x[0]
         for i in range(1, n):
-            total = best_of(x[i * d], total) if how == PEAK else total + x[i * d]
+            total = total + x[i * d]
         return total
     for i in range(8):
-        part[i] = lowest(<const number*> NULL) if how == PEAK else 0
-    if how == PEAK and d == 1:
-        reduce_steps(x, 1, n, &part[0], PEAK)
-    elif d == 1:
-        reduce_steps(x, 1, n, &part[0], ADD)
+        part[i] = 0
+    if d == 1:
+        add_steps(x, 1, n, &part[0])
     else:
-        reduce_steps(x, d, n, &part[0], how)
-    total = part[0]
-    for i in range(1, 8):
-        total = best_of(part[i], total) if how == PEAK else total + part[i]
+        add_steps(x, d, n, &part[0])
+    return ((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7]))
+
+cdef inline number peak_window(const number* x, Py_ssize_t d, Py_ssize_t n) noexcept nogil:
+    """Long windows are halved until they are short: one half compared with the other is a loop that is vectorised."""
+    cdef number[HALF_LINE] shorter
+    cdef number total = x[0]
+    cdef Py_ssize_t i, h
+    if d == 1 and 16 <= n <= LINE:
+        h = n // 2
+        total = x[n - 1]                # the one that is left over, if n is odd
+        for i in range(h):
+            shorter[i] = best_of(x[h + i], x[i])
+        n = h
+        while n >= 16:
+            h = n // 2
+            total = best_of(shorter[n - 1], total)
+            combine(shorter + h, 1, h, shorter, PEAK)
+            n = h
+        x = shorter
+    for i in range(n):
+        total = best_of(x[i * d], total)
     return total
+
+cdef inline number reduce_window(const number* x, Py_ssize_t d, Py_ssize_t n, How how) noexcept nogil:
+    return peak_window(x, d, n) if how == PEAK else add_window(x, d, n)
 
 cdef inline void taps_between(const Axis* a, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left, Py_ssize_t right,
                               Py_ssize_t* first, Py_ssize_t* last) noexcept nogil:
@@ -621,7 +640,7 @@ cdef void finish_sums(const Work* w, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t le
 
 # ---- the work ------------------------------------------------------------------------------------------------------------
 
-cdef void pool_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
+cdef inline void pool_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
     """One block of output rows of one plane."""
     cdef Py_ssize_t channel, plane, block, left, right, row, oz, oy, at, i
     cdef const char* src
@@ -729,7 +748,7 @@ cdef void pool_spot(const Work* w, const Scratch* s, const char* src, Py_ssize_t
             if w.kind == NORM:
                 take_root(w.norm, best, lanes)
 
-cdef void planes_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
+cdef inline void planes_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
     """A run of outputs of some neighbouring planes."""
     cdef Py_ssize_t lane = item % w.lane_blocks * LANES, lanes = min(<Py_ssize_t> LANES, w.channels - lane), begin, spots, n, i, j, at
     cdef Py_ssize_t outputs = w.axis[0].out * w.axis[1].out * w.axis[2].out
