@@ -25,6 +25,7 @@ from . import _platform  # noqa: E402  (the first extension module: loads libgom
 if _quiet:
     del os.environ["GOMP_SPINCOUNT"]
 
+VARIABLES = ("CYCONV_NUM_THREADS", "OMP_NUM_THREADS")  # of the environment; the first that is set counts
 _LIMIT = 1024  # more threads than this is a slip of the keyboard
 _set = None
 _inner = contextvars.ContextVar("cyconv_threads", default=None)
@@ -117,7 +118,7 @@ def threads(n):
 
 @cache
 def _default():
-    for variable in ("CYCONV_NUM_THREADS", "OMP_NUM_THREADS"):
+    for variable in VARIABLES:
         text = os.environ.get(variable, "").strip()
         if text:
             first = text.split(",")[0].strip()  # OpenMP allows one number per nesting level
