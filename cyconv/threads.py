@@ -20,7 +20,13 @@ from pathlib import Path
 _quiet = "GOMP_SPINCOUNT" not in os.environ and "OMP_WAIT_POLICY" not in os.environ
 if _quiet:
     os.environ["GOMP_SPINCOUNT"] = "1000"
-from . import _platform  # noqa: E402  (the first extension module: loads libgomp)
+try:
+    from . import _platform  # the first extension module: loads libgomp
+except ImportError as error:
+    raise ImportError(
+        f"cyconv's compiled modules cannot be loaded from {Path(__file__).parent}. If that is the source tree: run from another "
+        "folder, or run the command `cyconv` in place of `python -m cyconv`, or build here with `pip install -e .`"
+    ) from error
 
 if _quiet:
     del os.environ["GOMP_SPINCOUNT"]
