@@ -9,7 +9,9 @@ import numpy as np
 from scipy import ndimage, signal
 
 from ..functional import conv2d, explain, max_pool2d
-from ..select import seconds_text
+from ..menu import POOL
+from ..pool_problem import max_pool_problem
+from ..select import choose_pool, seconds_text
 from .kernels import LAPLACIAN
 
 DIRECT_TAPS = 128  # SciPy's direct sums take minutes for large kernels; its Fourier transforms do not
@@ -39,10 +41,7 @@ class Convolution:
     def choice(self):
         """(algorithm, why it was chosen)."""
         told = explain(self.input, self.weight, **self.options)
-        rows = sorted((v for v in told.verdicts if v.declined is None), key=lambda v: v.seconds)
-        others = [f"{v.algorithm.name} {seconds_text(v.seconds)}" for v in rows if v.algorithm.name != told.chosen]
-        chosen = next(v for v in rows if v.algorithm.name == told.chosen)
-        return told.chosen, f"predicted {seconds_text(chosen.seconds)}; next {others[0]}"
+        return told.chosen, _why(told.chosen, {v.algorithm.name: v.seconds for v in told.verdicts if v.declined is None})
 
     def scipy_ways(self):
         """Callables by name, each returning the result of this call."""
@@ -84,7 +83,9 @@ class Pooling:
 
     @property
     def choice(self):
-        return "pool", "the one way to pool"
+        problem = max_pool_problem(2, self.input, self.window, None, 0, 1, False, True)
+        chosen = choose_pool(problem).name
+        return chosen, _why(chosen, {r.name: r.module.cost(problem)[0] for r in POOL if r.module.why_not(problem) is None})
 
     def scipy_ways(self):
         return {"ndimage.maximum_filter": self._by_filter}
@@ -152,6 +153,13 @@ class Match:
         flat = 1e-3 * energy.max() + 1e-9  # a window this flat resembles nothing; dividing by its rounding errors would not tell
         self.score = self.correlation()[0, 0] / np.sqrt(np.maximum(energy, flat))
         self.found = tuple(map(int, np.unravel_index(self.score.argmax(), self.score.shape)))
+
+
+def _why(chosen, predicted):
+    """The choice in words, from the predicted seconds of every algorithm that could be used."""
+    others = sorted((seconds, name) for name, seconds in predicted.items() if name != chosen)
+    next_best = f"; next {others[0][1]} {seconds_text(others[0][0])}" if others else ""
+    return f"predicted {seconds_text(predicted[chosen])}{next_best}"
 
 
 def _by(shape):
