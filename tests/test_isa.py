@@ -42,7 +42,7 @@ np.savez(sys.argv[1], **results)
 
 
 def run(level, path):
-    environment = os.environ | {"CYCONV_ISA": level, "PYTHONPATH": os.path.dirname(__file__)}
+    environment = os.environ | {"CYCONV_ISA": level, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.environ["PYTHONPATH"]])}
     subprocess.run([sys.executable, "-c", PROGRAM, str(path)], env=environment, check=True, timeout=300)
     with np.load(path) as results:
         return dict(results)

@@ -1,0 +1,16 @@
+"""Child processes import the very cyconv that the tests import.
+
+Python would look in the current folder first. In a clone that is the source tree, which may hold no compiled modules while
+the tests run against an installed package.
+"""
+
+import os
+from pathlib import Path
+
+import cyconv
+
+
+def pytest_configure(config):
+    os.environ["PYTHONSAFEPATH"] = "1"
+    folders = [str(Path(cyconv.__file__).parent.parent), os.environ.get("PYTHONPATH")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
