@@ -125,7 +125,7 @@ def features_direct(problem):
     flat = -(-((block[1] - 1) * pitch + block[2]) // lane)
     single = -(-block[2] // lane)
     if flat < block[1] * single:
-        vectors, runs = flat, planes * out[0] * count[2] * out[1] / max(block[1], 1)
+        vectors, runs = flat, planes * out[0] * count[2] * out[1] / block[1]
     else:
         vectors, runs = single, planes * out[0] * out[1] * count[2]
     full, tail = divmod(vectors, _VECTORS)
