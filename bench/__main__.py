@@ -10,10 +10,27 @@ from .installation import import_cyconv
 
 
 def parser():
-    found = argparse.ArgumentParser(prog="python -m bench", description="Checks, then times cyconv and the installed peers.")
-    found.add_argument("--files", nargs="+", default=["peers"], metavar="FILE", help="problem files, by name or path (default: peers)")
-    found.add_argument("--rows", nargs="+", default=["*"], metavar="NAME", help="rows, by name or pattern ('vgg*'); of every file if --files is not given")
-    found.add_argument("--threads", nargs="+", type=int, default=[1], metavar="N", help="thread counts, the same for everybody (default: 1)")
+    found = argparse.ArgumentParser(
+        prog="python -m bench", description="Checks, then times cyconv and the installed peers."
+    )
+    found.add_argument(
+        "--files", nargs="+", default=["peers"], metavar="FILE", help="problem files, by name or path (default: peers)"
+    )
+    found.add_argument(
+        "--rows",
+        nargs="+",
+        default=["*"],
+        metavar="NAME",
+        help="rows, by name or pattern ('vgg*'); of every file if --files is not given",
+    )
+    found.add_argument(
+        "--threads",
+        nargs="+",
+        type=int,
+        default=[1],
+        metavar="N",
+        help="thread counts, the same for everybody (default: 1)",
+    )
     found.add_argument("--seconds", type=float, default=3.0, help="time for each row (default: 3)")
     found.add_argument("--quick", action="store_true", help="a tenth of the time")
     found.add_argument("--details", action="store_true", help="every contender below its row")

@@ -19,12 +19,12 @@ from .installation import CHECKOUT, import_cyconv
 
 import_cyconv()
 
-import cyconv  # noqa: E402
-from cyconv import costs, cpu, menu, select  # noqa: E402
-from cyconv.problem import MAX_WORKSPACE, conv_problem  # noqa: E402
+import cyconv
+from cyconv import costs, cpu, menu, select
+from cyconv.problem import MAX_WORKSPACE, conv_problem
 
-from .session import mean, processor  # noqa: E402
-from .timing import once  # noqa: E402
+from .session import mean, processor
+from .timing import once
 
 BEGIN = "# ---- written by bench/calibrate.py: do not edit by hand ----\n"
 END = "# ---- end of the calibrated block ----\n"
@@ -44,7 +44,12 @@ def random_problem(rng):
         return int(math.exp(rng.uniform(math.log(least), math.log(most + 1))))
 
     rank = int(rng.choice(3, p=[0.3, 0.5, 0.2])) + 1
-    dtype = str(rng.choice(["float32", "float64", "float16", "complex64", "int8", "int32", "int64"], p=[0.64, 0.12, 0.04, 0.06, 0.04, 0.05, 0.05]))
+    dtype = str(
+        rng.choice(
+            ["float32", "float64", "float16", "complex64", "int8", "int32", "int64"],
+            p=[0.64, 0.12, 0.04, 0.06, 0.04, 0.05, 0.05],
+        )
+    )
     most = {1: 2048, 2: 64, 3: 16}[rank]
     cube = size(1, most) if rng.random() < 0.5 else int(rng.choice([1, 3, 5, 7]))
     kernel = [cube] * rank if rng.random() < 0.85 else [size(1, most) for _ in range(rank)]
@@ -103,20 +108,20 @@ def times(problem):
     x, weight = fill(problem.input_shape), fill(problem.weight_shape)
     out = np.empty(problem.output_shape, problem.dtype)
 
-    def run(row):
-        select.execute(row, problem, x, row.prepare(problem, weight), None, out)
+    def seconds_of(row):
+        return once(lambda: select.execute(row, problem, x, row.prepare(problem, weight), None, out))
 
     usable = [v for v in select.verdicts(problem) if v.declined is None]
     least = min(v.seconds for v in usable)
     rows = [v.algorithm for v in usable if v.seconds < max(MOST_SECONDS, 2 * least)]
-    found = {row.name: once(lambda: run(row)) for row in rows}
+    found = {row.name: seconds_of(row) for row in rows}
     spent = dict.fromkeys(found, 0.0)
     for turn in range(ROUNDS):
         for row in rows:
             if turn and spent[row.name] > SPENT:
                 continue
             for _ in range(max(1, min(10, int(1e-3 / found[row.name])))):
-                seconds = once(lambda: run(row))
+                seconds = seconds_of(row)
                 found[row.name] = min(found[row.name], seconds)
                 spent[row.name] += seconds
     return found
@@ -202,8 +207,12 @@ def measure(problems):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m bench.calibrate", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--problems", type=int, default=400, metavar="N", help="problems to fit to; a third as many are held out")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.calibrate", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--problems", type=int, default=400, metavar="N", help="problems to fit to; a third as many are held out"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--dry-run", action="store_true", help="print the table, write nothing")
     options = parser.parse_args(arguments)
@@ -213,7 +222,9 @@ def main(arguments=None):
     source = target.read_text()
     with open(costs.__file__) as file:
         if not options.dry_run and file.read() != source:
-            raise SystemExit(f"the cyconv in use ({os.path.dirname(cyconv.__file__)}) has another costs.py than {target}: install this checkout first")
+            raise SystemExit(
+                f"the cyconv in use ({os.path.dirname(cyconv.__file__)}) has another costs.py than {target}: install this checkout first"
+            )
     begin = time.perf_counter()
     problems = random_problems(options.problems + max(1, options.problems // 3), options.seed)
     with cyconv.threads(1):
@@ -221,7 +232,9 @@ def main(arguments=None):
     fitted = {problem: measured[problem] for problem in problems[: options.problems]}
     held_out = {problem: measured[problem] for problem in problems[options.problems :]}
     table = {row.name: fit(row.name, fitted) for row in menu.CONV}
-    print(f"{options.problems} problems in {time.perf_counter() - begin:.0f} s, one thread, level {cpu.level}, {processor()}")
+    print(
+        f"{options.problems} problems in {time.perf_counter() - begin:.0f} s, one thread, level {cpu.level}, {processor()}"
+    )
     print("\nold table, held-out problems:", *report(costs.SECONDS, held_out), sep="\n")
     print("\nnew table, problems it was fitted to:", *report(table, fitted), sep="\n")
     print("\nnew table, held-out problems:", *report(table, held_out), sep="\n")

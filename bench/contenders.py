@@ -55,7 +55,9 @@ def _conv(row, x, weight, bias):
         elif v.seconds > TOO_SLOW * quickest and v.algorithm is not chosen:
             left_out[name] = f"predicted to take {v.seconds / quickest:.0f} times as long as the quickest"
         else:
-            found.append(contender(name, lambda name=name: function(x, weight, bias, algorithm=name, **words), v.algorithm))
+            found.append(
+                contender(name, lambda name=name: function(x, weight, bias, algorithm=name, **words), v.algorithm)
+            )
     return found, chosen.name, left_out
 
 

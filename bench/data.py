@@ -85,7 +85,9 @@ class Exact:
             if bound is None:
                 allowed = _TOLERANCE[got.dtype.name] * abs(exact).max()
             else:
-                allowed = self.eps * (bound * getattr(self, scale) + self.rounding * self.terms) + self.stored * abs(exact)
+                allowed = self.eps * (bound * getattr(self, scale) + self.rounding * self.terms) + self.stored * abs(
+                    exact
+                )
             excess = np.abs(got - exact) - allowed
             if not (excess <= 0).all():  # a NaN is wrong, too
                 worst = np.unravel_index(np.argmax(np.nan_to_num(excess, nan=np.inf)), excess.shape)
@@ -159,7 +161,9 @@ def windows(row, axis):
     n = row.input_shape[2 + axis]
     if "output" in row.options:
         count = row.per_axis("output", None)[axis]
-        return [(i * n // count, -(-(i + 1) * n // count), -(-(i + 1) * n // count) - i * n // count) for i in range(count)]
+        return [
+            (i * n // count, -(-(i + 1) * n // count), -(-(i + 1) * n // count) - i * n // count) for i in range(count)
+        ]
     k, d = row.per_axis("kernel", None)[axis], row.per_axis("dilation", 1)[axis]
     s, p = row.per_axis("stride", row.options["kernel"])[axis], row.per_axis("padding", 0)[axis]
     reach = d * (k - 1) + 1

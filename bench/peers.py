@@ -86,7 +86,13 @@ def _torch(row, x, weight, bias, count):
 
 def _onnxruntime(row, x, weight, bias, count):
     onnx, runtime = installed("onnx"), installed("onnxruntime")
-    if not onnx or not runtime or row.options.get("indices") or row.options.get("padding_mode") or "divisor" in row.options:
+    if (
+        not onnx
+        or not runtime
+        or row.options.get("indices")
+        or row.options.get("padding_mode")
+        or "divisor" in row.options
+    ):
         return []
     rank, helper = row.rank, onnx.helper
     constants = []
@@ -128,7 +134,7 @@ def _onnxruntime(row, x, weight, bias, count):
     options.log_severity_level = 4
     try:
         session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception:  # a dtype that it has no kernel for; its exception classes are private
+    except Exception:  # noqa: BLE001 (a dtype that it has no kernel for; its exception classes are private)
         return []
     return [_peer("onnxruntime", "", lambda: session.run(None, {"x": x}))]
 
@@ -179,7 +185,12 @@ def _scipy_signal(row, x, weight, bias, count):
         return []
     unpadded = not row.options.get("padding")
     ordinary = set(row.per_axis("stride", 1)) == set(row.per_axis("dilation", 1)) == {1} and bias is None
-    if not ordinary or not (unpadded or _keeps_size(row)) or np.dtype(row.dtype).kind not in "fc" or row.dtype == "float16":
+    if (
+        not ordinary
+        or not (unpadded or _keeps_size(row))
+        or np.dtype(row.dtype).kind not in "fc"
+        or row.dtype == "float16"
+    ):
         return []
     from scipy import signal
 
@@ -206,6 +217,12 @@ def _scipy_ndimage(row, x, weight, bias, count):
     if row.kind == "max_pool":
         lowest = -np.inf if samples.dtype.kind == "f" else np.iinfo(samples.dtype).min
         return [
-            _peer("ndimage", "maximum_filter", lambda: ndimage.maximum_filter(samples, size, mode="constant", cval=lowest)[None, None])
+            _peer(
+                "ndimage",
+                "maximum_filter",
+                lambda: ndimage.maximum_filter(samples, size, mode="constant", cval=lowest)[None, None],
+            )
         ]
-    return [_peer("ndimage", "uniform_filter", lambda: ndimage.uniform_filter(samples, size, mode="constant")[None, None])]
+    return [
+        _peer("ndimage", "uniform_filter", lambda: ndimage.uniform_filter(samples, size, mode="constant")[None, None])
+    ]

@@ -84,11 +84,15 @@ class Row:
         if "output" in self.options:
             return
         kernel = self.per_axis("kernel", None)
-        for axis, (n, k, p, d) in enumerate(zip(size, kernel, self.per_axis("padding", 0), self.per_axis("dilation", 1))):
+        for axis, (n, k, p, d) in enumerate(
+            zip(size, kernel, self.per_axis("padding", 0), self.per_axis("dilation", 1))
+        ):
             if 2 * p > k:
                 raise ValueError(f"padding {p} is more than half of kernel {k} along axis {axis}")
             if n + 2 * p < d * (k - 1) + 1:
-                raise ValueError(f"kernel {k} with dilation {d} is larger than the padded input, {n + 2 * p}, along axis {axis}")
+                raise ValueError(
+                    f"kernel {k} with dilation {d} is larger than the padded input, {n + 2 * p}, along axis {axis}"
+                )
 
 
 def _sizes(text):
@@ -132,7 +136,9 @@ def parse_line(line):
     function, *words = rest
     match = re.fullmatch(r"(\w+?)([123])d", function)
     if match is None or match[1] not in KEYS:
-        raise ValueError(f"{function!r} is no function; there are {', '.join(f'{kind}Nd' for kind in KEYS)} with N from 1 to 3")
+        raise ValueError(
+            f"{function!r} is no function; there are {', '.join(f'{kind}Nd' for kind in KEYS)} with N from 1 to 3"
+        )
     kind, rank = match[1], int(match[2])
     keys = KEYS[kind]
     input_shape, weight_shape = _shape(words.pop(0), rank + 2, "the input's shape"), None
@@ -144,9 +150,13 @@ def parse_line(line):
     for word in words:
         key, equals, text = word.partition("=")
         if key not in keys or key in options:
-            raise ValueError(f"{key!r} is {'given twice' if key in options else 'not for ' + function}; allowed: {', '.join(keys)}")
+            raise ValueError(
+                f"{key!r} is {'given twice' if key in options else 'not for ' + function}; allowed: {', '.join(keys)}"
+            )
         if bool(equals) == (keys[key] == "flag"):
-            raise ValueError(f"{word!r}: {key} is {'a flag and takes no value' if equals else 'written as ' + key + '=VALUE'}")
+            raise ValueError(
+                f"{word!r}: {key} is {'a flag and takes no value' if equals else 'written as ' + key + '=VALUE'}"
+            )
         options[key] = _value(keys[key], text) if equals else True
         if isinstance(options[key], tuple) and len(options[key]) != rank:
             raise ValueError(f"{word!r} has {len(options[key])} values; {function} has {rank} spatial axes")

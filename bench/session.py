@@ -197,7 +197,10 @@ def run(rows, threads, budget, csv_path=None, details=False):
                 for name, why in result.left_out.items():
                     print(f"    {name:26} not run: {why}")
             for name, why in result.wrong.items():
-                print(f"    WRONG, not timed: {name}: {why}", file=sys.stderr if name not in result.library else sys.stdout)
+                print(
+                    f"    WRONG, not timed: {name}: {why}",
+                    file=sys.stderr if name not in result.library else sys.stdout,
+                )
                 status = 1
         print()
         for line in summary(results):
