@@ -24,7 +24,6 @@ from cyconv import costs, cpu, menu, select
 from cyconv.problem import MAX_WORKSPACE, conv_problem
 
 from .session import mean, processor
-from .timing import once
 
 BEGIN = "# ---- written by bench/calibrate.py: do not edit by hand ----\n"
 END = "# ---- end of the calibrated block ----\n"
@@ -34,6 +33,7 @@ MOST_SECONDS = 0.3  # algorithms predicted (by the old table) to take longer are
 PASSES = 2  # over all problems, so that what disturbs the machine for a while disturbs only one of them
 SPENT = 0.015  # seconds for the timing of one algorithm on one problem in one pass
 ROUNDS = 5  # at most
+TURN = 3e-4  # seconds: shorter calls are repeated
 DOUBT = 0.3  # times further from the prediction than this (as a logarithm) count for less: something disturbed them
 
 
@@ -108,22 +108,21 @@ def times(problem):
     x, weight = fill(problem.input_shape), fill(problem.weight_shape)
     out = np.empty(problem.output_shape, problem.dtype)
 
-    def seconds_of(row):
-        return once(lambda: select.execute(row, problem, x, row.prepare(problem, weight), None, out))
+    def seconds_of(row, calls):
+        begin = time.thread_time()  # leaves out the time that other processes take
+        for _ in range(calls):
+            select.execute(row, problem, x, row.prepare(problem, weight), None, out)
+        return (time.thread_time() - begin) / calls
 
     usable = [v for v in select.verdicts(problem) if v.declined is None]
     least = min(v.seconds for v in usable)
     rows = [v.algorithm for v in usable if v.seconds < max(MOST_SECONDS, 2 * least)]
-    found = {row.name: seconds_of(row) for row in rows}
-    spent = dict.fromkeys(found, 0.0)
+    found = {row.name: max(seconds_of(row, 1), 1e-6) for row in rows}
+    calls = {name: max(1, int(TURN / seconds)) for name, seconds in found.items()}
     for turn in range(ROUNDS):
         for row in rows:
-            if turn and spent[row.name] > SPENT:
-                continue
-            for _ in range(max(1, min(10, int(1e-3 / found[row.name])))):
-                seconds = seconds_of(row)
-                found[row.name] = min(found[row.name], seconds)
-                spent[row.name] += seconds
+            if turn == 0 or found[row.name] * turn * calls[row.name] < SPENT:
+                found[row.name] = min(found[row.name], seconds_of(row, calls[row.name]))
     return found
 
 
@@ -150,7 +149,8 @@ def fit(name, measured):
 
 
 def predicted(table, name, problem):
-    return sum(amount * table[name][kind] for kind, amount in amounts(name, problem).items())
+    """Seconds, without the caution that the choice adds."""
+    return costs.seconds(name, problem, table) / costs.CAUTION.get(name, 1.0)
 
 
 def report(table, measured):
@@ -163,7 +163,7 @@ def report(table, measured):
             lines.append(f"{row.name:14} {len(ratios):8}   {low:25.2f} {middle:8.2f} {high:6.2f}")
     regrets = []
     for problem, found in measured.items():
-        chosen = min(found, key=lambda name: predicted(table, name, problem))
+        chosen = min(found, key=lambda name: costs.seconds(name, problem, table))
         best = min(found, key=found.get)
         regrets.append((found[chosen] / found[best], str(problem), chosen, best))
     ratios = [regret[0] for regret in regrets]

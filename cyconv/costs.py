@@ -18,9 +18,13 @@ SECONDS = {
     "direct": {
         "call": 5e-6,
         "weight": 1e-9,
+        "split_weight": 2e-9,
         "gathered_row": 1e-8,
         "gathered_byte": 5e-11,
-        "gathered_apart": 5e-10,
+        "every_second": 2e-10,
+        "scattered": 5e-10,
+        "converted": 1e-10,
+        "block": 1e-7,
         "tile": 1e-8,
         "fma": 3e-10,
         "multiply_add_32": 1e-9,
@@ -28,13 +32,16 @@ SECONDS = {
         "load": 1e-10,
         "written_row": 1e-8,
         "written_byte": 5e-11,
+        "far_byte": 5e-11,
     },
     "im2col": {
         "call": 2e-5,
-        "weight": 1e-10,
+        "split_weight": 2e-9,
         "gathered_row": 1e-8,
         "gathered_byte": 5e-11,
-        "gathered_apart": 5e-10,
+        "every_second": 2e-10,
+        "scattered": 5e-10,
+        "converted": 1e-10,
         "spilled_byte": 1e-10,
         "product": 1e-6,
         "multiply_add": 1.2e-11,
@@ -42,16 +49,21 @@ SECONDS = {
         "sum": 1e-10,
         "written_row": 1e-8,
         "written_byte": 5e-11,
+        "far_byte": 5e-11,
     },
-    "reference": {"call": 5e-5, "tap": 1e-5, "multiply_add": 1e-9, "copied": 1e-9},
+    "reference": {"call": 5e-5, "tap": 1e-5, "loop": 1e-8, "multiply_add": 1e-9, "copied": 1e-9},
 }
 # ---- end of the calibrated block ----
 
 
-def seconds(name, problem):
+CAUTION = {"reference": 4.0}  # factor on predictions that are so uncertain that they should win by far or not at all
+
+
+def seconds(name, problem, table=SECONDS):
     """Predicted seconds of algorithm `name` for the whole call, weights prepared anew."""
-    each = SECONDS[name]
-    return sum([amount * each[kind] for kind, amount in globals()[f"features_{name}"](problem).items()])
+    each = table[name]
+    amounts = globals()[f"features_{name}"](problem)
+    return CAUTION.get(name, 1.0) * sum([amount * each[kind] for kind, amount in amounts.items()])
 
 
 @lru_cache(CACHED)
@@ -72,7 +84,7 @@ def reference(problem):
 # ---- blocks of outputs, as blocks.pxd cuts them --------------------------------------------------------------------------
 
 _SIZES = {"float64": 8, "complex128": 8, "int64": 8, "uint64": 8}  # bytes of a number that is computed with, if not 4
-_CONVERTED = ("float16", "complex64", "complex128", "int8", "uint8", "int16", "uint16")  # stored otherwise than computed
+_CONVERTED = ("float16", "int8", "uint8", "int16", "uint16")  # stored in fewer bytes than they are computed in
 
 
 def _blocks(problem, limit, most_outputs):
@@ -99,6 +111,28 @@ def _blocks(problem, limit, most_outputs):
     return block, [-(-o // b) for o, b in zip(out, block)], reach, phases
 
 
+_CACHE_BYTES = 2**20  # of a second-level cache
+
+
+def _far(problem, size):
+    """Bytes of input and output that come from and go to beyond a core's own caches."""
+    count = problem.batch * problem.groups * problem.in_channels * prod(problem.size) + problem.outputs
+    return max(count * size - _CACHE_BYTES, 0)
+
+
+def _gathered(problem, kind_of_number, rows, numbers, size, phases):
+    """Amounts of a gather of so many numbers of `size` bytes in so many rows."""
+    step = problem.stride[2] * (2 if kind_of_number == "c" else 1)
+    touched = numbers * size * min(problem.stride[2] / phases, 16)
+    return {
+        "gathered_row": rows,
+        "gathered_byte": touched,
+        "every_second": numbers if step == 2 else 0,
+        "scattered": numbers if step > 2 else 0,
+        "converted": numbers if problem.dtype in _CONVERTED else 0,
+    }
+
+
 # ---- direct ------------------------------------------------------------------------------------------------------------
 
 _VECTOR_BYTES, _ROWS, _VECTORS = 64, 6, 4  # of level v4 (simd.pxd)
@@ -119,7 +153,6 @@ def features_direct(problem):
     gathered = [(o + c * r) * p for o, c, r, p in zip(out, count, reach, phases)]
     gathered_rows = planes * channels * gathered[0] * gathered[1] * count[2] * phases[2]
     numbers = planes * channels * prod(gathered)
-    apart = problem.stride[2] > 1 or dtype in _CONVERTED
     # the sums: runs of whole vectors, four to a register tile, and what is left over
     lane = _VECTOR_BYTES // size
     pitch = block[2] + reach[2]
@@ -137,14 +170,15 @@ def features_direct(problem):
     kind = "fma" if dtype[0] in "fc" else "multiply_add_64" if size == 8 else "multiply_add_32"
     return {
         "call": 1,
-        "weight": problem.groups * rows * products,
-        "gathered_row": gathered_rows,
-        "gathered_apart" if apart else "gathered_byte": numbers if apart else numbers * size,
+        "split_weight" if parts > 1 else "weight": problem.groups * rows * products,
+        **_gathered(problem, dtype[0], gathered_rows, numbers, size, phases[2]),
+        "block": planes * prod(count),
         "tile": runs * pieces * (full + (tail > 0)),
         kind: multiply_adds,
         "load": steps * (vectors + height * (full + (tail > 0))),
         "written_row": planes * rows * out[0] * out[1] * count[2],
         "written_byte": problem.outputs * parts * size,
+        "far_byte": _far(problem, size * parts),
     }
 
 
@@ -165,16 +199,14 @@ def features_im2col(problem):
     out = problem.out_size
     area, blocks, slices = prod(out), planes * prod(count), -(-rows // _SLICE)
     in_one_run = block[2] == out[2] and (block[0] == 1 or block[1] == out[1]) or block[0] == block[1] == 1
-    plain = in_one_run and problem.taps == 1 and dtype not in _CONVERTED and max(problem.stride) == 1 and out == problem.size
+    plain = in_one_run and problem.taps == 1 and parts == 1 and dtype not in _CONVERTED and max(problem.stride) == 1 and out == problem.size
     gathered = 0 if plain else planes * slices * products
-    apart = problem.stride[2] > 1 or dtype in _CONVERTED
     outputs = -(-prod(block) // _UNROLLED_OUTPUTS) * _UNROLLED_OUTPUTS * area / max(prod(block) * prod(count), 1)
-    scattered = not in_one_run or dtype in _CONVERTED
+    scattered = not in_one_run or parts > 1 or dtype in _CONVERTED
     return {
         "call": 1,
-        "weight": problem.groups * rows * products if parts > 1 or dtype == "float16" else 0,
-        "gathered_row": gathered * out[0] * out[1] * count[2],
-        "gathered_apart" if apart else "gathered_byte": gathered * area * (1 if apart else size),
+        "split_weight": problem.groups * rows * products if parts > 1 or dtype == "float16" else 0,
+        **_gathered(problem, dtype[0], gathered * out[0] * out[1] * count[2], gathered * area, size, 1),
         "spilled_byte": gathered * area * size if prod(block) * products * size > 2 * _COLUMN_BYTES else 0,
         "product": blocks * slices,
         "multiply_add": blocks * outputs * -(-rows // _UNROLLED_ROWS) * _UNROLLED_ROWS * products * (size // 4),
@@ -182,6 +214,7 @@ def features_im2col(problem):
         "sum": planes * rows * area * (2 if problem.has_bias else 1),
         "written_row": planes * rows * out[0] * out[1] * count[2] if scattered else 0,
         "written_byte": problem.outputs * parts * size if scattered else 0,
+        "far_byte": _far(problem, size * parts),
     }
 
 
@@ -194,6 +227,7 @@ def features_reference(problem):
     return {
         "call": 1,
         "tap": problem.taps,
+        "loop": problem.multiply_adds / max(problem.out_size[2], 1),
         "multiply_add": problem.multiply_adds,
         "copied": padded + problem.outputs * (problem.taps + 1),
     }
