@@ -322,9 +322,9 @@ def test_the_cost_model_is_amounts_times_seconds(name):
         amounts = calibrate.amounts(name, problem)
         assert amounts.keys() <= costs.SECONDS[name].keys()
         assert all(amount >= 0 for amount in amounts.values())
-        assert getattr(costs, name)(problem) == pytest.approx(
-            sum(a * costs.SECONDS[name][k] for k, a in amounts.items())
-        )
+        seconds = sum(amount * costs.SECONDS[name][kind] for kind, amount in amounts.items())
+        assert calibrate.predicted(costs.SECONDS, name, problem) == pytest.approx(seconds)
+        assert getattr(costs, name)(problem) == pytest.approx(seconds * costs.CAUTION.get(name, 1))
 
 
 def test_the_fit_finds_the_seconds_that_times_were_made_of():
