@@ -25,10 +25,22 @@ def why_not(problem):
 
 def cost(problem):
     """(predicted seconds, bytes of workspace)."""
-    padded = problem.batch * problem.groups * problem.in_channels * np.prod(
-        [n + b + a for n, b, a in zip(problem.size, problem.pad_before, problem.pad_after)], dtype=object
-    )
-    return costs.reference(problem), int(2 * 8 * (padded + problem.outputs))
+    padded = problem.batch * problem.groups * problem.in_channels
+    padded *= prod(n + b + a for n, b, a in zip(problem.size, problem.pad_before, problem.pad_after))
+    return costs.seconds("reference", amounts(problem)), int(2 * 8 * (padded + problem.outputs))
+
+
+def amounts(problem):
+    """The work, as costs.py counts it."""
+    padded = problem.batch * problem.groups * problem.in_channels
+    padded *= prod(n + max(b, 0) + max(a, 0) for n, b, a in zip(problem.size, problem.pad_before, problem.pad_after))
+    return {
+        "call": 1,
+        "tap": problem.taps,
+        "loop": problem.multiply_adds / max(problem.out_size[2], 1),
+        "multiply_add": problem.multiply_adds,
+        "copied": padded + problem.outputs * (problem.taps + 1),
+    }
 
 
 def prepare(problem, weight):
@@ -148,7 +160,8 @@ def _norm(rows, p, full):
 
 
 def _pool_cost(problem):
-    return costs.reference_pool(problem), 2 * 8 * (problem.planes * prod(problem.size) + problem.outputs)
+    samples = problem.outputs * prod(min(k, n) for k, n in zip(problem.kernel, problem.size))
+    return 1e-4 + 5e-9 * samples, 2 * 8 * (problem.planes * prod(problem.size) + problem.outputs)  # last of the menu, roughly
 
 
 pooling = SimpleNamespace(why_not=why_not, cost=_pool_cost, run=pool)  # the menu's row

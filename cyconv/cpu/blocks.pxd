@@ -157,6 +157,14 @@ cdef inline int open_blocks(Blocks* b, object problem, Py_ssize_t box_bytes, Py_
                     i += 1
     return 0
 
+cdef inline tuple cut_of(const Blocks* b):
+    """(outputs of a block, blocks, samples of a phase beyond a block's own, phases), each along z, y and x."""
+    cdef const Axis* axis = b.box.axis
+    return (
+        (b.block[0], b.block[1], b.block[2]), (b.count[0], b.count[1], b.count[2]),
+        (b.reach[0], b.reach[1], b.reach[2]), (axis[0].phases, axis[1].phases, axis[2].phases),
+    )
+
 cdef inline void close_blocks(Blocks* b) noexcept:
     PyMem_Free(b.memory)
 

@@ -18,7 +18,7 @@ from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from cyconv.cpu.blocks cimport (
-    Blocks, ceil_div, choose_kind, close_blocks, gather_block, input_steps, number_type, open_blocks, real_bias, real_matrix,
+    Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, number_type, open_blocks, real_bias, real_matrix,
 )
 from cyconv.cpu.packing cimport BITS64, DOUBLE, SINGLE, HALF, put_stored
 from cyconv.cpu.simd cimport ROWS, VB, VECTORS, inlined, splat, vd, vector, vf, vq, vw
@@ -28,19 +28,23 @@ from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
 
+cdef double SECONDS_EACH = 3e-11        # of a multiply-add: enough to tell whether a second thread is worth its start
+
 cdef enum:
     BOX_BYTES = 256 * 1024              # boxes of all channels of one block: stays in a second-level cache
     BLOCK_SUMS = 12 * 1024              # sums of one register tile's rows in one block: stay in a first-level cache
     BATCH = 1 << 31                     # multiply-adds between two looks at Ctrl-C: about 0.1 s
-    MOST_ROWS = 6                       # of any instruction set: tiles above ROWS x VECTORS are dead code that must compile
+    TALLEST = 6                       # of any instruction set: tiles above ROWS x VECTORS are dead code that must compile
     MOST_VECTORS = 8
+    WIDE = 4                            # vectors of a register tile, and multiply-adds that must be under way at once,
+    LATENCY = 4                         # as the cost model counts them
 
 
 cdef inline inlined tile_of(const int rows, const int vectors, const vector* like, Py_ssize_t products, const char* box,
                             const int32_t* offset, const char* weight, const char* bias, char* sums,
                             Py_ssize_t pitch) noexcept nogil:
     """A register tile of rows x vectors sums over all products; `rows` and `vectors` are constants once inlined."""
-    cdef vector[MOST_ROWS][MOST_VECTORS] acc
+    cdef vector[TALLEST][MOST_VECTORS] acc
     cdef vector[MOST_VECTORS] x
     cdef vector w
     cdef Py_ssize_t k
@@ -176,7 +180,7 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes, char* sums) noex
 
 cdef int open_direct(Blocks* b, object problem, bint offsets) except -1:
     choose_kind(b, problem.dtype)
-    cdef Py_ssize_t rows = min(max(problem.out_channels, 1) * b.parts, ROWS)
+    cdef Py_ssize_t rows = min(max(problem.out_channels, 1) * b.parts, TALLEST)  # the same blocks on every level
     return open_blocks(b, problem, BOX_BYTES, BLOCK_SUMS // rows, offsets)
 
 
@@ -208,7 +212,49 @@ def why_not(problem):
 
 def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
-    return costs.direct(problem), scratch(problem)
+    return costs.seconds("direct", amounts(problem)), scratch(problem)
+
+
+def amounts(problem):
+    """The work, as costs.py counts it."""
+    cdef Blocks b
+    open_direct(&b, problem, False)
+    block, count, reach, phases = cut_of(&b)
+    close_blocks(&b)
+    parts, size = costs.parts_and_size(problem)
+    planes = problem.batch * problem.groups
+    channels, rows = problem.in_channels * parts, problem.out_channels * parts
+    out = problem.out_size
+    # the gather: boxes overlap by what taps reach
+    z, y, x = [(o + c * r) * p for o, c, r, p in zip(out, count, reach, phases)]
+    # the sums: runs of whole vectors, so many to a register tile, and what is left over
+    lane = costs.VECTOR_BYTES // size
+    flat = -(-((block[1] - 1) * (block[2] + reach[2]) + block[2]) // lane)
+    single = -(-block[2] // lane)
+    if flat < block[1] * single:
+        vectors, runs = flat, planes * out[0] * count[2] * out[1] / max(block[1], 1)
+    else:
+        vectors, runs = single, planes * out[0] * out[1] * count[2]
+    pieces = -(-rows // TALLEST)
+    height = rows / max(pieces, 1)
+    full, tail = divmod(vectors, WIDE * 2 if rows == 1 else WIDE)
+    steps = runs * pieces * channels * problem.taps
+    multiply_adds = steps * (
+        full * max(height * WIDE * (2 if rows == 1 else 1), LATENCY) + (max(height * tail, LATENCY) if tail else 0)
+    )
+    kind = "multiply_add_64" if size == 8 else "multiply_add_32"
+    return {
+        "call": 1,
+        "split_weight" if parts > 1 else "weight": problem.groups * rows * channels * problem.taps,
+        **costs.gathered(problem, planes * channels * z * y * count[2] * phases[2], planes * channels * z * y * x, size, phases[2]),
+        "block": planes * count[0] * count[1] * count[2],
+        "tile": runs * pieces * (full + (tail > 0)),
+        kind if "int" in problem.dtype else "fma": multiply_adds,
+        "load": steps * (vectors + height * (full + (tail > 0))),
+        "written_row": planes * rows * out[0] * out[1] * count[2],
+        "written_byte": problem.outputs * parts * size,
+        "far_byte": costs.far_bytes(problem, size * parts),
+    }
 
 
 def prepare(problem, weight):
@@ -250,6 +296,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef Blocks* b = &w.blocks
     cdef Py_ssize_t items, item, first, last, batch, room, lane, flat_lanes, row_lanes, share
     cdef int workers, worker = 0
+    cdef double work
     cdef char* base
     open_direct(b, problem, True)
     try:
@@ -268,14 +315,15 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.flat = flat_lanes < row_lanes
         w.pitch = sums_length(b) * b.size
 
+        work = problem.multiply_adds
         items = problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2]
-        workers = worth_workers(costs.direct(problem), scratch_bytes(b), problem.max_workspace)
+        workers = worth_workers(work * SECONDS_EACH, scratch_bytes(b), problem.max_workspace)
         w.shares = min(w.pieces, ceil_div(4 * workers, items)) if workers > 1 else 1
         items *= w.shares
         room = ceil_div(scratch_bytes(b), 64) * 64
         space = np.empty(room * workers + 64, np.uint8)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
-        batch = <Py_ssize_t> max(<double> items * BATCH / max(<double> problem.multiply_adds, 1.0), 1.0 * workers)
+        batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
         first = 0
         while first < items:
             last = min(first + batch, items)

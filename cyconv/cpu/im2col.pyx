@@ -18,7 +18,7 @@ from libc.string cimport memset
 
 from cyconv.cpu.blas cimport Blas, gemm_d, gemm_f, load_blas
 from cyconv.cpu.blocks cimport (
-    Blocks, ceil_div, choose_kind, close_blocks, input_steps, open_blocks, real_bias, real_matrix,
+    Blocks, ceil_div, choose_kind, close_blocks, cut_of, input_steps, open_blocks, real_bias, real_matrix,
 )
 from cyconv.cpu.packing cimport DOUBLE, HALF, SINGLE, computed, gather_row, half, put_stored, source, stored
 
@@ -28,10 +28,14 @@ from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
 
+cdef double SECONDS_EACH = 2e-11        # of a multiply-add: enough to tell whether a second thread is worth its start
+
 cdef enum:
     COLUMN_BYTES = 1 << 20              # columns of one block: stay in a second-level cache while BLAS packs them
     LEAST_OUTPUTS = 128                 # fewer columns than this and BLAS falls off its peak
     MOST_OUTPUTS = 4096
+    UNROLLED_OUTPUTS = 16               # what BLAS computes at least, whatever it stores
+    UNROLLED_ROWS = 4
     SLICE = 256                         # output channels of one product, so that a single block still feeds two threads
     BATCH = 1 << 31                     # multiply-adds between two looks at Ctrl-C: about 0.1 s
 
@@ -178,7 +182,39 @@ def why_not(problem):
 
 def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
-    return costs.im2col(problem), scratch(problem)
+    return costs.seconds("im2col", amounts(problem)), scratch(problem)
+
+
+def amounts(problem):
+    """The work, as costs.py counts it."""
+    cdef Blocks b
+    open_columns(&b, problem)
+    block, count, _, _ = cut_of(&b)
+    cdef bint one_run = in_one_run(&b)
+    close_blocks(&b)
+    dtype, out = problem.dtype, problem.out_size
+    parts, size = costs.parts_and_size(problem)
+    planes = problem.batch * problem.groups
+    rows, products = problem.out_channels * parts, problem.in_channels * parts * problem.taps
+    area, slices = out[0] * out[1] * out[2], -(-rows // SLICE)
+    blocks, width = planes * count[0] * count[1] * count[2], block[0] * block[1] * block[2]
+    straight = one_run and parts == 1 and dtype not in costs.CONVERTED
+    plain = straight and problem.taps == 1 and max(problem.stride) == 1 and out == problem.size
+    columns = 0 if plain else planes * slices * products
+    computed = -(-width // UNROLLED_OUTPUTS) * UNROLLED_OUTPUTS * area / max(width * count[0] * count[1] * count[2], 1)
+    return {
+        "call": 1,
+        "split_weight": problem.groups * rows * products if parts > 1 or dtype == "float16" else 0,
+        **costs.gathered(problem, columns * out[0] * out[1] * count[2], columns * area, size, 1),
+        "spilled_byte": columns * area * size if width * products * size > 2 * COLUMN_BYTES else 0,
+        "product": blocks * slices,
+        "multiply_add": blocks * computed * -(-rows // UNROLLED_ROWS) * UNROLLED_ROWS * products * (size // 4),
+        "packed": blocks * products * (computed * slices + rows),
+        "sum": planes * rows * area * (2 if problem.has_bias else 1),
+        "written_row": 0 if straight else planes * rows * out[0] * out[1] * count[2],
+        "written_byte": 0 if straight else problem.outputs * parts * size,
+        "far_byte": costs.far_bytes(problem, size * parts),
+    }
 
 
 def prepare(problem, weight):
@@ -195,6 +231,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef Blocks* b = &w.blocks
     cdef Py_ssize_t a, items, item, first, last, batch, room, share, sums_at
     cdef int workers, worker = 0
+    cdef double work
     cdef char* base
     if not blas_loaded:
         load_blas(&blas)
@@ -217,12 +254,13 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.plain = is_plain(&w, problem)
         w.straight = b.parts == 1 and b.kind != HALF and in_one_run(b)
         items = problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2] * w.slices
-        workers = worth_workers(costs.im2col(problem), scratch_bytes(b, problem), problem.max_workspace) if can_hold_blas() else 1
+        work = problem.multiply_adds
+        workers = worth_workers(work * SECONDS_EACH, scratch_bytes(b, problem), problem.max_workspace) if can_hold_blas() else 1
         room = scratch_bytes(b, problem) // 64 * 64
         sums_at = ceil_div(b.block[0] * b.block[1] * b.block[2] * b.products * b.size, 64) * 64
         space = np.empty((room + 128) * workers + 64, np.uint8)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
-        batch = <Py_ssize_t> max(<double> items * BATCH / max(<double> problem.multiply_adds, 1.0), 1.0 * workers)
+        batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
         first = 0
         with one_blas_thread():
             while first < items:

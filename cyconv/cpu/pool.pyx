@@ -27,11 +27,13 @@ from libc.string cimport memcpy, memset
 
 from cyconv.cpu.simd cimport float_to_half, half, half_to_float, inlined
 
-from cyconv import costs
 from cyconv.problem import MAX_WORKSPACE
 from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
+
+cdef double CALL = 5e-6                 # seconds of a call and of an elementary step: enough to tell whether a second thread
+cdef double SECONDS_EACH = 2e-10        # is worth its start
 
 cdef extern from *:
     """
@@ -925,7 +927,7 @@ def why_not(problem):
 
 def cost(problem):
     """(predicted seconds on one thread, most bytes of workspace on one thread)."""
-    return costs.pool(problem), 2 * RING_BYTES
+    return CALL + SECONDS_EACH * problem.steps, 2 * RING_BYTES
 
 
 def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
@@ -950,7 +952,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     open_rows(&w)
 
     items = n * (w.lane_blocks * w.spot_blocks if w.by_planes else w.channels * w.row_blocks * w.column_blocks)
-    seconds = costs.pool(problem)
+    seconds = CALL + SECONDS_EACH * problem.steps
     workers = min(worth_workers(seconds, scratch_bytes(&w), MAX_WORKSPACE), items)
     room = scratch_bytes(&w)
     space = np.empty(room * workers + 64, np.uint8)

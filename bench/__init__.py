@@ -1,0 +1,12 @@
+"""The benchmark of cyconv: `python -m bench` compares and times, `python -m bench.calibrate` measures the cost model.
+
+    rows        the problem files: one line names one problem
+    data        the arrays of a row, its exact answer, and whether another answer is close enough
+    contenders  cyconv's ways to compute a row: every algorithm of the menu, the plain call, a Plan
+    peers       other libraries' ways
+    timing      interleaved medians; what the machine can do at most
+    session     check, then time, every contender of every row; the table
+    calibrate   the constants of cyconv/costs.py
+
+README.md says how to read the table.
+"""
