@@ -165,6 +165,15 @@ cdef inline tuple cut_of(const Blocks* b):
         (b.reach[0], b.reach[1], b.reach[2]), (axis[0].phases, axis[1].phases, axis[2].phases),
     )
 
+cdef inline Py_ssize_t locate(const Blocks* b, Py_ssize_t item, Py_ssize_t* origin, Py_ssize_t* extent) noexcept nogil:
+    """First output and number of outputs of a block along each axis; returns batch item * groups + group."""
+    cdef int a
+    for a in range(2, -1, -1):
+        origin[a] = item % b.count[a] * b.block[a]
+        extent[a] = min(b.block[a], b.out[a] - origin[a])
+        item //= b.count[a]
+    return item
+
 cdef inline void close_blocks(Blocks* b) noexcept:
     PyMem_Free(b.memory)
 

@@ -18,7 +18,7 @@ from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from cyconv.cpu.blocks cimport (
-    Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, number_type, open_blocks, real_bias, real_matrix,
+    Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, real_matrix,
 )
 from cyconv.cpu.packing cimport BITS64, DOUBLE, SINGLE, HALF, put_stored
 from cyconv.cpu.simd cimport ROWS, VB, VECTORS, inlined, splat, vd, vector, vf, vq, vw
@@ -133,15 +133,11 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes, char* sums) noex
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t[3] origin
     cdef Py_ssize_t[3] extent
-    cdef Py_ssize_t a, n, g, share, piece, r, first, rows, z, y, run, runs, length, lanes, x, row, column, y_step, at
+    cdef Py_ssize_t n, g, share, piece, r, first, rows, z, y, run, runs, length, lanes, x, row, column, y_step, at
     cdef Py_ssize_t area = b.out[0] * b.out[1] * b.out[2], lane = VB // b.size
     cdef char* to
     share = item % w.shares
-    item //= w.shares
-    for a in range(2, -1, -1):
-        origin[a] = item % b.count[a] * b.block[a]
-        extent[a] = min(b.block[a], b.out[a] - origin[a])
-        item //= b.count[a]
+    item = locate(b, item // w.shares, origin, extent)
     g = item % w.groups
     n = item // w.groups
     gather_block(b, w.input + n * w.input_step[0] + g * w.input_step[1], w.input_step[2], origin, extent, boxes)

@@ -18,7 +18,7 @@ from libc.string cimport memset
 
 from cyconv.cpu.blas cimport Blas, gemm_d, gemm_f, load_blas
 from cyconv.cpu.blocks cimport (
-    Blocks, ceil_div, choose_kind, close_blocks, cut_of, input_steps, open_blocks, real_bias, real_matrix,
+    Blocks, ceil_div, choose_kind, close_blocks, cut_of, input_steps, locate, open_blocks, real_bias, real_matrix,
 )
 from cyconv.cpu.packing cimport DOUBLE, HALF, SINGLE, computed, gather_row, half, put_stored, source, stored
 
@@ -90,18 +90,14 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* matrix, char* sums) noe
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t[3] origin
     cdef Py_ssize_t[3] extent
-    cdef Py_ssize_t a, n, g, first, rows, r, row, place, count, q, z, y, ldb, ldc
+    cdef Py_ssize_t n, g, first, rows, r, row, place, count, q, z, y, ldb, ldc
     cdef Py_ssize_t area = b.out[0] * b.out[1] * b.out[2]
     cdef const char* src
     cdef char* c
     cdef char* to
     first = item % w.slices * w.rows // w.slices
     rows = (item % w.slices + 1) * w.rows // w.slices - first
-    item //= w.slices
-    for a in range(2, -1, -1):
-        origin[a] = item % b.count[a] * b.block[a]
-        extent[a] = min(b.block[a], b.out[a] - origin[a])
-        item //= b.count[a]
+    item = locate(b, item // w.slices, origin, extent)
     g = item % w.groups
     n = item // w.groups
     count = extent[0] * extent[1] * extent[2]
