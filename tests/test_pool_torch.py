@@ -1,11 +1,10 @@
 """Pooling against torch.nn.functional, over every combination of small arguments; maxima and indices bit for bit."""
 
 import itertools
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
+from pool_cases import REJECTED
 
 import cyconv
 
@@ -142,9 +141,6 @@ def test_unpool_is_torchs(rank):
                     getattr(cyconv, f"max_unpool{rank}d")(values, indices, *args)
                 continue
             np.testing.assert_array_equal(getattr(cyconv, f"max_unpool{rank}d")(values, indices, *args), expected)
-
-
-REJECTED = runpy.run_path(str(Path(__file__).with_name("test_pool.py")))["REJECTED"]
 
 
 @pytest.mark.parametrize(("name", "args", "message"), REJECTED)

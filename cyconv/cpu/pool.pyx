@@ -127,6 +127,7 @@ cdef struct Scratch:
     char* places
     char* kept                          # ring of rows, or box
     Py_ssize_t* tags                    # which row and piece each of them is
+    Py_ssize_t* windows                 # with by_window: first column and count of each window of the item
 
 
 # ---- windows -------------------------------------------------------------------------------------------------------------
@@ -434,7 +435,7 @@ cdef inline void outputs_between(const Axis* a, Py_ssize_t tap, Py_ssize_t begin
     left[0] = max(left[0], ceil_div(begin - shift, a.stride))
     right[0] = min(right[0], floor_div(end - 1 - shift, a.stride) + 1)
 
-cdef void combine_columns(const Work* w, const number* line, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left,
+cdef void combine_columns(const Work* w, const Scratch* s, const number* line, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left,
                           Py_ssize_t right, number* result, How how) noexcept nogil:
     """Adds what columns begin .. end - 1, which `line` holds, bring to outputs left .. right - 1 of a row."""
     cdef const Axis* a = &w.axis[2]
@@ -450,7 +451,7 @@ cdef void combine_columns(const Work* w, const number* line, Py_ssize_t begin, P
             tap += 1
         return
     for o in range(left, right):
-        window(a, o, &first, &count)
+        first, count = s.windows[2 * (o - left)], s.windows[2 * (o - left) + 1]
         if first < begin:
             skipped = ceil_div(begin - first, a.dilation)
             first += skipped * a.dilation
@@ -494,7 +495,7 @@ cdef void pool_row(const Work* w, const Scratch* s, const char* plane, Py_ssize_
                 else:
                     take(w.stored, plane + z * w.axis[0].step + y * w.axis[1].step + piece * w.axis[2].step, w.axis[2].step, n,
                          line, SET if i + j == 0 else how)
-        combine_columns(w, combined, piece, piece + n, left, right, result, how)
+        combine_columns(w, s, combined, piece, piece + n, left, right, result, how)
         piece += n
 
 
@@ -520,8 +521,8 @@ cdef void compare_strided(const number* x, Py_ssize_t s, Py_ssize_t n, place at,
     else:
         compare(x, s, n, at, best, where)
 
-cdef void compare_row(const Work* w, const number* row, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left, Py_ssize_t right,
-                      place above, number* best, place* where) noexcept nogil:
+cdef void compare_row(const Work* w, const Scratch* s, const number* row, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left,
+                      Py_ssize_t right, place above, number* best, place* where) noexcept nogil:
     """Compares columns begin .. end - 1 of a row, which starts `above` after the window's first row."""
     cdef const Axis* a = &w.axis[2]
     cdef Py_ssize_t o, tap, last, first, count, column, lo, hi, i, origin
@@ -537,7 +538,7 @@ cdef void compare_row(const Work* w, const number* row, Py_ssize_t begin, Py_ssi
             tap += 1
         return
     for o in range(left, right):
-        window(a, o, &first, &count)
+        first, count = s.windows[2 * (o - left)], s.windows[2 * (o - left) + 1]
         origin = 0 if a.adaptive else o * a.stride - a.pad
         for i in range(max(0, ceil_div(begin - first, a.dilation)), min(count, ceil_div(end - first, a.dilation))):
             column = first + i * a.dilation
@@ -573,7 +574,7 @@ cdef inline void find_row(const Work* w, const Scratch* s, const char* plane, Py
             piece = begin
             while piece < end:
                 n = min(<Py_ssize_t> LINE, end - piece)
-                compare_row(w, fetch(w, s, plane, z, y, piece, n, <const number*> NULL), piece, piece + n, left, right,
+                compare_row(w, s, fetch(w, s, plane, z, y, piece, n, <const number*> NULL), piece, piece + n, left, right,
                             <place> ((z * height + y - top) * w.row_length), best, where)
                 piece += n
     # Columns of a strided view of single samples are index_stride apart in the caller's rows.
@@ -620,7 +621,7 @@ cdef void divide(const Work* w, number* sums, Py_ssize_t n, wide yz, Py_ssize_t 
             else:
                 sums[i] = sums[i] // <uint64_t> divisor
 
-cdef void finish_sums(const Work* w, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left, Py_ssize_t right, number* sums) noexcept nogil:
+cdef void finish_sums(const Work* w, const Scratch* s, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left, Py_ssize_t right, number* sums) noexcept nogil:
     """Runs of outputs that are divided by the same count are divided together."""
     cdef Py_ssize_t o = left, x, end
     cdef const Axis* a = &w.axis[2]
@@ -630,9 +631,12 @@ cdef void finish_sums(const Work* w, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t le
         return
     yz = <wide> counted(w, &w.axis[0], oz) * <wide> counted(w, &w.axis[1], oy)
     while o < right:
-        x = counted(w, a, o)
+        x = s.windows[2 * (o - left) + 1] if a.adaptive else counted(w, a, o)
         end = o + 1
-        if not a.adaptive and x == a.kernel:
+        if a.adaptive:
+            while end < right and s.windows[2 * (end - left) + 1] == x:
+                end += 1
+        elif x == a.kernel:
             # whole windows end where the input, with its padding if that counts, does
             end = floor_div(a.n + (a.pad if w.count_include_pad else 0) + a.pad - a.kernel, a.stride) + 1
             end = min(max(end, o + 1), right)
@@ -668,6 +672,9 @@ cdef inline void pool_item(const Work* w, Py_ssize_t item, const Scratch* s, con
     right = min(left + w.columns, w.axis[2].out)
     for i in range(w.ring):
         s.tags[2 * i] = -1
+    if w.by_window:
+        for i in range(right - left):
+            window(&w.axis[2], left + i, &s.windows[2 * i], &s.windows[2 * i + 1])
     for row in range(block * w.rows, min((block + 1) * w.rows, w.axis[0].out * w.axis[1].out)):
         oz, oy = row // w.axis[1].out, row % w.axis[1].out
         at = (plane // w.parts * w.axis[0].out * w.axis[1].out + row) * w.axis[2].out + left
@@ -678,7 +685,7 @@ cdef inline void pool_item(const Work* w, Py_ssize_t item, const Scratch* s, con
         else:
             pool_row(w, s, src, oz, oy, left, right, result)
             if w.kind != MAX:
-                finish_sums(w, oz, oy, left, right, result)
+                finish_sums(w, s, oz, oy, left, right, result)
                 if number is double:
                     if w.kind == NORM:
                         take_root(w.norm, result, right - left)
@@ -799,7 +806,8 @@ cdef void do_item(const Work* w, Py_ssize_t item, char* base) noexcept nogil:
     s.result = s.line + LINE * 8
     s.places = s.result + _results(w) * 8
     s.tags = <Py_ssize_t*> (s.places + _results(w) * 8)
-    s.kept = <char*> (s.tags + 2 * w.ring)
+    s.windows = s.tags + 2 * w.ring
+    s.kept = <char*> (s.windows + 2 * MOST_OUTPUTS)
     if w.computed == SINGLE:
         some_item(w, item, &s, <const float*> NULL, <const int32_t*> NULL)
     elif w.computed == DOUBLE:
@@ -830,9 +838,23 @@ def _computed(problem):
     return INT64 if far else INT32
 
 
+cdef void cut_columns(Work* w) noexcept:
+    """How many outputs of a row are worked on at a time, so that what they read is one piece of a line if possible."""
+    cdef Axis* x = &w.axis[2]
+    cdef Py_ssize_t span = (x.kernel - 1) * x.dilation + 1
+    if x.adaptive:
+        w.columns = max(1, min(<Py_ssize_t> MOST_OUTPUTS, <Py_ssize_t> LINE // span))
+    elif x.kernel > 1 and x.stride > 8 * span:
+        w.columns = 1                   # most columns between the windows are not worth reading
+    else:
+        w.columns = max(1, min(<Py_ssize_t> MOST_OUTPUTS, (LINE - min(span, <Py_ssize_t> LINE)) // (1 if x.kernel == 1 else x.stride) + 1))
+    w.column_blocks = ceil_div(x.out, w.columns)
+    w.columns = ceil_div(x.out, w.column_blocks)
+
+
 cdef int open_work(Work* w, object problem) except -1:
     """All that depends on the problem alone, but for the axes' steps."""
-    cdef Py_ssize_t a, span, whole
+    cdef Py_ssize_t a, whole
     cdef Axis* x = &w.axis[2]
     cdef Axis* y = &w.axis[1]
     w.kind = MAX if problem.kind == "max" else SUM if problem.kind == "average" else NORM
@@ -854,19 +876,37 @@ cdef int open_work(Work* w, object problem) except -1:
     w.signed_sums = problem.dtype[0] == "i"
     w.by_window = x.adaptive or x.kernel > 2 * x.out or (x.stride > 2 and x.kernel >= 8 and x.dilation == 1)
 
-    span = (x.kernel - 1) * x.dilation + 1
-    if x.adaptive:
-        w.columns = max(1, min(<Py_ssize_t> MOST_OUTPUTS, <Py_ssize_t> LINE // span))
-    elif x.kernel > 1 and x.stride > 8 * span:
-        w.columns = 1                   # most columns between the windows are not worth reading
-    else:
-        w.columns = max(1, min(<Py_ssize_t> MOST_OUTPUTS, (LINE - min(span, <Py_ssize_t> LINE)) // (1 if x.kernel == 1 else x.stride) + 1))
-    w.column_blocks = ceil_div(x.out, w.columns)
-    w.columns = ceil_div(x.out, w.column_blocks)
+    cut_columns(w)
     whole = w.axis[0].out * y.out
     w.rows = <Py_ssize_t> max(1, min(whole, ITEM * (problem.planes * whole * w.column_blocks) // max(problem.steps, 1)))
     w.row_blocks = ceil_div(whole, w.rows)
     return 0
+
+
+cdef bint whole_planes(Work* w) noexcept:
+    """If each plane is one window and all of them are one run of memory: makes them windows of a single row."""
+    cdef Py_ssize_t a, samples = 1
+    cdef Axis* axis
+    for a in range(2, -1, -1):
+        axis = &w.axis[a]
+        if axis.out > 1 or axis.kernel != axis.n or axis.pad or (axis.n > 1 and axis.step != samples * w.stored_size):
+            return False
+        if axis.dilation > 1:
+            return False
+        samples *= axis.n
+    if w.channels > 1 and w.channel_step != samples * w.stored_size:
+        return False
+    for a in range(2):
+        w.axis[a].n = w.axis[a].kernel = 1
+    axis = &w.axis[2]
+    axis.kernel, axis.stride, axis.out, axis.n = samples, samples, w.channels, samples * w.channels
+    axis.step = w.stored_size
+    w.channels = w.rows = w.row_blocks = 1
+    w.channels_last = False
+    w.index_stride = 0                  # places count from the beginning of a plane
+    w.by_window = True
+    cut_columns(w)
+    return True
 
 
 cdef int choose_planes(Work* w, Py_ssize_t* batch) except -1:
@@ -879,6 +919,8 @@ cdef int choose_planes(Work* w, Py_ssize_t* batch) except -1:
         return 0
     if batch[0] > 1 and w.batch_step == w.channels * w.channel_step:
         w.channels, batch[0] = w.channels * batch[0], 1
+    if batch[0] == 1 and samples <= BOX and whole_planes(w):
+        return 0
     w.boxed = samples <= BOX and w.axis[2].out <= 16 and w.channels >= 16
     w.by_planes = w.boxed or (w.channel_step == w.stored_size and w.channels >= 8 and w.axis[2].step != w.stored_size)
     w.lane_blocks = ceil_div(w.channels, LANES)
@@ -918,7 +960,7 @@ cdef int open_rows(Work* w) except -1:
 
 cdef Py_ssize_t scratch_bytes(const Work* w) noexcept nogil:
     """What one thread needs, as do_item divides it."""
-    return (LINE + 2 * _results(w) + 2 * w.ring) * 8 + ceil_div(BOX * LANES * 8 if w.boxed else w.ring * w.pitch * w.size, 64) * 64
+    return (LINE + 2 * _results(w) + 2 * w.ring + 2 * MOST_OUTPUTS) * 8 + ceil_div(BOX * LANES * 8 if w.boxed else w.ring * w.pitch * w.size, 64) * 64
 
 
 def why_not(problem):
