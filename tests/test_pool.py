@@ -110,10 +110,10 @@ def test_long_rows_are_cut_into_pieces(dtype):
     """Rows longer than a piece of a line, and windows longer than one, too."""
     x = sample((2, 9000), dtype)
     x[0, 5000:] = x[0, 5000:].min()
-    for kernel, stride, padding, dilation in ((2, 2, 0, 1), (3, 1, 1, 1), (70, 1, 35, 1), (3, 1, 1, 1500), (3000, 7, 1000, 1), (9000, 1, 0, 1), (2, 90, 0, 3)):
+    for kernel, stride, padding, dilation in ((2, 2, 0, 1), (3, 1, 1, 1), (70, 9, 35, 1), (3, 1, 1, 1500), (3000, 70, 1000, 1), (9000, 1, 0, 1), (2, 90, 0, 3)):
         values_and_indices(cyconv.max_pool1d, x, kernel, stride, padding, dilation)
         check(cyconv.avg_pool1d, x, kernel, stride, padding)
-    for windows in (1, 2, 7, 100, 4097):
+    for windows in (1, 7, 100):
         values_and_indices(cyconv.adaptive_max_pool1d, x, windows)
         check(cyconv.adaptive_avg_pool1d, x, windows)
 

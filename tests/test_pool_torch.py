@@ -103,7 +103,7 @@ def test_avg_pool_everywhere(rank):
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_adaptive_pools_everywhere(rank):
-    for size in itertools.product((1, 2, 5, 7) if rank < 3 else (1, 4, 5), repeat=rank):
+    for size in itertools.product((1, 2, 5, 7) if rank < 3 else (2, 5), repeat=rank):
         x = maxima_input(2, *size)
         y = rng.standard_normal((2, *size), np.float32)
         for out in itertools.product((1, 2, 3, 8) if rank < 3 else (2, 3), repeat=rank):
