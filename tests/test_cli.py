@@ -103,18 +103,20 @@ def test_unknown_command_is_one_line(run):
     fails(run("fliter"), 2, "fliter", "filter", "--help")
 
 
-def test_closed_pipe_is_quiet(run):
+@pytest.mark.parametrize("unbuffered", ["", "1"])  # the error shows in print, or when Python empties its buffer
+def test_closed_pipe_is_quiet(run, unbuffered):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as closed:
-        result = run("info", stdout=closed)
+        result = run("info", stdout=closed, environment={"PYTHONUNBUFFERED": unbuffered})
     assert (result.returncode, result.stderr) == (141, "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_full_disk_is_one_line(run):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_full_disk_is_one_line(run, unbuffered):
     with open("/dev/full", "w") as full:
-        result = run("info", stdout=full)
+        result = run("info", stdout=full, environment={"PYTHONUNBUFFERED": unbuffered})
     assert result.returncode == 1 and result.stderr.count("\n") == 1 and "No space left" in result.stderr
 
 
@@ -294,6 +296,14 @@ def test_filter_keeps_the_kind_of_picture(run_here, tmp_path, image, pixels, mod
     np.testing.assert_array_equal(np.asarray(after), before)
 
 
+def test_filter_turns_a_photograph_as_its_camera_says(run_here, tmp_path, image, pixels):
+    exif = image.Exif()
+    exif[0x0112] = 6  # orientation: to be turned a quarter clockwise
+    image.fromarray(pixels[..., 0]).save(tmp_path / "in.png", exif=exif)
+    assert run_here("filter", "in.png", "out.npy", "--kernel", "identity").returncode == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), np.rot90(pixels[..., 0], -1))
+
+
 def test_transparent_colours_do_not_leak(run, tmp_path, image):
     """A red disc on transparent green, blurred, is red all over."""
     picture = np.zeros((20, 20, 4), np.uint8)
@@ -373,9 +383,6 @@ def test_filter_errors_are_one_line_and_write_nothing(run_here, tmp_path, image,
 
 # ---- demo --------------------------------------------------------------------------------------------------------------
 
-without_pools = pytest.mark.skipif(not hasattr(cyconv, "max_pool2d"), reason="needs max_pool2d")
-
-
 @pytest.fixture
 def photo(tmp_path, image):
     """A small photograph: a bright, busy stamp on a smooth ground."""
@@ -387,7 +394,6 @@ def photo(tmp_path, image):
     return tmp_path / "photo.png"
 
 
-@without_pools
 def test_demo_prints_a_table_and_writes_a_picture(run, tmp_path, image, photo):
     result = run("demo", photo, "-o", "poster.png", "--runs", 1)
     assert result.returncode == 0 and result.stderr == "", result.stderr
@@ -402,7 +408,18 @@ def test_demo_prints_a_table_and_writes_a_picture(run, tmp_path, image, photo):
         assert len(np.unique(np.asarray(poster.convert("L")))) > 100
 
 
-@without_pools
+def test_match_score_is_the_normalised_correlation():
+    from cyconv.cli.operations import Match
+
+    picture = np.random.default_rng(7).random((1, 3, 20, 24), dtype=np.float32)
+    match = Match(picture, 5, 9, 6, 7)
+    windows = np.lib.stride_tricks.sliding_window_view(picture[0].astype(float), (3, 6, 7))[0].reshape(15, 18, -1)
+    windows = windows - windows.mean(axis=2, keepdims=True)
+    windows /= np.linalg.norm(windows, axis=2, keepdims=True)
+    np.testing.assert_allclose(match.score, windows @ windows[5, 9], atol=1e-4)
+    assert match.found == (5, 9)
+
+
 def test_demo_crops_and_reduces_what_is_too_large(tmp_path, image):
     from cyconv.cli import demo
 
@@ -415,7 +432,6 @@ def test_demo_crops_and_reduces_what_is_too_large(tmp_path, image):
     np.testing.assert_allclose(picture[0, :, [0, -1]], [[[50 / 6 / 255]], [[1450 / 6 / 255]]] + np.zeros((2, 3, 600)), atol=0.01)
 
 
-@without_pools
 @pytest.mark.parametrize(
     "arguments, status, words",
     [
@@ -431,7 +447,6 @@ def test_demo_errors_are_one_line(run_here, tmp_path, image, photo, arguments, s
     fails(run_here("demo", *arguments), status, *words)
 
 
-@without_pools
 def test_missing_matplotlib_names_the_extra(run, tmp_path):
     """A module of that name which cannot be imported stands in for a missing one."""
     (tmp_path / "block").mkdir()
