@@ -1,18 +1,18 @@
 """The arrays of a row, its exact answer, and how far another answer may be from it.
 
-Convolutions are checked against sums in double precision (PyTorch's where it is installed, which is quicker; else
-cyconv's reference, on some of the output channels if the problem is large), pooling against plain NumPy.
+Convolutions are checked against sums in double precision, one product of matrices per tap (or, for long filters of one
+channel, SciPy's transforms), pooling against plain NumPy: nothing of cyconv, and little memory.
 """
 
+import itertools
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
-import cyconv
 from cyconv import reference
 
-_REFERENCE_WORK = 10**9  # multiply-adds that the reference may take
+_LONG = 64  # taps from which transforms are the quicker check
 _TOLERANCE = {"float16": 1e-2, "float32": 1e-4, "complex64": 1e-4, "float64": 1e-11, "complex128": 1e-11}
 
 
@@ -57,7 +57,6 @@ class Exact:
     """The exact answer of a row, and what is needed to judge others."""
 
     answer: tuple  # arrays: the result, and indices where the row asks for them
-    channels: slice  # of the output that `answer` holds
     terms: np.ndarray | float  # sum |weight| * |input| + |bias| of each output
     norms: np.ndarray | float  # Euclidean norms of weight and input, multiplied and summed over channels
     rounding: float  # what the answer itself may be wrong by, in multiples of eps * terms
@@ -74,7 +73,6 @@ class Exact:
         if len(found) != len(self.answer):
             return f"{len(found)} results instead of {len(self.answer)}"
         for what, got, exact in zip(("result", "indices"), found, self.answer):
-            got = got[:, self.channels]
             if got.shape != exact.shape:
                 return f"the {what} has shape {got.shape} instead of {exact.shape}"
             if what == "indices" or self.eps == 0:
@@ -113,44 +111,46 @@ def _exact_conv(problem, x, weight, bias):
     padded = reference.pad(x.astype(wide), before, after, p.padding_mode)
     weight = weight.astype(wide)
     bias = np.zeros(len(weight), wide) if bias is None else bias.astype(wide)
-    step = 1 if p.groups > 1 or _torch() else max(1, p.multiply_adds // _REFERENCE_WORK)
-    channels = slice(None, None, step)
-    if step > 1:
-        weight, bias = weight[channels], bias[channels]
-    answer = _double(p, padded, weight, bias)
+    computed = "float64" if p.dtype in ("float64", "complex128") else "float32"
+    transform = kind not in "iu" and computed == "float32"
+    answer = _double(p, padded, weight, bias, transform)
     if kind in "iu":
-        return Exact((answer.astype(p.dtype),), channels, 0.0, 0.0, 0, 0.0, 0.0)
-    terms = _double(p, abs(padded), abs(weight), abs(bias))
+        return Exact((answer.astype(p.dtype),), 0.0, 0.0, 0, 0.0, 0.0)
+    terms = _double(p, abs(padded), abs(weight), abs(bias), transform)
     of_input = np.sqrt(np.sum(abs(padded) ** 2, axis=tuple(range(2, padded.ndim))))
     of_weight = np.sqrt(np.sum(abs(weight) ** 2, axis=tuple(range(2, weight.ndim))))
     of_input = of_input.reshape(p.batch, p.groups, 1, p.in_channels)
-    of_weight = of_weight.reshape(p.groups, len(weight) // p.groups, p.in_channels)
+    of_weight = of_weight.reshape(p.groups, p.out_channels, p.in_channels)
     norms = (of_input * of_weight).sum(-1).reshape(p.batch, -1, *(1,) * p.rank) + abs(bias).reshape(-1, *(1,) * p.rank)
-    computed = np.finfo(p.dtype).dtype if p.dtype != "float16" else np.float32
-    doubled = p.products + 1 if computed == np.float64 else 0
+    doubled = p.products + 1 if computed == "float64" else 0
     stored = 2.0**-11 if p.dtype == "float16" else 0.0
-    return Exact((answer,), channels, terms, norms, doubled, float(np.finfo(computed).eps), stored)
+    return Exact((answer,), terms, norms, doubled, float(np.finfo(computed).eps), stored)
 
 
-def _double(problem, padded, weight, bias):
+def _double(problem, padded, weight, bias, transform):
     """The convolution of arrays in double precision, their padding already in place."""
     p = problem
-    stride, dilation = p.stride[3 - p.rank :], p.dilation[3 - p.rank :]
-    torch = _torch()
-    if torch and p.products:
-        convolve = getattr(torch.nn.functional, f"conv{p.rank}d")
-        tensors = map(torch.from_numpy, (padded, weight, bias))
-        return convolve(*tensors, stride=stride, dilation=dilation, groups=p.groups).numpy()
-    convolve = getattr(cyconv, f"conv{p.rank}d")
-    return convolve(padded, weight, bias, stride, 0, dilation, p.groups, algorithm="reference")
+    x = padded.reshape(p.batch, p.groups, p.in_channels, *(1,) * (3 - p.rank), *padded.shape[2:])
+    w = weight.reshape(p.groups, p.out_channels, p.in_channels, *p.kernel)
+    if (
+        transform
+        and p.groups == p.products // p.taps == p.out_channels == 1
+        and p.taps > _LONG
+        and max(p.dilation) == 1
+    ):
+        from scipy.signal import oaconvolve
 
-
-def _torch():
-    try:
-        import torch
-    except ImportError:
-        return None
-    return torch
+        found = oaconvolve(x[:, 0, 0], np.flip(w[:, 0, 0], (1, 2, 3)), mode="valid", axes=(1, 2, 3))
+        found = found[(slice(None), *(slice(None, None, s) for s in p.stride))][:, None, None]
+    else:
+        found = np.zeros((p.batch, p.groups, p.out_channels, int(np.prod(p.out_size))), x.dtype)
+        for tap in itertools.product(*map(range, p.kernel)):
+            begin = [j * d for j, d in zip(tap, p.dilation)]
+            window = tuple(slice(b, b + (m - 1) * s + 1, s) for b, m, s in zip(begin, p.out_size, p.stride))
+            samples = x[(..., *window)].reshape(p.batch, p.groups, p.in_channels, -1)
+            found += w[(..., *tap)] @ samples if p.in_channels > 1 else w[(..., *tap)] * samples
+    shape = (p.batch, p.groups * p.out_channels, *p.out_size[3 - p.rank :])
+    return found.reshape(shape) + bias.reshape(-1, *(1,) * p.rank)
 
 
 # ---- pooling -----------------------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def _exact_pool(row, x):
             values, index = _maxima(row, axis, values, index, unit)
             unit *= x.shape[2 + axis]
         answer = (values, index) if row.options.get("indices") else (values,)
-        return Exact(answer, slice(None), 0.0, 0.0, 0, 0.0, 0.0)
+        return Exact(answer, 0.0, 0.0, 0, 0.0, 0.0)
     values, counted = x.astype(np.float64), np.ones(())
     for axis in range(row.rank):
         along = windows(row, axis)
@@ -199,7 +199,7 @@ def _exact_pool(row, x):
         counted = counted[..., None] * np.array([c for _, _, c in along])
     values /= row.options.get("divisor", counted)
     most = float(abs(x).max()) * prod(b - a for a, b, _ in (max(windows(row, i)) for i in range(row.rank)))
-    return Exact((values,), slice(None), most, most, 0, float(np.finfo(x.dtype).eps), 0.0)
+    return Exact((values,), most, most, 0, float(np.finfo(x.dtype).eps), 0.0)
 
 
 def _maxima(row, axis, values, index, unit):

@@ -123,12 +123,7 @@ CHECKED = [
 
 
 @pytest.mark.parametrize("line", CHECKED)
-@pytest.mark.parametrize("with_torch", [True, False])
-def test_every_algorithm_passes_and_a_small_error_does_not(line, with_torch, monkeypatch):
-    if with_torch:
-        pytest.importorskip("torch")
-    else:
-        monkeypatch.setattr(data, "_torch", lambda: None)
+def test_every_algorithm_passes_and_a_small_error_does_not(line):
     row = rows.parse_line(line)
     x, weight, bias = data.arrays(row)
     exact = data.exact(row, x, weight, bias)
@@ -146,17 +141,22 @@ def test_every_algorithm_passes_and_a_small_error_does_not(line, with_torch, mon
         assert "shape" in exact.error(answer[:, :1], contender.bound, contender.scale)
 
 
-def test_large_problems_are_checked_on_some_channels_without_torch(monkeypatch):
-    monkeypatch.setattr(data, "_torch", lambda: None)
-    monkeypatch.setattr(data, "_REFERENCE_WORK", 1000)
-    row = rows.parse_line("x conv2d 1x2x8x8 64x2x3x3")
+@pytest.mark.parametrize(
+    "line", ["a conv1d 1x1x300 1x1x90 stride=2 padding=7", "b conv2d 2x1x40x50 1x1x9x11 padding=4x5 stride=1x3 bias"]
+)
+def test_transforms_check_long_filters_as_well_as_sums(line, monkeypatch):
+    row = rows.parse_line(line)
     x, weight, bias = data.arrays(row)
-    exact = data.exact(row, x, weight, bias)
-    answer = cyconv.conv2d(x, weight)
-    assert exact.answer[0].shape[1] < 64
-    assert exact.error(answer, menu.CONV[0].bound(row.problem()), "terms") is None
-    answer[0, 0, 0, 0] += 1e-3
-    assert exact.error(answer, menu.CONV[0].bound(row.problem()), "terms") is not None
+    quick = data.exact(row, x, weight, bias)
+    monkeypatch.setattr(data, "_LONG", 1000)
+    slow = data.exact(row, x, weight, bias)
+    np.testing.assert_allclose(quick.answer[0], slow.answer[0], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(quick.terms, slow.terms, rtol=1e-12)
+    assert slow.error(cyconv_call(row, x, weight, bias), menu.CONV[0].bound(row.problem())) is None
+
+
+def cyconv_call(row, x, weight, bias):
+    return getattr(cyconv, row.function)(x, weight, bias, **data.keywords(row))
 
 
 POOLS = [
