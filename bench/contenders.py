@@ -1,16 +1,17 @@
 """cyconv's ways to compute a row."""
 
-import inspect
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 import cyconv
-from cyconv import select
+from cyconv import menu, select
 
-from .data import keywords
+from .data import keywords, windows
 
 TOO_SLOW = 50  # algorithms predicted to take so many times the quickest one's time are not run
+MOST_REFERENCE = 10**6  # samples times window that the reference of pooling gets
 PLAIN, PLAN = "cyconv", "cyconv plan"
 
 
@@ -62,12 +63,21 @@ def _conv(row, x, weight, bias):
 
 
 def _pool(row, x):
-    function = getattr(cyconv, row.function, None)
-    if function is None:
-        raise ValueError(f"this cyconv has no {row.function}")
+    function = getattr(cyconv, row.function)
     words = keywords(row)
-    found = [Contender(PLAIN, lambda: function(x, **words), bound=1.0)]
-    if "out" in inspect.signature(function).parameters and not row.options.get("indices"):
-        out = function(x, **words)
-        found.append(Contender(PLAN, lambda: function(x, **words, out=out), bound=1.0))
-    return found, "pool", {}
+    summed = prod(max(stop - first for first, stop, _ in windows(row, axis)) for axis in range(row.rank))
+    bound = (summed + 3) / 2 if row.dtype == "float64" else 1.0  # of menu.POOL
+
+    def contender(name, **more):
+        return Contender(name, lambda: function(x, **words, **more), bound)
+
+    found = [contender(PLAIN)]
+    if not row.options.get("indices"):
+        found.append(contender(PLAN, out=function(x, **words)))
+    left_out = {}
+    for algorithm in menu.POOL:
+        if algorithm.name == "reference" and x.size * summed > MOST_REFERENCE:
+            left_out[algorithm.name] = "it would take too long"
+        else:
+            found.append(contender(algorithm.name, algorithm=algorithm.name))
+    return found, menu.POOL[0].name, left_out

@@ -6,7 +6,6 @@ channel, SciPy's transforms), pooling against plain NumPy: nothing of cyconv, an
 
 import itertools
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
@@ -57,7 +56,7 @@ class Exact:
     """The exact answer of a row, and what is needed to judge others."""
 
     answer: tuple  # arrays: the result, and indices where the row asks for them
-    terms: np.ndarray | float  # sum |weight| * |input| + |bias| of each output
+    terms: np.ndarray | float  # sum |weight| * |input| + |bias| of each output; of an average, the average of |input|
     norms: np.ndarray | float  # Euclidean norms of weight and input, multiplied and summed over channels
     rounding: float  # what the answer itself may be wrong by, in multiples of eps * terms
     eps: float  # of the dtype that is computed in; 0 if nothing is rounded
@@ -191,15 +190,19 @@ def _exact_pool(row, x):
             unit *= x.shape[2 + axis]
         answer = (values, index) if row.options.get("indices") else (values,)
         return Exact(answer, 0.0, 0.0, 0, 0.0, 0.0)
-    values, counted = x.astype(np.float64), np.ones(())
+    values = _averages(row, x.astype(np.float64))
+    scale = _averages(row, abs(x).astype(np.float64))
+    return Exact((values,), scale, scale, 0, float(np.finfo(x.dtype).eps), 0.0)
+
+
+def _averages(row, values):
+    counted = np.ones(())
     for axis in range(row.rank):
         along = windows(row, axis)
         values = np.moveaxis(values, 2 + axis, -1)
         values = np.moveaxis(np.stack([values[..., a:b].sum(-1) for a, b, _ in along], -1), -1, 2 + axis)
         counted = counted[..., None] * np.array([c for _, _, c in along])
-    values /= row.options.get("divisor", counted)
-    most = float(abs(x).max()) * prod(b - a for a, b, _ in (max(windows(row, i)) for i in range(row.rank)))
-    return Exact((values,), most, most, 0, float(np.finfo(x.dtype).eps), 0.0)
+    return values / row.options.get("divisor", counted)
 
 
 def _maxima(row, axis, values, index, unit):
