@@ -16,7 +16,7 @@ from math import isnan, prod
 
 import numpy as np
 
-from .arguments import FLOATS, COMPLEX, INTEGERS, SIZE_LIMIT, check_bytes, dtype_name, flag, integer, integers
+from .arguments import COMPLEX, FLOATS, INTEGERS, SIZE_LIMIT, check_bytes, dtype_name, flag, integer, integers
 from .problem import CACHED, check_input_shape
 
 MAX_DTYPES = FLOATS + INTEGERS + ("bool",)

@@ -135,7 +135,7 @@ def pool(problem, input, out, indices=None):
 
 
 def _last_nan_or_first_maximum(rows):
-    nan = rows != rows
+    nan = np.isnan(rows)
     last_nan = rows.shape[1] - 1 - np.argmax(nan[:, ::-1], axis=1)
     return np.where(nan.any(axis=1), last_nan, np.argmax(rows, axis=1))
 

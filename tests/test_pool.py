@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from pool_cases import OURS_ALONE, REJECTED, X
 
 import cyconv
@@ -371,7 +370,7 @@ def test_the_place_in_the_batch_does_not_matter():
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_pool_is_the_oracles(data):
-    draw = lambda strategy: data.draw(strategy)  # noqa: E731
+    draw = lambda strategy: data.draw(strategy)
     rank = draw(st.integers(1, 3))
     size = draw(st.lists(st.integers(1, 12), min_size=rank, max_size=rank))
     lead = draw(st.sampled_from([(1,), (3,), (2, 2), (2, 17), (0, 3), (2, 0)]))
