@@ -1,0 +1,354 @@
+"""FFT convolution: within its bound everywhere, local to its tiles, bounded in memory, and the same bits every time."""
+
+import os
+import signal
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import cyconv
+from cyconv import _platform, menu, reference
+from cyconv.problem import MAX_WORKSPACE, conv_problem
+
+ROW = next(row for row in menu.CONV if row.name == "fft")
+CONV = {1: cyconv.conv1d, 2: cyconv.conv2d, 3: cyconv.conv3d}
+DTYPES = ("float16", "float32", "float64", "complex64", "complex128")
+COMPUTED = {"float16": "float32"}
+
+
+def data(rng, shape, dtype):
+    x = rng.standard_normal(shape)
+    if np.dtype(dtype).kind == "c":
+        x = x + 1j * rng.standard_normal(shape)
+    return x.astype(dtype)
+
+
+def problem_of(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, padding_mode="zeros", max_workspace=MAX_WORKSPACE):
+    return conv_problem(w.ndim - 2, x, w, b, stride, padding, dilation, groups, padding_mode, "default", max_workspace)
+
+
+def wide(array):
+    return None if array is None else array.astype("complex128" if array.dtype.kind == "c" else "float64")
+
+
+def norms(problem, x, w, b, groups):
+    """The scale of the bound, one number per batch item and output channel."""
+    axes = tuple(range(2, w.ndim))
+    rank = problem.rank
+    x = reference.pad(x, problem.pad_before[3 - rank :], problem.pad_after[3 - rank :], problem.padding_mode)
+    x_norms = np.sqrt((np.abs(wide(x)) ** 2).sum(axes)).reshape(len(x), groups, 1, -1)
+    w_norms = np.sqrt((np.abs(wide(w)) ** 2).sum(axes)).reshape(1, groups, -1, w.shape[1])
+    scale = (x_norms * w_norms).sum(-1).reshape(len(x), -1)
+    if b is not None:
+        scale = scale + np.abs(wide(b))
+    return scale.reshape(*scale.shape, *(1,) * len(axes))
+
+
+def check(x, w, b=None, groups=1, factor=None, **options):
+    """Compares with the reference in double precision; `factor` replaces the row's own bound."""
+    conv = CONV[w.ndim - 2]
+    got = conv(x, w, b, groups=groups, algorithm="fft", **options)
+    problem = problem_of(x, w, b, groups=groups, **options)
+    options.pop("max_workspace", None)
+    want = conv(wide(x), wide(w), wide(b), groups=groups, algorithm="reference", **options)
+    assert got.dtype == x.dtype
+    assert got.shape == want.shape
+    eps = np.finfo(COMPUTED.get(x.dtype.name, x.dtype)).eps
+    allowed = (ROW.bound(problem) if factor is None else factor) * eps * norms(problem, x, w, b, groups)
+    if x.dtype == np.float16:
+        allowed = allowed + np.abs(want) * 2.0**-11 + 2.0**-25
+    if x.dtype == np.float64 or x.dtype == np.complex128:
+        allowed = allowed * 1.01  # the reference rounds too
+    worst = np.max(np.abs(wide(got) - want) / np.broadcast_to(allowed, want.shape), initial=0)
+    assert worst <= 1
+    return got
+
+
+def tile_of(x, w, **options):
+    return ROW.module.layout(problem_of(x, w, **options))[2]
+
+
+CASES = {
+    "1-d": ((2, 3, 50), (4, 3, 7), {}),
+    "1-d stride": ((2, 3, 53), (4, 3, 5), dict(stride=3, padding=2)),
+    "1-d many tiles": ((2, 2, 1501), (3, 2, 9), dict(max_workspace=2**15)),
+    "1-d many tiles, stride": ((2, 2, 1501), (3, 2, 9), dict(stride=4, max_workspace=2**15)),
+    "1-d stride above the kernel": ((1, 2, 101), (2, 2, 3), dict(stride=7)),
+    "2-d": ((2, 3, 17, 23), (4, 3, 5, 3), {}),
+    "2-d everything": ((2, 6, 19, 23), (4, 3, 4, 3), dict(groups=2, stride=(2, 3), padding=((3, 1), (0, 2)), dilation=(2, 3))),
+    "2-d kernel as large as the input": ((1, 2, 13, 11), (3, 2, 13, 11), {}),
+    "2-d kernel larger than the input": ((1, 2, 5, 6), (3, 2, 9, 8), dict(padding=4)),
+    "2-d many tiles": ((2, 1, 90, 101), (2, 1, 7, 5), dict(padding=3, max_workspace=2**15)),
+    "2-d depthwise": ((2, 7, 20, 21), (7, 1, 5, 5), dict(groups=7, padding=2)),
+    "2-d channels beyond the register tile": ((3, 5, 12, 12), (11, 5, 3, 3), {}),
+    "2-d row kernel": ((2, 2, 14, 33), (3, 2, 1, 9), dict(stride=(3, 2), padding=(1, 4))),
+    "2-d column kernel": ((2, 2, 33, 35), (3, 2, 9, 1), dict(stride=(2, 3), padding=(4, 1))),
+    "2-d one tap": ((2, 3, 7, 9), (4, 3, 1, 1), dict(stride=2)),
+    "2-d one sample": ((2, 3, 1, 1), (4, 3, 1, 1), {}),
+    "2-d reflect": ((2, 2, 15, 14), (3, 2, 7, 5), dict(padding=(6, 4), padding_mode="reflect")),
+    "2-d replicate": ((2, 2, 15, 14), (3, 2, 7, 5), dict(padding=(6, 4), padding_mode="replicate")),
+    "2-d circular": ((2, 2, 15, 14), (3, 2, 7, 5), dict(padding=(6, 4), padding_mode="circular")),
+    "2-d circular, many tiles": ((1, 1, 60, 70), (2, 1, 7, 5), dict(padding=5, padding_mode="circular", max_workspace=2**14)),
+    "3-d": ((2, 2, 9, 11, 10), (3, 2, 3, 4, 5), dict(stride=(1, 2, 3), padding=2)),
+    "3-d flat kernels": ((1, 4, 6, 7, 13), (2, 2, 3, 1, 5), dict(groups=2, dilation=(2, 1, 2))),
+    "3-d many tiles": ((1, 1, 24, 25, 26), (2, 1, 3, 3, 3), dict(padding=1, max_workspace=2**16)),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES)
+def test_within_its_bound(case, dtype):
+    x_shape, w_shape, options = CASES[case]
+    rng = np.random.default_rng(1)
+    if "max_workspace" in options:  # set for float32
+        options = options | dict(max_workspace=options["max_workspace"] * np.dtype(COMPUTED.get(dtype, dtype)).itemsize // 4)
+    x, w, b = data(rng, x_shape, dtype), data(rng, w_shape, dtype), data(rng, w_shape[:1], dtype)
+    check(x, w, b, **options)
+    check(x, w, **options)
+    if "many" in case:
+        whole = [n for n, k in zip(x_shape[2:], w_shape[2:]) if k > 1]
+        assert np.prod(tile_of(x, w, **options)) < np.prod(whole) / 2
+
+
+@pytest.mark.parametrize("dtype", ("float32", "float64", "complex64"))
+def test_typical_error_is_an_eps(dtype):
+    rng = np.random.default_rng(2)
+    x, w = data(rng, (1, 8, 100, 120), dtype), data(rng, (3, 8, 21, 17), dtype)
+    check(x, w, factor=0.5)
+
+
+def test_odd_strides_of_the_input():
+    rng = np.random.default_rng(3)
+    base = data(rng, (24, 40, 3, 2), "float32")
+    w = data(rng, (4, 3, 5, 5), "float32")
+    for x in (base.transpose(3, 2, 0, 1), base[::-1, ::2].transpose(3, 2, 0, 1), np.broadcast_to(base[:, :1].transpose(3, 2, 0, 1), (2, 3, 24, 30))):
+        got = cyconv.conv2d(x, w, algorithm="fft")
+        np.testing.assert_array_equal(got, cyconv.conv2d(np.ascontiguousarray(x), w, algorithm="fft"))
+        check(x, w)
+
+
+def test_unbatched_and_out():
+    rng = np.random.default_rng(4)
+    x, w = data(rng, (3, 20, 21), "float32"), data(rng, (2, 3, 5, 5), "float32")
+    want = cyconv.conv2d(x[None], w, algorithm="fft")[0]
+    np.testing.assert_array_equal(cyconv.conv2d(x, w, algorithm="fft"), want)
+    out = np.empty((2, 16, 34), "float32")[..., ::2]
+    assert cyconv.conv2d(x, w, algorithm="fft", out=out) is out
+    np.testing.assert_array_equal(out, want)
+
+
+@pytest.mark.parametrize("dtype", ("float32", "complex128"))
+def test_transposed_convolution(dtype):
+    """Its phases have negative padding, one-tap kernels, and results that are written through strides."""
+    rng = np.random.default_rng(5)
+    x, w, b = data(rng, (2, 4, 9, 8), dtype), data(rng, (4, 3, 5, 4), dtype), data(rng, (6,), dtype)
+    options = dict(stride=(2, 3), padding=(4, 3), output_padding=1, groups=2, dilation=(1, 2))
+    got = cyconv.conv_transpose2d(x, w, b, algorithm="fft", **options)
+    want = cyconv.conv_transpose2d(wide(x), wide(w), wide(b), algorithm="reference", **options)
+    np.testing.assert_allclose(got, want, rtol=0, atol=40 * np.finfo(dtype).eps * np.abs(want).max())
+
+
+@pytest.mark.parametrize("dtype", ("int8", "int32", "uint64"))
+def test_integers_are_declined(dtype):
+    x, w = np.ones((1, 1, 9), dtype), np.ones((1, 1, 3), dtype)
+    with pytest.raises(ValueError, match="fft.*integers are computed exactly"):
+        cyconv.conv1d(x, w, algorithm="fft")
+    np.testing.assert_array_equal(cyconv.conv1d(x, w), np.full((1, 1, 7), 3, dtype))
+
+
+@pytest.mark.parametrize("burst", (1e4, 1e6, 1e20))
+def test_a_burst_stays_in_its_tile(burst):
+    rng = np.random.default_rng(6)
+    x, w = data(rng, (1, 1, 20000), "float32"), data(rng, (1, 1, 41), "float32")
+    options = dict(max_workspace=2**15)
+    quiet = cyconv.conv1d(x, w, algorithm="fft", **options)
+    want = cyconv.conv1d(wide(x), wide(w), algorithm="reference")
+    tile = tile_of(x, w, **options)[2]
+    x[..., 7000:7050] *= np.float32(burst)
+    loud = cyconv.conv1d(x, w, algorithm="fft", **options)
+    far = np.r_[0 : 7000 - tile, 7050 + tile : quiet.shape[-1]]
+    assert tile < 2000
+    np.testing.assert_array_equal(loud[..., far], quiet[..., far])
+    np.testing.assert_allclose(loud[..., far], want[..., far], rtol=0, atol=4e-6 * np.abs(want).max())
+
+
+@pytest.mark.parametrize("value", (np.nan, np.inf))
+def test_nonfinite_values_stay_in_their_tiles(value):
+    rng = np.random.default_rng(7)
+    x, w = data(rng, (2, 1, 200, 210), "float32"), data(rng, (2, 1, 9, 9), "float32")
+    options = dict(max_workspace=2**16)
+    clean = cyconv.conv2d(x, w, algorithm="fft", **options)
+    _, rows, columns = tile_of(x, w, **options)
+    assert rows < 70 and columns < 70
+    x[1, 0, 100, 90] = value
+    got = cyconv.conv2d(x, w, algorithm="fft", **options)
+    assert not np.isfinite(got[1, :, 92:101, 82:91]).any()
+    z, y = np.indices(clean.shape[2:])
+    far = (abs(z - 100) >= rows) | (abs(y - 90) >= columns)
+    np.testing.assert_array_equal(got[0], clean[0])
+    np.testing.assert_array_equal(got[1][:, far], clean[1][:, far])
+
+
+def test_a_tile_does_not_read_beyond_its_windows():
+    """The last tile of an axis is longer than what is left: what stands there in circular padding must not come in."""
+    rng = np.random.default_rng(8)
+    x, w = data(rng, (1, 1, 401), "float32"), data(rng, (1, 1, 9), "float32")
+    options = dict(padding=((0, 4),), padding_mode="circular", max_workspace=2**12)
+    yields = tile_of(x, w, **options)[2] - 8
+    rest = 397 % yields
+    assert 0 < rest < yields < 200
+    clean = cyconv.conv1d(x, w, algorithm="fft", **options)
+    x[..., 4:20] = np.nan  # stand behind the four samples that are padding
+    np.testing.assert_array_equal(cyconv.conv1d(x, w, algorithm="fft", **options)[..., -rest:], clean[..., -rest:])
+    y = data(rng, (1, 1, 400), "float32")
+    clean = cyconv.conv1d(y, w, stride=190, algorithm="fft")
+    y[..., 389:] = np.nan  # no window reaches them
+    np.testing.assert_array_equal(cyconv.conv1d(y, w, stride=190, algorithm="fft"), clean)
+
+
+@pytest.mark.parametrize("value", (np.nan, np.inf, 3e38))
+@pytest.mark.parametrize("where", ("input", "weight"))
+def test_auto_has_the_direct_sums_footprint(value, where):
+    rng = np.random.default_rng(9)
+    x, w = data(rng, (1, 1, 256, 256), "float32"), data(rng, (2, 1, 101, 101), "float32")
+    assert cyconv.explain(x, w).chosen == "fft"
+    (x if where == "input" else w)[0, 0, 60, 70] = value
+    with np.errstate(all="ignore"):
+        want = cyconv.conv2d(x, w, algorithm="direct")
+        got = cyconv.conv2d(x, w)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nothing_is_widened(dtype, monkeypatch):
+    seen = set()
+    module = ROW.module
+    for name in ("forward", "backward"):
+        inner = getattr(module, name)
+
+        def recorded(array, *rest, inner=inner):
+            result = inner(array, *rest)
+            seen.update((array.dtype.name, result.dtype.name))
+            return result
+
+        monkeypatch.setattr(module, name, recorded)
+    rng = np.random.default_rng(10)
+    result = cyconv.conv2d(data(rng, (1, 2, 20, 20), dtype), data(rng, (2, 2, 5, 5), dtype), algorithm="fft")
+    tiles = COMPUTED.get(dtype, dtype)
+    assert result.dtype == dtype
+    assert seen == {tiles, np.result_type(tiles, np.complex64).name}
+
+
+@pytest.mark.parametrize("shape, kernel", [((1, 1, 3_000_000), (1, 1, 101)), ((1, 2, 1000, 1001), (2, 2, 9, 9)), ((3, 1, 50, 100_000), (1, 1, 9, 1))])
+@pytest.mark.parametrize("dtype", ("float32", "complex64"))
+def test_memory_is_bounded(shape, kernel, dtype):
+    x, w = np.ones(shape, dtype), np.ones(kernel, dtype)
+    conv = CONV[len(shape) - 2]
+    out = conv(x, w, algorithm="fft", max_workspace=2**20)  # the first call imports scipy.fft
+    problem = problem_of(x, w, max_workspace=2**20)
+    predicted = ROW.module.cost(problem)[1]
+    tracemalloc.start()
+    try:
+        conv(x, w, algorithm="fft", max_workspace=2**20, out=out)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert predicted <= 2**20
+    assert peak < predicted + 2**16  # Python's own objects are not workspace
+    assert peak > predicted / 4
+
+
+def test_a_kernel_that_does_not_fit_is_declined():
+    x, w = np.ones((1, 1, 5000), "float32"), np.ones((1, 1, 2000), "float32")
+    with pytest.raises(ValueError, match="fft.*needs [0-9]+ bytes of workspace"):
+        cyconv.conv1d(x, w, algorithm="fft", max_workspace=2**14)
+    check(x, w, max_workspace=2**17)
+
+
+@pytest.mark.parametrize("dtype", ("float32", "float64", "complex64"))
+@pytest.mark.parametrize("shape, kernel, options", [
+    ((7, 3, 60, 61), (5, 3, 9, 7), {}),
+    ((7, 3, 60, 61), (5, 3, 9, 7), dict(max_workspace=2**18, stride=2)),
+    ((2, 1, 300_000), (2, 1, 33), {}),
+    ((3, 8, 40, 200), (8, 1, 7, 1), dict(groups=8)),
+])  # fmt: skip
+def test_threads_and_batch_position_change_no_bit(shape, kernel, options, dtype):
+    rng = np.random.default_rng(11)
+    x, w = data(rng, shape, dtype), data(rng, kernel, dtype)
+    conv = CONV[len(shape) - 2]
+    with cyconv.threads(1):
+        want = conv(x, w, algorithm="fft", **options)
+    for count in (2, 3, 5):
+        with cyconv.threads(count):
+            np.testing.assert_array_equal(conv(x, w, algorithm="fft", **options), want)
+    np.testing.assert_array_equal(conv(np.roll(x, 1, axis=0), w, algorithm="fft", **options), np.roll(want, 1, axis=0))
+    np.testing.assert_array_equal(conv(x[::-1], w, algorithm="fft", **options), want[::-1])
+
+
+PROGRAM = """
+import hashlib, numpy as np, cyconv
+digest = hashlib.sha256()
+for dtype in ("float16", "float32", "float64", "complex64", "complex128"):
+    rng = np.random.default_rng(12)
+    for batch, groups, channels, rows in ((5, 1, 4, 5), (1, 3, 1, 1), (2, 2, 3, 2)):
+        x = rng.standard_normal((batch, groups * channels, 40, 43)).astype(dtype)
+        w = rng.standard_normal((groups * rows, channels, 7, 5)).astype(dtype)
+        digest.update(cyconv.conv2d(x, w, groups=groups, algorithm="fft").tobytes())
+        digest.update(cyconv.conv2d(x, w, groups=groups, algorithm="fft", max_workspace=2**16).tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_instruction_sets_change_no_bit():
+    order = ("v2", "v3", "v4")
+    if _platform.cpu_level() not in order:
+        pytest.skip("one level only on this processor")
+    found = set()
+    for level in order[: order.index(_platform.cpu_level()) + 1]:
+        ran = subprocess.run([sys.executable, "-c", PROGRAM], env=os.environ | {"CYCONV_ISA": level}, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        found.add(ran.stdout.strip())
+    assert len(found) == 1
+
+
+def test_plan_prepares_the_spectra_once(monkeypatch):
+    rng = np.random.default_rng(13)
+    x, w = data(rng, (2, 3, 30, 31), "float32"), data(rng, (4, 3, 7, 7), "float32")
+    plan = cyconv.plan_conv(x.shape, w, algorithm="fft")
+    want = cyconv.conv2d(x, w, algorithm="fft")
+    calls = []
+    forward = ROW.module.forward
+    monkeypatch.setattr(ROW.module, "forward", lambda *a: calls.append(len(a[0])) or forward(*a))
+    w[...] = 0
+    np.testing.assert_array_equal(plan(x), want)
+    assert len(calls) == 1
+
+
+def test_interrupted_between_batches():
+    def ring(number, frame):
+        raise KeyboardInterrupt
+
+    x, w = np.ones((1, 1, 2**22), "float32"), np.ones((1, 1, 33), "float32")
+    out = np.zeros((1, 1, 2**22 - 32), "float32")
+    plan = cyconv.plan_conv(x.shape, w, algorithm="fft", max_workspace=2**18)
+    plan(x[..., :], out=out)
+    out[...] = 0
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        with pytest.raises(KeyboardInterrupt):
+            plan(x, out=out)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert out[0, 0, -1] == 0
+
+
+def test_importing_cyconv_does_not_import_scipy_fft():
+    code = "import sys, cyconv, numpy as np; x = np.ones((1, 1, 9)); cyconv.explain(x, x); assert 'scipy.fft' not in sys.modules"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
