@@ -21,6 +21,7 @@ from .pooling import (
     max_unpool2d,
     max_unpool3d,
 )
+from .windows import fold, unfold
 
 __all__ = [
     "conv1d",
@@ -49,4 +50,6 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "unfold",
+    "fold",
 ]
