@@ -76,9 +76,10 @@ def _windows(kernel_size, dilation, padding, stride):
     """Kernel, dilation, padding and stride as tuples; the kernel's length tells the number of spatial axes."""
     rank = len(kernel_size) if isinstance(kernel_size, (tuple, list, np.ndarray)) and np.ndim(kernel_size) else 2
     if not 1 <= rank <= 3:
-        raise ValueError(f"kernel_size must be an int (for two spatial axes) or 1 to 3 ints, got {rank} values: {kernel_size!r}")
+        raise ValueError(f"kernel_size must be an int (two spatial axes) or 1 to 3 ints, got {rank} values: {kernel_size!r}")
     kernel = integers("kernel_size", kernel_size, rank, 1)
-    return kernel, _per_axis("dilation", dilation, rank, 1), _per_axis("padding", padding, rank, 0), _per_axis("stride", stride, rank, 1)
+    others = (("dilation", dilation, 1), ("padding", padding, 0), ("stride", stride, 1))
+    return kernel, *(_per_axis(name, value, rank, least) for name, value, least in others)
 
 
 def _per_axis(name, value, rank, least):
@@ -109,11 +110,14 @@ def _fold_problem(shape, dtype, size, kernel, dilation, padding, stride):
     _check_shape("fold", shape, 2, "(N, C * kernel, windows) or (C * kernel, windows)")
     rows, windows = shape[-2:]
     if rows % prod(kernel):
-        raise ValueError(f"input of fold must have a multiple of {prod(kernel)} rows, the product of kernel_size {kernel}; got shape {shape}")
+        raise ValueError(
+            f"input of fold must have a multiple of {prod(kernel)} rows, the product of kernel_size {kernel}; got shape {shape}"
+        )
     counts = _counts(size, kernel, dilation, padding, stride, "output_size")
     if windows != prod(counts):
         raise ValueError(
-            f"input of fold must have {prod(counts)} columns ({' * '.join(map(str, counts))} windows of an output_size {size}), got shape {shape}"
+            f"input of fold must have {prod(counts)} columns ({' * '.join(map(str, counts))} windows of an output_size {size}), "
+            f"got shape {shape}"
         )
     batched = len(shape) == 3
     problem = FoldProblem(

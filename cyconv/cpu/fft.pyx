@@ -5,8 +5,8 @@ padded input is cut into tiles of T samples that overlap by S - 1, so each outpu
 is large, or NaN, in one tile never reaches the outputs of another; two real tiles are never one complex transform.
 Layout: tiles [unit][channel][z][y][x], a unit being one tile of one batch item and group; spectra [unit][channel][f],
 complex. Axes along which the kernel has one tap are not transformed: their tiles are short, and strided from the start.
-Spectra of weights are packed [group][block of f][piece of output channels][c][channel][real, imaginary], one vector of frequencies per entry,
-and multiplied in a register tile of a few units x a few output channels.
+Spectra of weights are packed [group][block of f][piece of output channels][c][channel][real, imaginary], one vector of
+frequencies per entry, and multiplied in a register tile of a few units x a few output channels.
 Stride subsamples the inverse transform; dilation sets the taps apart. Half precision is computed in float32, real data
 in real transforms, float32 in complex64.
 Wins for large kernels: the cost per output grows with log(T), not with the number of taps.
@@ -54,6 +54,8 @@ cdef enum:
     RUN = 8 * UNITS                     # units that one thread multiplies with the same spectra of weights
     CACHE_BYTES = 2 << 20               # of one batch; more only where spectra of weights should be read less often
     FAR_BYTES = 1 << 20                 # tiles above this leave the second-level cache while they are transformed
+
+cdef Py_ssize_t LONGEST = 1 << 50       # tiles are shorter, so that no arithmetic on their lengths overflows
 
 ctypedef fused lanes:
     vf
@@ -108,7 +110,7 @@ cdef inline Py_ssize_t outputs_of(const Sizes* p, const Py_ssize_t* tile, int a)
 
 cdef void price(const Sizes* p, const Py_ssize_t* tile, Price* result) noexcept nogil:
     """What a tile costs, infinite if it does not fit."""
-    cdef double points = 1, mixed = 1, tiles = 1, frequencies, padded, transforms, kernels, far, batches, staged
+    cdef double points = 1, mixed = 1, tiles = 1, room, frequencies, padded, transforms, kernels, far, batches, staged
     cdef int a, last = 2
     for a in range(3):
         points *= tile[a]
@@ -130,7 +132,8 @@ cdef void price(const Sizes* p, const Py_ssize_t* tile, Price* result) noexcept 
         return
     transforms = result.units * (p.channels + p.rows) + kernels
     far = 1.7 if staged > FAR_BYTES else 1
-    batches = result.units * result.unit / max(min(max(<double> CACHE_BYTES, result.weights), p.memory - result.weights), result.unit)
+    room = min(max(<double> CACHE_BYTES, result.weights), p.memory - result.weights)
+    batches = result.units * result.unit / max(room, result.unit)
     result.seconds = (
         p.per_call * (4 + 2 * batches)
         + p.per_point * far * p.parts * transforms * points * log2(max(mixed, 2.0))
@@ -142,7 +145,7 @@ cdef void price(const Sizes* p, const Py_ssize_t* tile, Price* result) noexcept 
 
 @lru_cache(256)
 def layout(problem):
-    """(seconds, bytes, tile, units of a batch), or the bytes that the least greedy tile needs if that is too many."""
+    """(seconds, bytes, tile, units of a batch); or a number of bytes that even the smallest tile needs, if they are too many."""
     cdef Sizes p
     cdef Price now
     cdef Py_ssize_t[3] tile
@@ -157,6 +160,9 @@ def layout(problem):
     p.size, p.parts = b.size, b.parts
     p.batch, p.groups, p.channels, p.rows = problem.batch, problem.groups, problem.in_channels, problem.out_channels
     p.memory = problem.max_workspace
+    least_bytes = max(problem.span) * b.size
+    if least_bytes > min(problem.max_workspace, LONGEST):
+        return least_bytes
     transformed = transformed_axes(problem)
     choices = []
     for a in range(3):
@@ -206,7 +212,7 @@ def _lengths(problem, axis):
         lengths.append(smooth(int(length)))
         length *= 1.5
     if whole * 4 <= problem.max_workspace or not lengths:
-        lengths.append(max(smooth(min(whole, <Py_ssize_t> 1 << 50)), 2))
+        lengths.append(max(smooth(min(whole, LONGEST)), 2))
     return lengths
 
 
@@ -217,7 +223,7 @@ def why_not(problem):
         return None
     plan = layout(problem)
     if isinstance(plan, int):
-        return f"needs {plan} bytes of workspace"
+        return f"needs at least {plan} bytes of workspace"
     return None
 
 
@@ -550,8 +556,9 @@ def prepare(problem, weight):
     batch = min(max(room // (w.tile_bytes + 2 * w.frequencies * w.size), 1), total)
     staged = np.empty((batch, *tile), dtype)
     # Tap j stands at -j, so that the product of spectra is a correlation.
-    taps = [-problem.dilation[a] * np.arange(problem.kernel[a]) % tile[a] if a in axes else np.arange(tile[a]) for a in range(3)]
-    where = np.ix_(*taps)
+    where = np.ix_(*(
+        -problem.dilation[a] * np.arange(problem.kernel[a]) % tile[a] if a in axes else np.arange(tile[a]) for a in range(3)
+    ))
     first = 0
     while first < total:
         count = min(batch, total - first)
