@@ -1,6 +1,7 @@
 """Convolution cases that the test files share, and the comparison that a menu row's own error bound demands."""
 
 from dataclasses import dataclass, field, replace
+from math import prod
 
 import numpy as np
 
@@ -125,10 +126,11 @@ def allowed_error(row, problem, x, w, bias):
         scale = exact(real, *sizes, added)
     else:
         batch = (problem.batch, problem.groups, 1, problem.in_channels)
-        norms_x = np.sqrt((sizes[0].reshape(*batch, -1) ** 2).sum(-1))
+        norms_x = np.sqrt((sizes[0].reshape(*batch, prod(problem.size)) ** 2).sum(-1))
         norms_x = norms_x * _repeats(problem)
-        norms_w = np.sqrt((sizes[1].reshape(1, problem.groups, problem.out_channels, problem.in_channels, -1) ** 2).sum(-1))
-        scale = (norms_x * norms_w).sum(-1).reshape(problem.batch, -1)
+        taps = (1, problem.groups, problem.out_channels, problem.in_channels, problem.taps)
+        norms_w = np.sqrt((sizes[1].reshape(taps) ** 2).sum(-1))
+        scale = (norms_x * norms_w).sum(-1).reshape(problem.batch, problem.groups * problem.out_channels)
         scale = scale if added is None else scale + added
         scale = scale.reshape(*problem.output_shape[: -problem.rank], *(1,) * problem.rank)
     return row.bound(problem) * eps * scale

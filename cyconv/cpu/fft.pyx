@@ -75,11 +75,15 @@ cdef struct Sizes:
     Py_ssize_t[3] span
     bint[3] transformed
     double size, parts, batch, groups, channels, rows, memory
-    double per_point, per_product, per_byte, per_call
+    double per_transform, per_product, per_byte, per_call
 
 
 cdef struct Price:
-    double seconds
+    double seconds                      # by the work below; infinite if it does not fit
+    double calls                        # of scipy.fft, and what goes with them
+    double transforms                   # real numbers transformed, times log2 of the points
+    double products                     # complex, over all channels and frequencies
+    double bytes                        # gathered, scattered or packed
     double weights                      # bytes: spectra of all weights
     double unit                         # bytes: everything that one unit needs at once
     double scratch                      # bytes: of one thread
@@ -134,18 +138,20 @@ cdef void price(const Sizes* p, const Py_ssize_t* tile, Price* result) noexcept 
     far = 1.7 if staged > FAR_BYTES else 1
     room = min(max(<double> CACHE_BYTES, result.weights), p.memory - result.weights)
     batches = result.units * result.unit / max(room, result.unit)
+    result.calls = 4 + 2 * batches
+    result.transforms = far * p.parts * transforms * points * log2(max(mixed, 2.0))
+    result.products = result.units * p.channels * p.rows * frequencies
+    result.bytes = result.units * result.unit + 2 * result.weights
+    if not p.transformed[2]:            # a column touches a cache line for a number
+        result.bytes += 7 * result.units * (p.channels + p.rows) * staged / tile[2]
     result.seconds = (
-        p.per_call * (4 + 2 * batches)
-        + p.per_point * far * p.parts * transforms * points * log2(max(mixed, 2.0))
-        + p.per_product * result.units * p.channels * p.rows * frequencies
-        + p.per_byte * (result.units * result.unit + 2 * result.weights)
-        + p.per_byte * 7 * (0 if p.transformed[2] else result.units * (p.channels + p.rows) * staged / tile[2])
+        p.per_call * result.calls + p.per_transform * result.transforms + p.per_product * result.products + p.per_byte * result.bytes
     )
 
 
 @lru_cache(256)
 def layout(problem):
-    """(seconds, bytes, tile, units of a batch); or a number of bytes that even the smallest tile needs, if they are too many."""
+    """(work, bytes, tile, units of a batch); or a number of bytes that even the smallest tile needs, if they are too many."""
     cdef Sizes p
     cdef Price now
     cdef Py_ssize_t[3] tile
@@ -153,11 +159,11 @@ def layout(problem):
     cdef int a, turn
     cdef double least = INFINITY, smallest = INFINITY
     cdef Blocks b
-    constants = costs.SECONDS["fft_double" if problem.dtype in ("float64", "complex128") else "fft_single"]
-    p.per_call, p.per_point = constants["call"], constants["transform"]
-    p.per_product, p.per_byte = constants["multiply_add"], constants["byte"]
     choose_kind(&b, problem.dtype)
     p.size, p.parts = b.size, b.parts
+    each, bits = costs.SECONDS["fft"], 8 * b.size
+    p.per_call, p.per_byte = each["call"], each["byte"]
+    p.per_transform, p.per_product = each[f"transform_{bits}"], each[f"multiply_add_{bits}"]
     p.batch, p.groups, p.channels, p.rows = problem.batch, problem.groups, problem.in_channels, problem.out_channels
     p.memory = problem.max_workspace
     least_bytes = max(problem.span) * b.size
@@ -200,7 +206,13 @@ def layout(problem):
     price(&p, best, &now)
     room = min(max(<double> CACHE_BYTES, now.weights), p.memory - now.weights - now.scratch)
     units = min(max(room // now.unit, 1.0), max(now.units, 1.0))
-    return now.seconds, int(now.weights + now.scratch + units * now.unit), (best[0], best[1], best[2]), int(units)
+    work = {
+        "call": now.calls,
+        f"transform_{bits}": now.transforms,
+        f"multiply_add_{bits}": now.products,
+        "byte": now.bytes,
+    }
+    return work, int(now.weights + now.scratch + units * now.unit), (best[0], best[1], best[2]), int(units)
 
 
 def _lengths(problem, axis):
@@ -229,7 +241,13 @@ def why_not(problem):
 
 def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
-    return layout(problem)[:2] if problem.products and problem.outputs else (0.0, 0)
+    nothing = problem.products == 0 or problem.outputs == 0
+    return costs.seconds("fft", amounts(problem)), 0 if nothing else layout(problem)[1]
+
+
+def amounts(problem):
+    """The work, as costs.py counts it."""
+    return layout(problem)[0] if problem.products and problem.outputs else {"call": 1}
 
 
 # ---- the kernels -----------------------------------------------------------------------------------------------------
@@ -550,7 +568,7 @@ def prepare(problem, weight):
     total = len(kernels)
     result = np.empty(2 * total * w.blocks * (VB // w.size), np.float64 if w.size == 8 else np.float32)
     packed = <char*> cnp.PyArray_DATA(result)
-    workers = worth_workers(layout(problem)[0], 1, problem.max_workspace)
+    workers = worth_workers(cost(problem)[0], 1, problem.max_workspace)
     # Staged in no more room than `run` has for its batches.
     room = min(<Py_ssize_t> CACHE_BYTES, problem.max_workspace - result.nbytes)
     batch = min(max(room // (w.tile_bytes + 2 * w.frequencies * w.size), 1), total)
@@ -589,7 +607,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef int workers, worker = 0
     cdef char* scratch
     cdef bint batched = problem.batched
-    seconds, workspace, tile, batch = layout(problem)
+    _, workspace, tile, batch = layout(problem)
     open_work(&w, problem, tile)
     axes = transformed_axes(problem)
     dtype, spectra_dtype = numbers(problem)
@@ -606,7 +624,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> added)
 
     room = ceil_div(2 * UNITS * (w.channels + PIECE) * VB + (w.tile_bytes if w.parts == 2 else 0), 64) * 64
-    workers = worth_workers(seconds, room, problem.max_workspace - workspace + room)
+    workers = worth_workers(cost(problem)[0], room, problem.max_workspace - workspace + room)
     space = np.empty(room * workers, np.uint8)
     scratch = <char*> cnp.PyArray_DATA(<cnp.ndarray> space)
     total = problem.groups * w.per_group
