@@ -108,7 +108,8 @@ def _moderate(problem, array):
         return True
     parts = (array.real, array.imag) if array.dtype.kind == "c" else (array,)
     largest = max(max(float(part.max()), -float(part.min())) for part in parts)
-    return largest < float(np.finfo(array.dtype).max) ** 0.5 / (problem.products * 2.0**13)
+    computed_in = np.float32 if array.dtype == np.float16 else array.dtype
+    return largest < float(np.finfo(computed_in).max) ** 0.5 / (problem.products * 2.0**13)
 
 
 # ---- explain -------------------------------------------------------------------------------------------------------------

@@ -205,7 +205,7 @@ def one_blas_thread():
 
 # ---- dividing one call's work --------------------------------------------------------------------------------------
 
-WORTH_A_THREAD = 20e-6  # seconds of work below which another thread costs more than it brings (bench/calibrate.py)
+WORTH_A_THREAD = 25e-6  # seconds of work below which another thread costs more than it brings: a call of 50 us gains 10 %
 
 
 def workers(seconds, scratch, max_workspace):

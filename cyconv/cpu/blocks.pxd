@@ -16,6 +16,10 @@ cdef extern from "Python.h":
     void* PyMem_Malloc(size_t) except NULL
     void PyMem_Free(void*)
 
+cdef enum:
+    LEAST_ROWS = 6                      # fewer rows in a block, and most of its box is what the next block gathers again
+    LEAST_PLANE = 256                   # and with fewer outputs, too many lanes of the last vectors compute nothing
+
 cdef struct Blocks:
     Box box
     Stored kind
@@ -71,17 +75,18 @@ cdef inline int choose_kind(Blocks* b, str dtype) except -1:
     return 0
 
 cdef inline int open_blocks(Blocks* b, object problem, Py_ssize_t box_bytes, Py_ssize_t block_outputs,
-                            bint offsets) except -1:
+                            Py_ssize_t least_blocks, bint offsets) except -1:
     """Fills `b` for a ConvProblem; `close_blocks` afterwards.
 
     A block's boxes take about box_bytes (more only if one short row does), its plane at most block_outputs outputs.
+    If need be, blocks are cut down to LEAST_ROWS and LEAST_PLANE to make least_blocks of them, for threads to share.
     Without `offsets`, the table of tap offsets is left out.
     """
     cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
     cdef tuple pad = problem.pad_before, out = problem.out_size
     cdef Py_ssize_t[3] k
     cdef Py_ssize_t[3] d
-    cdef Py_ssize_t a, j, s, i, m, period, half_way, taps = 1, total
+    cdef Py_ssize_t a, j, s, i, m, period, half_way, taps = 1, total, wanted
     cdef Axis* axis
     cdef Py_ssize_t* remainder
     cdef Py_ssize_t* place              # of a tap along an axis: phase and quotient
@@ -126,6 +131,8 @@ cdef inline int open_blocks(Blocks* b, object problem, Py_ssize_t box_bytes, Py_
     m = 1
     while m < b.out[1] and box_plane(b, 1, m + 1, b.block[2]) <= limit and (m + 1) * b.block[2] <= block_outputs:
         m += 1
+    wanted = ceil_div(least_blocks, max(<Py_ssize_t> problem.batch * <Py_ssize_t> problem.groups * ceil_div(b.out[2], b.block[2]), 1))
+    m = min(m, max(ceil_div(b.out[1], wanted), <Py_ssize_t> LEAST_ROWS, ceil_div(LEAST_PLANE, b.block[2])))
     b.block[1] = ceil_div(b.out[1], ceil_div(b.out[1], m))
     m = 1
     if b.block[1] == b.out[1]:

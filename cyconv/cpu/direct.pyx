@@ -33,6 +33,7 @@ cdef double SECONDS_EACH = 3e-11        # of a multiply-add: enough to tell whet
 cdef enum:
     BOX_BYTES = 256 * 1024              # boxes of all channels of one block: stays in a second-level cache
     BLOCK_SUMS = 12 * 1024              # sums of one register tile's rows in one block: stay in a first-level cache
+    LEAST_BLOCKS = 8
     BATCH = 1 << 31                     # multiply-adds between two looks at Ctrl-C: about 0.1 s
     TALLEST = 6                       # of any instruction set: tiles above ROWS x VECTORS are dead code that must compile
     MOST_VECTORS = 8
@@ -177,7 +178,7 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes, char* sums) noex
 cdef int open_direct(Blocks* b, object problem, bint offsets) except -1:
     choose_kind(b, problem.dtype)
     cdef Py_ssize_t rows = min(max(problem.out_channels, 1) * b.parts, TALLEST)  # the same blocks on every level
-    return open_blocks(b, problem, BOX_BYTES, BLOCK_SUMS // rows, offsets)
+    return open_blocks(b, problem, BOX_BYTES, BLOCK_SUMS // rows, LEAST_BLOCKS, offsets)
 
 
 cdef Py_ssize_t scratch_bytes(const Blocks* b) noexcept nogil:
@@ -314,7 +315,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         work = problem.multiply_adds
         items = problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2]
         workers = worth_workers(work * SECONDS_EACH, scratch_bytes(b), problem.max_workspace)
-        w.shares = min(w.pieces, ceil_div(4 * workers, items)) if workers > 1 else 1
+        w.shares = min(w.pieces, ceil_div(2 * workers, items)) if workers > 1 else 1
         items *= w.shares
         room = ceil_div(scratch_bytes(b), 64) * 64
         space = np.empty(room * workers + 64, np.uint8)

@@ -148,7 +148,7 @@ cdef int open_columns(Blocks* b, object problem) except -1:
     choose_kind(b, problem.dtype)
     # as many columns as fit, at least LEAST_OUTPUTS; memory too small for that is noticed by why_not
     cdef object fitting = COLUMN_BYTES // (max(problem.products, 1) * b.parts * b.size)
-    return open_blocks(b, problem, 1 << 40, min(max(fitting, LEAST_OUTPUTS), MOST_OUTPUTS), False)
+    return open_blocks(b, problem, 1 << 40, min(max(fitting, LEAST_OUTPUTS), MOST_OUTPUTS), 1, False)
 
 
 cdef object scratch_bytes(const Blocks* b, problem):
