@@ -142,14 +142,18 @@ def seconds_text(seconds):
     for unit, factor in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= factor:
             break
-    return f"{seconds / factor:.3g} {unit}"
+    return f"{_three_digits(seconds / factor)} {unit}"
 
 
 def bytes_text(count):
     for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if count >= size:
-            return f"{count / size:.3g} {unit}"
+            return f"{_three_digits(count / size)} {unit}"
     return f"{count} B"
+
+
+def _three_digits(value):
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
 
 
 def explain(
