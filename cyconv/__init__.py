@@ -1,9 +1,21 @@
-"""Convolution and pooling for NumPy arrays.
+"""Convolution and pooling for NumPy arrays: the names, arguments and results of torch.nn.functional.
 
-    problem   what is to be computed: all validation and shape arithmetic
-    menu      the list of algorithms, each with its error bound
-    select    which of them a problem gets, and why; Plan
-    cpu/      the algorithms, compiled once per x86-64 level
+What a call goes through, from top to bottom; imports point the same way:
+
+    functional/        public signatures and docstrings, one call each
+    transpose.py       a transposed convolution, cut into plain ones
+    select.py          which algorithm a problem gets, and why; plans
+    menu.py            the list of algorithms, each with its error bound
+    cpu/               the algorithms: direct, im2col, fft, pool; compiled once per processor level
+    reference.py       obvious NumPy for everything: the last row of the menu, and the oracle of the tests
+    problem.py         what is to be computed (pool_problem.py, fold_problem.py): all checks, all shape arithmetic
+    arguments.py       what a caller passed, as plain Python values
+    costs.py           the cost model's constants, measured by bench/calibrate.py
+    threads.py         how many threads; peace with BLAS and with fork
+    columns.py         unfold and fold
+    cli/               the commands of `python -m cyconv`
+
+README.md says how to add an algorithm.
 """
 
 from . import functional
