@@ -186,17 +186,17 @@ def product():
     begin = time.perf_counter()
     a @ a
     return time.perf_counter() - begin
-alone = sorted(product() for _ in range(30))[15]
+alone = min(product() for _ in range(30))
 after = []
 with cyconv.threads(2):
     for _ in range(30):
         cyconv.conv2d(x, w)
         after.append(product())
-print(alone, sorted(after)[15])
+print(alone, min(after))  # the least of many: other processes disturb some, spinning threads every one
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     alone, after = map(float, done.stdout.split())
-    assert after < 8 * alone, f"a product takes {after * 1e3:.2f} ms after a parallel region, {alone * 1e3:.2f} ms alone"
+    assert after < 4 * alone, f"a product takes {after * 1e3:.2f} ms after a parallel region, {alone * 1e3:.2f} ms alone"
 
 
 def test_the_import_leaves_the_environment_as_it_was():
