@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import CASES, Case, FAST, FLOATS, INTEGERS, ROWS, arrays, assert_within_bound, conv, problem_of
+from cases import CASES, FAST, FLOATS, INTEGERS, ROWS, Case, arrays, assert_within_bound, conv, problem_of
 
 import cyconv
 from cyconv import select

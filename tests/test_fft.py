@@ -75,32 +75,32 @@ def tile_of(x, w, **options):
 
 CASES = {
     "1-d": ((2, 3, 50), (4, 3, 7), {}),
-    "1-d stride": ((2, 3, 53), (4, 3, 5), dict(stride=3, padding=2)),
-    "1-d many tiles": ((2, 2, 1501), (3, 2, 9), dict(max_workspace=2**15)),
-    "1-d many tiles, stride": ((2, 2, 1501), (3, 2, 9), dict(stride=4, max_workspace=2**15)),
-    "1-d stride above the kernel": ((1, 2, 101), (2, 2, 3), dict(stride=7)),
+    "1-d stride": ((2, 3, 53), (4, 3, 5), {"stride": 3, "padding": 2}),
+    "1-d many tiles": ((2, 2, 1501), (3, 2, 9), {"max_workspace": 2**15}),
+    "1-d many tiles, stride": ((2, 2, 1501), (3, 2, 9), {"stride": 4, "max_workspace": 2**15}),
+    "1-d stride above the kernel": ((1, 2, 101), (2, 2, 3), {"stride": 7}),
     "2-d": ((2, 3, 17, 23), (4, 3, 5, 3), {}),
     "2-d everything": (
-        (2, 6, 19, 23), (4, 3, 4, 3), dict(groups=2, stride=(2, 3), padding=((3, 1), (0, 2)), dilation=(2, 3))
+        (2, 6, 19, 23), (4, 3, 4, 3), {"groups": 2, "stride": (2, 3), "padding": ((3, 1), (0, 2)), "dilation": (2, 3)}
     ),
     "2-d kernel as large as the input": ((1, 2, 13, 11), (3, 2, 13, 11), {}),
-    "2-d kernel larger than the input": ((1, 2, 5, 6), (3, 2, 9, 8), dict(padding=4)),
-    "2-d many tiles": ((2, 1, 90, 101), (2, 1, 7, 5), dict(padding=3, max_workspace=2**15)),
-    "2-d depthwise": ((2, 7, 20, 21), (7, 1, 5, 5), dict(groups=7, padding=2)),
+    "2-d kernel larger than the input": ((1, 2, 5, 6), (3, 2, 9, 8), {"padding": 4}),
+    "2-d many tiles": ((2, 1, 90, 101), (2, 1, 7, 5), {"padding": 3, "max_workspace": 2**15}),
+    "2-d depthwise": ((2, 7, 20, 21), (7, 1, 5, 5), {"groups": 7, "padding": 2}),
     "2-d channels beyond the register tile": ((3, 5, 12, 12), (11, 5, 3, 3), {}),
-    "2-d row kernel": ((2, 2, 14, 33), (3, 2, 1, 9), dict(stride=(3, 2), padding=(1, 4))),
-    "2-d column kernel": ((2, 2, 33, 35), (3, 2, 9, 1), dict(stride=(2, 3), padding=(4, 1))),
-    "2-d one tap": ((2, 3, 7, 9), (4, 3, 1, 1), dict(stride=2)),
+    "2-d row kernel": ((2, 2, 14, 33), (3, 2, 1, 9), {"stride": (3, 2), "padding": (1, 4)}),
+    "2-d column kernel": ((2, 2, 33, 35), (3, 2, 9, 1), {"stride": (2, 3), "padding": (4, 1)}),
+    "2-d one tap": ((2, 3, 7, 9), (4, 3, 1, 1), {"stride": 2}),
     "2-d one sample": ((2, 3, 1, 1), (4, 3, 1, 1), {}),
-    "2-d reflect": ((2, 2, 15, 14), (3, 2, 7, 5), dict(padding=(6, 4), padding_mode="reflect")),
-    "2-d replicate": ((2, 2, 15, 14), (3, 2, 7, 5), dict(padding=(6, 4), padding_mode="replicate")),
-    "2-d circular": ((2, 2, 15, 14), (3, 2, 7, 5), dict(padding=(6, 4), padding_mode="circular")),
+    "2-d reflect": ((2, 2, 15, 14), (3, 2, 7, 5), {"padding": (6, 4), "padding_mode": "reflect"}),
+    "2-d replicate": ((2, 2, 15, 14), (3, 2, 7, 5), {"padding": (6, 4), "padding_mode": "replicate"}),
+    "2-d circular": ((2, 2, 15, 14), (3, 2, 7, 5), {"padding": (6, 4), "padding_mode": "circular"}),
     "2-d circular, many tiles": (
-        (1, 1, 60, 70), (2, 1, 7, 5), dict(padding=5, padding_mode="circular", max_workspace=2**14)
+        (1, 1, 60, 70), (2, 1, 7, 5), {"padding": 5, "padding_mode": "circular", "max_workspace": 2**14}
     ),
-    "3-d": ((2, 2, 9, 11, 10), (3, 2, 3, 4, 5), dict(stride=(1, 2, 3), padding=2)),
-    "3-d flat kernels": ((1, 4, 6, 7, 13), (2, 2, 3, 1, 5), dict(groups=2, dilation=(2, 1, 2))),
-    "3-d many tiles": ((1, 1, 24, 25, 26), (2, 1, 3, 3, 3), dict(padding=1, max_workspace=2**16)),
+    "3-d": ((2, 2, 9, 11, 10), (3, 2, 3, 4, 5), {"stride": (1, 2, 3), "padding": 2}),
+    "3-d flat kernels": ((1, 4, 6, 7, 13), (2, 2, 3, 1, 5), {"groups": 2, "dilation": (2, 1, 2)}),
+    "3-d many tiles": ((1, 1, 24, 25, 26), (2, 1, 3, 3, 3), {"padding": 1, "max_workspace": 2**16}),
 }
 
 
@@ -110,7 +110,7 @@ def test_within_its_bound(case, dtype):
     x_shape, w_shape, options = CASES[case]
     rng = np.random.default_rng(1)
     if "max_workspace" in options:  # set for float32
-        options = options | dict(max_workspace=options["max_workspace"] * np.dtype(COMPUTED.get(dtype, dtype)).itemsize // 4)
+        options = options | {"max_workspace": options["max_workspace"] * np.dtype(COMPUTED.get(dtype, dtype)).itemsize // 4}
     x, w, b = data(rng, x_shape, dtype), data(rng, w_shape, dtype), data(rng, w_shape[:1], dtype)
     check(x, w, b, **options)
     check(x, w, **options)
@@ -152,7 +152,7 @@ def test_transposed_convolution(dtype):
     """Its phases have negative padding, one-tap kernels, and results that are written through strides."""
     rng = np.random.default_rng(5)
     x, w, b = data(rng, (2, 4, 9, 8), dtype), data(rng, (4, 3, 5, 4), dtype), data(rng, (6,), dtype)
-    options = dict(stride=(2, 3), padding=(4, 3), output_padding=1, groups=2, dilation=(1, 2))
+    options = {"stride": (2, 3), "padding": (4, 3), "output_padding": 1, "groups": 2, "dilation": (1, 2)}
     got = cyconv.conv_transpose2d(x, w, b, algorithm="fft", **options)
     want = cyconv.conv_transpose2d(wide(x), wide(w), wide(b), algorithm="reference", **options)
     np.testing.assert_allclose(got, want, rtol=0, atol=40 * np.finfo(dtype).eps * np.abs(want).max())
@@ -170,7 +170,7 @@ def test_integers_are_declined(dtype):
 def test_a_burst_stays_in_its_tile(burst):
     rng = np.random.default_rng(6)
     x, w = data(rng, (1, 1, 20000), "float32"), data(rng, (1, 1, 41), "float32")
-    options = dict(max_workspace=2**15)
+    options = {"max_workspace": 2**15}
     quiet = cyconv.conv1d(x, w, algorithm="fft", **options)
     want = cyconv.conv1d(wide(x), wide(w), algorithm="reference")
     tile = tile_of(x, w, **options)[2]
@@ -186,7 +186,7 @@ def test_a_burst_stays_in_its_tile(burst):
 def test_nonfinite_values_stay_in_their_tiles(value):
     rng = np.random.default_rng(7)
     x, w = data(rng, (2, 1, 200, 210), "float32"), data(rng, (2, 1, 9, 9), "float32")
-    options = dict(max_workspace=2**16)
+    options = {"max_workspace": 2**16}
     clean = cyconv.conv2d(x, w, algorithm="fft", **options)
     _, rows, columns = tile_of(x, w, **options)
     assert rows < 70 and columns < 70
@@ -203,7 +203,7 @@ def test_a_tile_does_not_read_beyond_its_windows():
     """The last tile of an axis is longer than what is left: what stands there in circular padding must not come in."""
     rng = np.random.default_rng(8)
     x, w = data(rng, (1, 1, 401), "float32"), data(rng, (1, 1, 9), "float32")
-    options = dict(padding=((0, 4),), padding_mode="circular", max_workspace=2**12)
+    options = {"padding": ((0, 4),), "padding_mode": "circular", "max_workspace": 2**12}
     yields = tile_of(x, w, **options)[2] - 8
     rest = 397 % yields
     assert 0 < rest < yields < 200
@@ -283,9 +283,9 @@ def test_a_kernel_that_does_not_fit_is_declined():
 @pytest.mark.parametrize("dtype", ("float32", "float64", "complex64"))
 @pytest.mark.parametrize("shape, kernel, options", [
     ((7, 3, 60, 61), (5, 3, 9, 7), {}),
-    ((7, 3, 60, 61), (5, 3, 9, 7), dict(max_workspace=2**18, stride=2)),
+    ((7, 3, 60, 61), (5, 3, 9, 7), {"max_workspace": 2**18, "stride": 2}),
     ((2, 1, 300_000), (2, 1, 33), {}),
-    ((3, 8, 40, 200), (8, 1, 7, 1), dict(groups=8)),
+    ((3, 8, 40, 200), (8, 1, 7, 1), {"groups": 8}),
 ])  # fmt: skip
 def test_threads_and_batch_position_change_no_bit(shape, kernel, options, dtype):
     rng = np.random.default_rng(11)
@@ -362,7 +362,7 @@ def test_interrupted_between_batches():
 
 def test_shapes_beyond_memory_are_declined_at_once():
     x, w = np.ones((1, 1, 3)), np.ones((1, 1, 2))
-    for options in (dict(dilation=2**56, padding=2**57), dict(dilation=2**40, padding=2**41, max_workspace=2**61)):
+    for options in ({"dilation": 2**56, "padding": 2**57}, {"dilation": 2**40, "padding": 2**41, "max_workspace": 2**61}):
         with pytest.raises((ValueError, MemoryError)):
             cyconv.conv1d(x, w, stride=2**39, algorithm="fft", **options)
 

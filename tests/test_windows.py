@@ -15,15 +15,15 @@ ARGUMENTS = {  # image, kernel, and the rest
     "plain": ((2, 3, 6, 7), (3, 2), {}),
     "int kernel": ((2, 3, 6, 7), 3, {}),
     "unbatched": ((3, 6, 7), (3, 2), {}),
-    "everything": ((2, 3, 9, 11), (3, 2), dict(dilation=(2, 3), padding=(1, 4), stride=(3, 2))),
-    "padding beyond the kernel": ((1, 2, 3, 4), (2, 2), dict(padding=(5, 4), stride=3)),
-    "dilation beyond the image": ((1, 1, 3, 3), (2, 2), dict(dilation=4, padding=2)),
-    "stride above the kernel": ((1, 2, 20, 21), (2, 3), dict(stride=(7, 5))),
+    "everything": ((2, 3, 9, 11), (3, 2), {"dilation": (2, 3), "padding": (1, 4), "stride": (3, 2)}),
+    "padding beyond the kernel": ((1, 2, 3, 4), (2, 2), {"padding": (5, 4), "stride": 3}),
+    "dilation beyond the image": ((1, 1, 3, 3), (2, 2), {"dilation": 4, "padding": 2}),
+    "stride above the kernel": ((1, 2, 20, 21), (2, 3), {"stride": (7, 5)}),
     "whole image": ((1, 2, 5, 6), (5, 6), {}),
     "empty batch": ((0, 2, 5, 6), (2, 2), {}),
-    "signal": ((2, 3, 12), (4,), dict(padding=2, stride=3)),
-    "unbatched signal": ((3, 12), (4,), dict(dilation=2)),
-    "volume": ((2, 2, 5, 6, 7), (2, 3, 2), dict(padding=(1, 0, 1), stride=(2, 1, 3), dilation=(1, 2, 1))),
+    "signal": ((2, 3, 12), (4,), {"padding": 2, "stride": 3}),
+    "unbatched signal": ((3, 12), (4,), {"dilation": 2}),
+    "volume": ((2, 2, 5, 6, 7), (2, 3, 2), {"padding": (1, 0, 1), "stride": (2, 1, 3), "dilation": (1, 2, 1)}),
 }
 
 
@@ -209,7 +209,7 @@ def test_against_torch():
         ((2, 3, 5, 6), (3, 5, 6)), (1, 2, (3, 2), (5, 6), 6), (1, (2, 3)), (0, 1, (2, 0)), (1, (2, 3), 4)
     ):
         x = rng.standard_normal(shape)
-        options = dict(dilation=dilation, padding=padding, stride=stride)
+        options = {"dilation": dilation, "padding": padding, "stride": stride}
         try:
             want = torch.nn.functional.unfold(torch.from_numpy(x), kernel, **options).numpy()
         except RuntimeError:
