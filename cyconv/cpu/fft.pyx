@@ -88,6 +88,7 @@ cdef struct Price:
     double unit                         # bytes: everything that one unit needs at once
     double scratch                      # bytes: of one thread
     double units
+    double batch                        # units transformed by one call
 
 
 cdef Py_ssize_t smooth(Py_ssize_t n) noexcept nogil:
@@ -114,13 +115,14 @@ cdef inline Py_ssize_t outputs_of(const Sizes* p, const Py_ssize_t* tile, int a)
 
 cdef void price(const Sizes* p, const Py_ssize_t* tile, Price* result) noexcept nogil:
     """What a tile costs, infinite if it does not fit."""
-    cdef double points = 1, mixed = 1, tiles = 1, room, frequencies, padded, transforms, kernels, far, batches, staged
-    cdef int a, last = 2
+    cdef double points = 1, mixed = 1, tiles = 1, vector = 16 / p.size, frequencies, padded, transforms, kernels, slow, staged
+    cdef int a, axes = 0, last = 2
     for a in range(3):
         points *= tile[a]
         tiles *= ceil_div(p.out[a], outputs_of(p, tile, a))
         if p.transformed[a]:
             mixed *= tile[a]
+            axes += 1
             last = a
     frequencies = points if p.parts == 2 else points / tile[last] * (tile[last] // 2 + 1)
     padded = frequencies + 15           # vectors of frequencies are at most 16 long: the same count for all instruction sets
@@ -135,11 +137,17 @@ cdef void price(const Sizes* p, const Py_ssize_t* tile, Price* result) noexcept 
         result.seconds = INFINITY
         return
     transforms = result.units * (p.channels + p.rows) + kernels
-    far = 1.7 if staged > FAR_BYTES else 1
-    room = min(max(<double> CACHE_BYTES, result.weights), p.memory - result.weights)
-    batches = result.units * result.unit / max(room, result.unit)
-    result.calls = 4 + 2 * batches
-    result.transforms = far * p.parts * transforms * points * log2(max(mixed, 2.0))
+    # A batch fills the cache, but scipy.fft is slow unless it has as many transforms as its 16-byte vectors have lanes.
+    result.batch = min(max(<double> CACHE_BYTES, result.weights), p.memory - result.weights - result.scratch) // result.unit
+    result.batch = max(result.batch, min(vector, (p.memory - result.weights - result.scratch) // result.unit))
+    if result.batch > vector:
+        result.batch = result.batch // vector * vector
+    result.batch = min(result.batch, result.units)
+    slow = 1.7 if staged > FAR_BYTES else 1
+    if axes == 1 and result.batch * min(p.channels, p.rows) * points / mixed < vector:
+        slow *= 2.2
+    result.calls = 4 + 2 * result.units / result.batch
+    result.transforms = slow * p.parts * transforms * points * log2(max(mixed, 2.0))
     result.products = result.units * p.channels * p.rows * frequencies
     result.bytes = result.units * result.unit + 2 * result.weights
     if not p.transformed[2]:            # a column touches a cache line for a number
@@ -204,15 +212,13 @@ def layout(problem):
     if least == INFINITY:
         return int(smallest)
     price(&p, best, &now)
-    room = min(max(<double> CACHE_BYTES, now.weights), p.memory - now.weights - now.scratch)
-    units = min(max(room // now.unit, 1.0), max(now.units, 1.0))
     work = {
         "call": now.calls,
         f"transform_{bits}": now.transforms,
         f"multiply_add_{bits}": now.products,
         "byte": now.bytes,
     }
-    return work, int(now.weights + now.scratch + units * now.unit), (best[0], best[1], best[2]), int(units)
+    return work, int(now.weights + now.scratch + now.batch * now.unit), (best[0], best[1], best[2]), int(now.batch)
 
 
 def _lengths(problem, axis):
