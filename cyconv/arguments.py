@@ -24,7 +24,10 @@ def as_array(name, value):
             raise TypeError(f"{name} is a masked array, whose mask would be lost; fill it first (numpy.ma.filled)")
         if value is None:
             raise TypeError(f"{name} must be an array, got None")
-        value = np.asarray(value)
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"{name} cannot be made an array: {error}") from None
     flags = value.flags
     if not (flags.aligned and value.dtype.isnative):
         value = value.astype(value.dtype.newbyteorder("="), order="C")
@@ -64,7 +67,7 @@ def integers(name, value, rank, least):
         return (integer(name, value, least),) * rank
     what = f"an int or a tuple of {rank} ints" if rank > 1 else "an int or a tuple of 1 int"
     if isinstance(value, (tuple, list, np.ndarray)):
-        if np.ndim(value) == 0 and isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) and value.ndim == 0:
             value = value[()]
         else:
             items = tuple(integer(name, item, least, what) for item in value)
@@ -103,8 +106,8 @@ def check_bytes(shape, itemsize, what):
 
 def check_out(out, shape, dtype):
     """Raises unless `out` is an array that a result of this shape and dtype can be written to."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a numpy array or None, got {type(out).__name__}")
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out must be a plain numpy array or None, got {type(out).__name__}")
     if out.shape != shape:
         raise ValueError(f"out must have shape {shape}, got {out.shape}")
     if out.dtype != np.dtype(dtype):

@@ -74,7 +74,7 @@ def fold_problem(input, output_size, kernel_size, dilation, padding, stride):
 
 def _windows(kernel_size, dilation, padding, stride):
     """Kernel, dilation, padding and stride as tuples; the kernel's length tells the number of spatial axes."""
-    rank = len(kernel_size) if isinstance(kernel_size, (tuple, list, np.ndarray)) and np.ndim(kernel_size) else 2
+    rank = len(kernel_size) if isinstance(kernel_size, (tuple, list)) or isinstance(kernel_size, np.ndarray) and kernel_size.ndim else 2
     if not 1 <= rank <= 3:
         raise ValueError(f"kernel_size must be an int (two spatial axes) or 1 to 3 ints, got {rank} values: {kernel_size!r}")
     kernel = integers("kernel_size", kernel_size, rank, 1)
@@ -85,7 +85,7 @@ def _windows(kernel_size, dilation, padding, stride):
 def _per_axis(name, value, rank, least):
     """An int, or exactly one per axis."""
     values = integers(name, value, rank, least)
-    if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) and len(value) != rank:
+    if (isinstance(value, (tuple, list)) or isinstance(value, np.ndarray) and value.ndim) and len(value) != rank:
         raise ValueError(f"{name} must be an int or {rank} ints, as many as kernel_size has, got {value!r}")
     return values
 

@@ -185,7 +185,7 @@ def adaptive_pool_problem(kind, rank, input, output_size, return_indices=False):
     name = f"adaptive_{'max' if kind == 'max' else 'avg'}_pool{rank}d"
     dtype = dtype_name("input", input, MAX_DTYPES if kind == "max" else AVERAGE_DTYPES)
     what = f"an int, None, or a tuple of {rank} of them" if rank > 1 else "an int, None, or a tuple of one of them"
-    lengths = output_size if isinstance(output_size, (tuple, list, np.ndarray)) and np.ndim(output_size) else (output_size,) * rank
+    lengths = output_size if isinstance(output_size, (tuple, list)) or isinstance(output_size, np.ndarray) and output_size.ndim else (output_size,) * rank
     if len(lengths) == 1:
         lengths = tuple(lengths) * rank
     if len(lengths) != rank:

@@ -293,8 +293,8 @@ class Phase:
     """Those outputs of a transposed convolution whose position has one remainder modulo the stride: a plain convolution."""
 
     out: tuple  # a slice per axis of the caller's output
-    taps: tuple | None  # a slice per axis of the weight, flipped as a correlation needs it; None: no tap reaches them
-    problem: ConvProblem | None
+    taps: tuple  # a slice per axis of the weight, flipped as a correlation needs it
+    problem: ConvProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +304,8 @@ class TransposedProblem:
     output_shape: tuple
     groups: int
     dtype: str
-    phases: tuple
+    phases: tuple  # those that a tap reaches
+    everywhere: bool  # whether these are all outputs
 
 
 def conv_transpose_problem(
@@ -312,20 +313,22 @@ def conv_transpose_problem(
 ):
     """Checks the arguments of a transposed convolution and cuts it into plain ones.
 
-    Output X gets w[j]*x[i] wherever i*s + j*d - p == X. So the outputs X = r (mod s) meet only the taps with
+    Output X gets w[j]*x[i] wherever i*s + j*d - p == X, p being the padding before. So the outputs X = r (mod s) meet only the taps with
     j*d = r + p (mod s), every t-th one, t = s/gcd(s, d); and as i falls by e = d/gcd(s, d) from one of them to the
     next, they are the correlation, with dilation e and stride 1, of x with those taps in reverse order.
     """
     dtype = dtype_name("input", input, CONV_DTYPES)
     check_same_dtype(dtype, weight, bias)
-    return _conv_transpose_problem(
+    stride = integers("stride", stride, rank, 1)
+    few = prod(min(k, s) for k, s in zip(weight.shape[2:], stride)) <= 64  # phases; more of them would fill the memory
+    return (_remembered_transpose if few else _conv_transpose_problem)(
         rank,
         input.shape,
         weight.shape,
         None if bias is None else bias.shape,
         dtype,
-        integers("stride", stride, rank, 1),
-        integers("padding", padding, rank, 0),
+        stride,
+        _padding_pairs(padding, rank),
         integers("output_padding", output_padding, rank, 0),
         integer("groups", groups, 1),
         integers("dilation", dilation, rank, 1),
@@ -334,7 +337,6 @@ def conv_transpose_problem(
     )
 
 
-@lru_cache(CACHED)
 def _conv_transpose_problem(
     rank, input_shape, weight_shape, bias_shape, dtype, stride, padding, output_padding, groups, dilation, strict, max_workspace
 ):
@@ -351,46 +353,39 @@ def _conv_transpose_problem(
     for axis, (n, k, s, p, extra, d) in enumerate(zip(size, kernel, stride, padding, output_padding, dilation)):
         if extra >= max(s, d):
             raise ValueError(f"output_padding must be smaller than stride or dilation; got {extra} with stride {s} and dilation {d}")
-        length = (n - 1) * s - 2 * p + d * (k - 1) + extra + 1
+        length = (n - 1) * s - sum(p) + d * (k - 1) + extra + 1
         if length < 1:
             raise ValueError(
-                f"padding {p} leaves no output along spatial axis {axis}: its size would be {length} "
+                f"padding {p[0]} and {p[1]} leaves no output along spatial axis {axis}: its size would be {length} "
                 f"(input {n}, kernel {k}, stride {s}, dilation {d}, output_padding {extra})"
             )
-        if length + 2 * p >= SIZE_LIMIT:
+        if length + sum(p) >= SIZE_LIMIT:
             raise ValueError(f"spatial axis {axis} of the result would be longer than 2**62")
         out_size.append(length)
     shape = (*((batch,) if batched else ()), out_channels * groups, *out_size)
     check_bytes(shape, np.dtype(dtype).itemsize, "the result")
-    if prod(min(s, m) for s, m in zip(stride, out_size)) > 2**20:
-        raise ValueError(f"stride {stride} is out of all proportion: it makes more than 2**20 separate convolutions")
 
-    def axis_phases(n, k, s, p, d, length):
+    def axis_phases(n, k, s, pair, d, length):
         divisor = gcd(s, d)
         step, spread = s // divisor, d // divisor
-        for r in range(min(s, length)):
-            count = -(-(length - r) // s)
-            first = next((j for j in range(min(k, step)) if (j * d - r - p) % s == 0), None)
-            if first is None:
-                yield slice(r, None, s), None, None
+        for first in range(min(k, step)):
+            r = (first * d - pair[0]) % s
+            if r >= length:
                 continue
+            count = -(-(length - r) // s)
             taps = -(-(k - first) // step)
             last = first + (taps - 1) * step
-            begin = (r + p - last * d) // s  # the sample under the first reversed tap of the phase's first output
+            begin = (r + pair[0] - last * d) // s  # the sample under the first reversed tap of the phase's first output
             after = begin + count - 1 + (taps - 1) * spread + 1 - n
             yield slice(r, None, s), slice(last, first - 1 if first else None, -step), (taps, spread, -begin, after, count)
 
     phases = []
     choices = [list(axis_phases(*values)) for values in zip(size, kernel, stride, padding, dilation, out_size)]
     for combination in product(*choices):
-        out = tuple(item[0] for item in combination)
-        if any(item[1] is None for item in combination):
-            phases.append(Phase(out, None, None))
-            continue
         taps, spread, before, after, count = zip(*(item[2] for item in combination))
         phases.append(
             Phase(
-                out,
+                tuple(item[0] for item in combination),
                 tuple(item[1] for item in combination),
                 make_conv_problem(
                     rank, batched, dtype, batch, groups, in_channels // groups, out_channels, size, taps, (1,) * rank, spread,
@@ -398,5 +393,9 @@ def _conv_transpose_problem(
                 ),
             )
         )  # fmt: skip
-    return TransposedProblem(shape, groups, dtype, tuple(phases))
+    everywhere = len(phases) == prod(min(s, m) for s, m in zip(stride, out_size))
+    return TransposedProblem(shape, groups, dtype, tuple(phases), everywhere)
+
+
+_remembered_transpose = lru_cache(CACHED)(_conv_transpose_problem)
 

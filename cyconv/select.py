@@ -10,8 +10,8 @@ from functools import lru_cache
 import numpy as np
 
 from . import cpu, menu
-from .arguments import as_array, check_out, integer, one_of
-from .problem import CACHED, ConvProblem, conv_problem
+from .arguments import as_array, check_bytes, check_out, integer, one_of
+from .problem import CACHED, CONV_DTYPES, ConvProblem, conv_problem
 
 ALGORITHMS = tuple(row.name for row in menu.CONV)
 
@@ -38,7 +38,7 @@ def _verdict(row, problem):
     if declined is None and problem.strict and _less_exact(row, problem):
         declined = f"precision='strict': its error bound is above the direct sum's ({row.formula})"
     seconds, workspace = row.module.cost(problem) if declined is None else (float("inf"), 0)
-    if declined is None and workspace > problem.max_workspace and row.name != "reference":
+    if declined is None and workspace > problem.max_workspace:
         declined = f"needs {workspace} bytes of workspace"
     return Verdict(row, declined, seconds, workspace, row.bound(problem))
 
@@ -47,16 +47,24 @@ def _less_exact(row, problem):
     return row.scale != "terms" or row.bound(problem) > menu.CONV[0].bound(problem)
 
 
-@lru_cache(CACHED)
 def choose(problem, algorithm="auto", finite=True):
     """The row of the menu to use. With finite=False, only rows that keep a NaN where it belongs."""
     if algorithm != "auto":
         one_of("algorithm", algorithm, ("auto", *ALGORITHMS))
+    return _choose(problem, algorithm, finite)
+
+
+@lru_cache(CACHED)
+def _choose(problem, algorithm, finite):
+    if algorithm != "auto":
         verdict = next(v for v in verdicts(problem) if v.algorithm.name == algorithm)
         if verdict.declined:
             raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {verdict.declined}")
         return verdict.algorithm
     usable = [v for v in verdicts(problem) if v.declined is None and (finite or not v.algorithm.spreads_nonfinite)]
+    if not usable:
+        reasons = "; ".join(f"{v.algorithm.name} {v.declined or 'would spread a NaN'}" for v in verdicts(problem))
+        raise ValueError(f"max_workspace={problem.max_workspace} is too small for every algorithm ({problem}): {reasons}")
     return min(usable, key=lambda v: v.seconds).algorithm
 
 
@@ -106,10 +114,10 @@ def _moderate(problem, array):
     """Whether sums of this array's numbers stay finite however an algorithm arranges them; False for NaN and infinity."""
     if array.size == 0:
         return True
-    parts = (array.real, array.imag) if array.dtype.kind == "c" else (array,)
-    largest = max(max(float(part.max()), -float(part.min())) for part in parts)
     computed_in = np.float32 if array.dtype == np.float16 else array.dtype
-    return largest < float(np.finfo(computed_in).max) ** 0.5 / (problem.products * 2.0**13)
+    limit = float(np.finfo(computed_in).max) ** 0.5 / (problem.products * 2.0**13)
+    parts = (array.real, array.imag) if array.dtype.kind == "c" else (array,)
+    return all(part.max() < limit and part.min() > -limit for part in parts)  # no comparison with a NaN holds
 
 
 # ---- explain -------------------------------------------------------------------------------------------------------------
@@ -182,6 +190,10 @@ def plan(
 ):
     weight = as_array("weight", weight)
     if dtype is not None:
+        try:
+            dtype = np.dtype(dtype)
+        except TypeError:
+            raise TypeError(f"dtype must be one of {', '.join(CONV_DTYPES)}, got {dtype!r}") from None
         weight = as_array("weight", weight.astype(dtype, copy=False))
     bias = None if bias is None else as_array("bias", bias)
     if dtype is not None and bias is not None:
@@ -189,6 +201,9 @@ def plan(
     if not isinstance(input_shape, (tuple, list)):
         raise TypeError(f"input_shape must be a tuple of ints, got {input_shape!r}")
     shape = tuple(integer("input_shape", length, 0, "a tuple of ints") for length in input_shape)
+    check_bytes(shape, weight.itemsize, "input_shape is too large: the input")
+    if len(shape) - _rank(weight) not in (1, 2):
+        raise ValueError(f"input_shape must be (N, C, ...) or (C, ...) with {_rank(weight)} spatial axes, got {shape}")
     stand_in = np.broadcast_to(np.zeros((), weight.dtype), shape)  # only its shape and dtype are looked at
     problem = conv_problem(
         _rank(weight), stand_in, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
@@ -215,7 +230,6 @@ class Plan:
         self._row = choose(problem, algorithm)
         self.algorithm = self._row.name
         self.output_shape = problem.output_shape
-        self.workspace_bytes = next(v.workspace for v in verdicts(problem) if v.algorithm is self._row)
         self._bias = None if bias is None else bias.copy()
         self._careful = None  # for input that the chosen row would spread: another row and its weights, made when needed
         self._watch = self._row.spreads_nonfinite and algorithm == "auto"
@@ -224,6 +238,7 @@ class Plan:
             if not _moderate(problem, weight):
                 self._row, self._watch = choose(problem, finite=False), False
                 self.algorithm = self._row.name
+        self.workspace_bytes = next(v.workspace for v in verdicts(problem) if v.algorithm is self._row)
         prepared = self._row.prepare(problem, weight)
         self._prepared = prepared.copy() if _overlaps(weight, prepared) else prepared
 
@@ -249,11 +264,16 @@ class Plan:
 # ---- pooling -------------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(CACHED)
 def choose_pool(problem, algorithm="auto"):
     """The row of the menu that pools."""
     if algorithm != "auto":
         one_of("algorithm", algorithm, ("auto", *(row.name for row in menu.POOL)))
+    return _choose_pool(problem, algorithm)
+
+
+@lru_cache(CACHED)
+def _choose_pool(problem, algorithm):
+    if algorithm != "auto":
         return next(row for row in menu.POOL if row.name == algorithm)
     usable = [row for row in menu.POOL if row.module.why_not(problem) is None]
     return min(usable, key=lambda row: row.module.cost(problem)[0])

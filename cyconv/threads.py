@@ -42,7 +42,9 @@ def _checked(name, value):
         count = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an int, got {type(value).__name__}") from None
-    if isinstance(value, bool) or not 1 <= count <= _LIMIT:
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+    if not 1 <= count <= _LIMIT:
         raise ValueError(f"{name} must be between 1 and {_LIMIT}, got {value!r}")
     return count
 

@@ -19,16 +19,14 @@ def convolve_transposed(
     if out is not None:
         check_out(out, whole.output_shape, whole.dtype)
     result = np.empty(whole.output_shape, whole.dtype)
+    if not whole.everywhere:
+        result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * rank)
     in_channels, out_channels, *kernel = weight.shape
     grouped = weight.reshape(groups, in_channels // groups, out_channels, *kernel).swapaxes(1, 2)
     for phase in whole.phases:
-        part = result[(..., *phase.out)]
-        if phase.problem is None:
-            part[...] = 0 if bias is None else bias.reshape(-1, *(1,) * rank)
-            continue
         taps = np.ascontiguousarray(grouped[(..., *phase.taps)]).reshape(phase.problem.weight_shape)
         row = spread_safe(choose(phase.problem, algorithm), phase.problem, algorithm, input, taps)
-        execute(row, phase.problem, input, row.prepare(phase.problem, taps), bias, part)
+        execute(row, phase.problem, input, row.prepare(phase.problem, taps), bias, result[(..., *phase.out)])
     if out is None:
         return result
     out[...] = result

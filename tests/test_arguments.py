@@ -52,6 +52,10 @@ REJECTED = [  # (what, error, words of the message, arguments of conv2d, whether
     ("circular_too_far", ValueError, "padding", (X, W), {"padding": 10, "padding_mode": "circular"}, False),
     ("algorithm_word", ValueError, "algorithm", (X, W), {"algorithm": "magic"}, False),
     ("algorithm_kind", TypeError, "algorithm", (X, W), {"algorithm": None}, False),
+    ("algorithm_list", TypeError, "algorithm", (X, W), {"algorithm": ["fft"]}, False),
+    ("stride_ragged", TypeError, "stride", (X, W), {"stride": (1, (2, 3))}, True),
+    ("input_ragged", ValueError, "input", ([[1.0], [1.0, 2.0]], W), {}, False),
+    ("out_masked", TypeError, "out", (X, W), {"out": np.ma.zeros((2, 6, 6, 7), np.float32)}, False),
     ("precision_word", ValueError, "precision", (X, W), {"precision": "high"}, False),
     ("max_workspace_negative", ValueError, "max_workspace", (X, W), {"max_workspace": -1}, False),
     ("max_workspace_float", TypeError, "max_workspace", (X, W), {"max_workspace": 1e6}, False),
@@ -162,3 +166,26 @@ def test_huge_windows_are_computed_or_refused_at_once(kernel, options):
     except (ValueError, MemoryError):
         return
     assert np.isfinite(result).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 2**61), (1, 1, 2**55), (1, 1, 1, 2**31, 2**30), (1, 1, 2**30)])
+def test_kernels_of_any_length_that_take_no_memory(shape):
+    x = np.broadcast_to(np.int8(1), shape)
+    for call in (cyconv.explain, getattr(cyconv, f"conv{len(shape) - 2}d")):
+        try:
+            call(x, x)
+        except (ValueError, MemoryError) as error:
+            assert str(error)
+
+
+def test_transposed_stride_far_beyond_the_kernel():
+    got = cyconv.conv_transpose1d(np.ones((1, 1, 2)), np.ones((1, 1, 2)), np.full(1, 5.0), stride=2**22)
+    assert got.shape == (1, 1, 2**22 + 2)
+    assert got.sum() == 5 * got.size + 4
+    assert cyconv.conv_transpose1d(np.ones((1, 1, 1)), np.ones((1, 1, 2000)), stride=2000).sum() == 2000
+
+
+@pytest.mark.parametrize("wrong", [{"dtype": "foo"}, {"input_shape": (1, 1, 2**62 - 1)}, {"input_shape": (1,) * 70}])
+def test_plan_of_what_cannot_exist(wrong):
+    with pytest.raises((ValueError, TypeError), match=next(iter(wrong))):
+        cyconv.plan_conv(**{"input_shape": (1, 1, 9), "weight": np.ones((1, 1, 3))} | wrong)

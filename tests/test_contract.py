@@ -156,6 +156,14 @@ def test_rule_5_non_finite_values_stay_where_the_direct_sum_has_them(bad, where,
         np.testing.assert_array_equal(plan(x), got)
 
 
+def test_rule_5_nan_in_one_part_of_a_complex_number():
+    for part in ("real", "imag"):
+        x, w = np.ones((1, 1, 4000), complex), np.ones((1, 1, 701), complex)
+        getattr(x, part)[0, 0, 2000] = np.nan
+        assert np.isnan(cyconv.conv1d(x, w)).sum() == 701
+        assert np.isnan(cyconv.plan_conv(x.shape, w)(x)).sum() == 701
+
+
 def test_rule_5_large_numbers_do_not_overflow_on_the_way():
     x = np.full((1, 1, 4000), 1e35, np.float32)
     w = np.full((1, 1, 1000), 1e-3, np.float32)
@@ -227,7 +235,7 @@ def test_rule_7_the_choice_does_not_depend_on_threads():
         problem = problem_of(case, "float32", None)
         chosen = []
         for count in (1, 2, 16):
-            select.choose.cache_clear()
+            select._choose.cache_clear()
             select.verdicts.cache_clear()
             with cyconv.threads(count):
                 chosen.append((select.choose(problem).name, [v.workspace for v in select.verdicts(problem)]))
@@ -275,9 +283,12 @@ def test_rule_12_workspace_is_bounded(name):
         assert plan.workspace_bytes <= limit
 
 
-def test_rule_12_no_workspace_at_all_still_computes():
-    x, w = rng.integers(-2, 3, (1, 2, 9, 9)).astype("float32"), rng.integers(-2, 3, (2, 2, 3, 3)).astype("float32")
-    np.testing.assert_array_equal(cyconv.conv2d(x, w, max_workspace=0), cyconv.conv2d(x, w))
+def test_rule_12_little_workspace_is_enough_and_too_little_is_an_error():
+    x, w = rng.integers(-2, 3, (1, 8, 90, 900)).astype("float32"), rng.integers(-2, 3, (9, 8, 3, 3)).astype("float32")
+    np.testing.assert_array_equal(cyconv.conv2d(x, w, max_workspace=2**15), cyconv.conv2d(x, w, algorithm="reference"))
+    for limit in (0, 1, 100):
+        with pytest.raises(ValueError, match=f"max_workspace={limit} is too small.*direct needs [0-9]+ bytes"):
+            cyconv.conv2d(x, w, max_workspace=limit)
 
 
 def test_rule_12_caches_are_bounded():
@@ -286,7 +297,7 @@ def test_rule_12_caches_are_bounded():
         cyconv.conv1d(x[..., :n], w)
     from cyconv import problem
 
-    for cached in (select.choose, select.verdicts, problem._conv_problem, problem._conv_transpose_problem):
+    for cached in (select._choose, select.verdicts, problem._conv_problem, problem._remembered_transpose):
         info = cached.cache_info()
         assert info.maxsize is not None and info.currsize <= info.maxsize
 

@@ -113,3 +113,41 @@ def test_non_finite_halves(name):
         pytest.skip("spreads them, as its docstring says")
     got = cyconv.conv1d(x, np.ones((1, 1, 1), np.float16), algorithm=name)
     np.testing.assert_array_equal(got, x)
+
+
+# ---- bugs that were met ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_one_tap_with_cropping_and_padding(name):
+    # a phase of a transposed convolution has one tap, as many outputs as inputs, and yet they are shifted
+    x, w = np.array([[[1.0, 2, 3]]]), np.array([[[1.0, 10, 100]]])
+    got = cyconv.conv_transpose1d(x, w, stride=3, padding=1, output_padding=2, algorithm=name)
+    np.testing.assert_allclose(got, [[[10, 100, 2, 20, 200, 3, 30, 300, 0]]], atol=1e-10)
+
+
+@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("channel_stride", [1, 0, -1])
+def test_one_channel_whose_stride_means_nothing(name, channel_stride):
+    x = np.random.default_rng(7).integers(-3, 4, (8, 1, 20, 21)).astype("float32")
+    strides = (x.strides[0], 4 * channel_stride, *x.strides[2:])
+    odd = np.lib.stride_tricks.as_strided(x, x.shape, strides)
+    w = np.arange(8, dtype="float32").reshape(8, 1, 1, 1)
+    np.testing.assert_allclose(cyconv.conv2d(odd, w, algorithm=name), x * w[:, 0], atol=1e-4)
+
+
+def test_long_calls_are_not_cut_into_one_item_a_region():
+    # how many multiply-adds lie between two looks at Ctrl-C was a negative C int once: every item was a region of its own
+    import time
+
+    x, w = np.ones((20000, 1, 6, 6), np.float32), np.ones((8, 1, 3, 3), np.float32)
+    seconds = {}
+    for count in (1, 2):
+        with cyconv.threads(count):
+            runs = []
+            for _ in range(9):
+                begin = time.perf_counter()
+                cyconv.conv2d(x, w, algorithm="direct")
+                runs.append(time.perf_counter() - begin)
+            seconds[count] = min(runs)
+    assert seconds[2] < 1.5 * seconds[1]

@@ -44,7 +44,7 @@ def test_with_block_is_the_python_threads_own():
     assert seen != [7]
 
 
-@pytest.mark.parametrize("wrong, error", [(0, ValueError), (-1, ValueError), (10**6, ValueError), (1.5, TypeError), ("2", TypeError), (None, TypeError), (True, ValueError)])
+@pytest.mark.parametrize("wrong, error", [(0, ValueError), (-1, ValueError), (10**6, ValueError), (1.5, TypeError), ("2", TypeError), (None, TypeError), (True, TypeError)])
 def test_rejected(wrong, error):
     with pytest.raises(error, match="n must be"):
         cyconv.set_num_threads(wrong)
@@ -140,7 +140,7 @@ x, w = np.ones((4, 16, 64, 64), np.float32), np.ones((32, 16, 3, 3), np.float32)
 def work():
     for algorithm in {algorithms!r}:
         with cyconv.threads(2):
-            assert cyconv.conv2d(x, w, algorithm=algorithm)[0, 0, 0, 0] in (144.0,) or algorithm == "fft"
+            np.testing.assert_allclose(cyconv.conv2d(x, w, algorithm=algorithm), 144.0, rtol=1e-4)
     with cyconv.threads(2):
         assert cyconv.max_pool2d(x, 2).sum() == 4 * 16 * 32 * 32
 work()
@@ -186,17 +186,38 @@ def product():
     begin = time.perf_counter()
     a @ a
     return time.perf_counter() - begin
-alone = min(product() for _ in range(30))
+alone = sorted(product() for _ in range(40))[20]
 after = []
 with cyconv.threads(2):
-    for _ in range(30):
+    for _ in range(40):
         cyconv.conv2d(x, w)
         after.append(product())
-print(alone, min(after))  # the least of many: other processes disturb some, spinning threads every one
+print(alone, sorted(after)[20])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     alone, after = map(float, done.stdout.split())
-    assert after < 4 * alone, f"a product takes {after * 1e3:.2f} ms after a parallel region, {alone * 1e3:.2f} ms alone"
+    assert after < 5 * alone, f"a product takes {after * 1e3:.2f} ms after a parallel region, {alone * 1e3:.2f} ms alone"
+
+
+@needs_openmp
+def test_libgomp_is_loaded_with_a_short_spin():
+    # libgomp reads the variable once, while the first extension module loads it
+    program = """
+import importlib.abc, os, sys
+class Watch(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "cyconv._platform":
+            print(os.environ.get("GOMP_SPINCOUNT"))
+sys.meta_path.insert(0, Watch())
+import {module}
+"""
+    clean = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    for module in ("cyconv", "cyconv.cpu", "cyconv.select"):
+        for theirs, seen in (({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "None")):
+            done = subprocess.run(
+                [sys.executable, "-c", program.format(module=module)], env=clean | theirs, capture_output=True, text=True
+            )
+            assert done.stdout.strip() == seen, done.stderr
 
 
 def test_the_import_leaves_the_environment_as_it_was():

@@ -63,3 +63,11 @@ def test_unbatched_and_out():
 
 def test_empty_batch():
     assert cyconv.conv_transpose1d(np.zeros((0, 2, 4)), np.zeros((2, 3, 3)), stride=2).shape == (0, 3, 9)
+
+
+def test_padding_per_side_cuts_the_result():
+    rng = np.random.default_rng(9)
+    x, w = rng.integers(-3, 4, (1, 2, 5, 6)), rng.integers(-3, 4, (2, 3, 3, 4))
+    whole = cyconv.conv_transpose2d(x, w, stride=(2, 3))
+    got = cyconv.conv_transpose2d(x, w, stride=(2, 3), padding=((1, 0), (2, 4)))
+    np.testing.assert_array_equal(got, whole[:, :, 1:, 2:-4])

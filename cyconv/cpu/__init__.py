@@ -7,7 +7,7 @@ import importlib
 import os
 from pathlib import Path
 
-from .. import _platform
+from ..threads import _platform  # threads prepares the loading of libgomp, so it comes first
 
 _ORDER = ("v2", "v3", "v4")
 
@@ -15,8 +15,8 @@ _ORDER = ("v2", "v3", "v4")
 def _pick():
     """The name of the sub-folder whose modules this process uses."""
     built = {folder.name for folder in Path(__file__).parent.iterdir() if folder.name in (*_ORDER, "base") and folder.is_dir()}
-    wanted = os.environ.get("CYCONV_ISA")
-    if wanted is not None and wanted not in (*_ORDER, "base"):
+    wanted = os.environ.get("CYCONV_ISA") or None
+    if wanted not in (None, *_ORDER):
         raise ImportError(f"CYCONV_ISA must be one of {', '.join(_ORDER)}; got {wanted!r}")
     has = _platform.cpu_level()
     if has == "base" or built == {"base"}:

@@ -13,7 +13,7 @@ from cyconv.cpu.packing cimport (
 )
 
 cdef extern from "Python.h":
-    void* PyMem_Malloc(size_t) except NULL
+    void* PyMem_Malloc(size_t)
     void PyMem_Free(void*)
 
 cdef enum:
@@ -33,6 +33,7 @@ cdef struct Blocks:
     Py_ssize_t[3] reach                 # samples of a phase that a block reads beyond its own
     Py_ssize_t plane                    # numbers in the box of one channel
     Py_ssize_t products                 # channels * taps
+    Py_ssize_t taps_along               # the kernel's lengths, added
     int32_t* offset                     # [products]: bytes from an output's own place in the boxes to what a tap reads
     Py_ssize_t* memory                  # what to free
 
@@ -49,6 +50,10 @@ cdef inline double box_plane(const Blocks* b, Py_ssize_t z, Py_ssize_t y, Py_ssi
     cdef const Axis* axis = b.box.axis
     cdef double rows = (<double> z + b.reach[0]) * (<double> y + b.reach[1])
     return rows * (<double> x + b.reach[2]) * axis[0].phases * axis[1].phases * axis[2].phases
+
+cdef inline double table_bytes(const Blocks* b) noexcept nogil:
+    """What the tables of taps and offsets take."""
+    return 3.0 * b.taps_along * sizeof(Py_ssize_t) + (<double> b.products + 1) * sizeof(int32_t)
 
 cdef inline int choose_kind(Blocks* b, str dtype) except -1:
     b.parts = 1
@@ -86,7 +91,7 @@ cdef inline int open_blocks(Blocks* b, object problem, Py_ssize_t box_bytes, Py_
     cdef tuple pad = problem.pad_before, out = problem.out_size
     cdef Py_ssize_t[3] k
     cdef Py_ssize_t[3] d
-    cdef Py_ssize_t a, j, s, i, m, period, half_way, taps = 1, total, wanted
+    cdef Py_ssize_t a, j, s, i, m, period, half_way, taps = 1, wanted
     cdef Axis* axis
     cdef Py_ssize_t* remainder
     cdef Py_ssize_t* place              # of a tap along an axis: phase and quotient
@@ -97,31 +102,36 @@ cdef inline int open_blocks(Blocks* b, object problem, Py_ssize_t box_bytes, Py_
     b.memory = NULL
     b.channels = <Py_ssize_t> problem.in_channels * b.parts
     b.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
-    total = 0
+    b.taps_along = 0
     for a in range(3):
         k[a] = kernel[a]
         d[a] = dilation[a]
         taps *= k[a]
-        total += k[a]
+        b.taps_along += k[a]
     b.products = b.channels * taps
-    b.memory = <Py_ssize_t*> PyMem_Malloc(3 * total * sizeof(Py_ssize_t) + (b.products * offsets + 1) * sizeof(int32_t))
+    if offsets:
+        if table_bytes(b) < 2.0**40:
+            b.memory = <Py_ssize_t*> PyMem_Malloc(<size_t> table_bytes(b))
+        if b.memory == NULL:
+            raise MemoryError(f"no room for tables of {table_bytes(b):.3g} bytes")
     remainder = b.memory
     for a in range(3):
         axis = &b.box.axis[a]
         axis.n, axis.stride, axis.pad = size[a], stride[a], pad[a]
         b.out[a] = out[a]
-        axis.remainder = remainder
-        place = remainder + k[a]
         s = axis.stride
         period = s // gcd(s, d[a])      # j*d % s begins anew after so many taps
         axis.phases = min(k[a], period)
-        for j in range(k[a]):
-            if j < period:
-                remainder[j] = j * d[a] % s
-            place[2 * j] = j % period
-            place[2 * j + 1] = j * d[a] // s
+        if offsets:
+            axis.remainder = remainder
+            place = remainder + k[a]
+            for j in range(k[a]):
+                if j < period:
+                    remainder[j] = j * d[a] % s
+                place[2 * j] = j % period
+                place[2 * j + 1] = j * d[a] // s
+            remainder += 3 * k[a]
         b.reach[a] = (k[a] - 1) * d[a] // s
-        remainder += 3 * k[a]
     # Rows first, as long as they fit; then more rows; then more planes.
     cdef double limit = max(<double> box_bytes / (<double> b.size * max(b.channels, 1)), 1.0)
     m = ceil_div(b.out[2], ceil_div(b.out[2], min(block_outputs, 1024)))

@@ -19,6 +19,7 @@ from libc.string cimport memcpy
 
 from cyconv.cpu.blocks cimport (
     Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, real_matrix,
+    table_bytes,
 )
 from cyconv.cpu.packing cimport BITS64, DOUBLE, SINGLE, HALF, put_stored
 from cyconv.cpu.simd cimport ROWS, VB, VECTORS, inlined, splat, vd, vector, vf, vq, vw
@@ -28,13 +29,13 @@ from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
 
+cdef double BATCH = 2.0**31             # multiply-adds between two looks at Ctrl-C: about 0.1 s; too many for a C enum
 cdef double SECONDS_EACH = 3e-11        # of a multiply-add: enough to tell whether a second thread is worth its start
 
 cdef enum:
     BOX_BYTES = 256 * 1024              # boxes of all channels of one block: stays in a second-level cache
     BLOCK_SUMS = 12 * 1024              # sums of one register tile's rows in one block: stay in a first-level cache
     LEAST_BLOCKS = 8
-    BATCH = 1 << 31                     # multiply-adds between two looks at Ctrl-C: about 0.1 s
     TALLEST = 6                       # of any instruction set: tiles above ROWS x VECTORS are dead code that must compile
     MOST_VECTORS = 8
     WIDE = 4                            # vectors of a register tile, and multiply-adds that must be under way at once,
@@ -178,14 +179,18 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes, char* sums) noex
 cdef int open_direct(Blocks* b, object problem, bint offsets) except -1:
     choose_kind(b, problem.dtype)
     cdef Py_ssize_t rows = min(max(problem.out_channels, 1) * b.parts, TALLEST)  # the same blocks on every level
-    return open_blocks(b, problem, BOX_BYTES, BLOCK_SUMS // rows, LEAST_BLOCKS, offsets)
+    cdef Py_ssize_t half = min(problem.max_workspace, 2 * BOX_BYTES) // 2
+    return open_blocks(
+        b, problem, min(half, <Py_ssize_t> BOX_BYTES), max(min(half // b.size, <Py_ssize_t> BLOCK_SUMS) // rows, 64),
+        LEAST_BLOCKS, offsets,
+    )
 
 
 cdef Py_ssize_t scratch_bytes(const Blocks* b) noexcept nogil:
     """What one thread needs: boxes, sums, room for vectors that reach past the end of a run; and the offsets, for all.
     2**62 for anything beyond that."""
     cdef double numbers = <double> b.channels * b.plane + ROWS * (sums_length(b) + VECTORS * VB // b.size)
-    return <Py_ssize_t> min(numbers * b.size + VECTORS * VB + 128 + <double> b.products * sizeof(int32_t), 2.0**62)
+    return <Py_ssize_t> min(numbers * b.size + VECTORS * VB + 128 + table_bytes(b), 2.0**62)
 
 
 cdef Py_ssize_t sums_length(const Blocks* b) noexcept nogil:

@@ -593,6 +593,7 @@ def prepare(problem, weight):
         with nogil, parallel(num_threads=workers):
             for item in prange(count):
                 pack_kernel(&w, first + item, src + item * 2 * w.frequencies * w.size, packed)
+        del transformed                 # before the next one is made
         PyErr_CheckSignals()
         first += count
     return result

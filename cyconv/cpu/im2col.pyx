@@ -28,6 +28,7 @@ from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
 
+cdef double BATCH = 2.0**31             # multiply-adds between two looks at Ctrl-C: about 0.1 s; too many for a C enum
 cdef double SECONDS_EACH = 2e-11        # of a multiply-add: enough to tell whether a second thread is worth its start
 
 cdef enum:
@@ -37,7 +38,6 @@ cdef enum:
     UNROLLED_OUTPUTS = 16               # what BLAS computes at least, whatever it stores
     UNROLLED_ROWS = 4
     SLICE = 256                         # output channels of one product, so that a single block still feeds two threads
-    BATCH = 1 << 31                     # multiply-adds between two looks at Ctrl-C: about 0.1 s
 
 cdef struct Work:
     Blocks blocks
@@ -105,7 +105,7 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* matrix, char* sums) noe
     src = w.input + n * w.input_step[0] + g * w.input_step[1]
     if w.plain:
         src += place * b.size
-        ldb = w.input_step[2] // b.size
+        ldb = w.input_step[2] // b.size if b.channels > 1 else count
     else:
         ldb = count
         if b.kind == SINGLE:
@@ -146,7 +146,7 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* matrix, char* sums) noe
 
 cdef int open_columns(Blocks* b, object problem) except -1:
     choose_kind(b, problem.dtype)
-    # as many columns as fit, at least LEAST_OUTPUTS; memory too small for that is noticed by why_not
+    # as many columns as fit, at least LEAST_OUTPUTS; `scratch` tells what memory that takes
     cdef object fitting = COLUMN_BYTES // (max(problem.products, 1) * b.parts * b.size)
     return open_blocks(b, problem, 1 << 40, min(max(fitting, LEAST_OUTPUTS), MOST_OUTPUTS), 1, False)
 
@@ -195,7 +195,7 @@ def amounts(problem):
     area, slices = out[0] * out[1] * out[2], -(-rows // SLICE)
     blocks, width = planes * count[0] * count[1] * count[2], block[0] * block[1] * block[2]
     straight = one_run and parts == 1 and dtype not in costs.CONVERTED
-    plain = straight and problem.taps == 1 and max(problem.stride) == 1 and out == problem.size
+    plain = straight and problem.taps == 1 and max(problem.stride) == 1 and out == problem.size and not any(problem.pad_before)
     columns = 0 if plain else planes * slices * products
     computed = -(-width // UNROLLED_OUTPUTS) * UNROLLED_OUTPUTS * area / max(width * count[0] * count[1] * count[2], 1)
     return {
@@ -283,14 +283,14 @@ cdef bint is_plain(const Work* w, problem):
     """Whether each channel's samples, taken in order, are the columns of its one tap."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t a, neighbour = b.size
-    if problem.taps > 1 or b.parts > 1 or b.kind == HALF or w.input_step[2] % b.size or not in_one_run(b):
-        return False
-    if not 0 < w.input_step[2] // b.size <= INT_MAX:
+    if problem.taps > 1 or b.parts > 1 or b.kind == HALF or not in_one_run(b):
         return False
     for a in range(2, -1, -1):
-        if b.box.axis[a].stride > 1 or b.out[a] != b.box.axis[a].n:
+        if b.box.axis[a].stride > 1 or b.box.axis[a].pad or b.out[a] != b.box.axis[a].n:
             return False
         if b.out[a] > 1 and b.box.step[a] != neighbour:
             return False
         neighbour *= b.out[a]
-    return w.input_step[2] // b.size >= b.out[0] * b.out[1] * b.out[2] or b.channels == 1
+    if b.channels == 1:
+        return True
+    return w.input_step[2] % b.size == 0 and b.out[0] * b.out[1] * b.out[2] <= w.input_step[2] // b.size <= INT_MAX

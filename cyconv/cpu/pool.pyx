@@ -636,6 +636,9 @@ cdef Py_ssize_t scratch_bytes(const Work* w) noexcept nogil:
 
 
 def why_not(problem):
+    reach = max(d * (k - 1) for k, d in zip(problem.kernel, problem.dilation))
+    if reach >= 2**31:
+        return f"windows reach over {reach} samples, and all between their taps are walked over"
     return None
 
 

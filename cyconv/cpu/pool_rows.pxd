@@ -303,6 +303,9 @@ cdef inline void raise_to(double p, double* x, Py_ssize_t n) noexcept nogil:
     elif p == -INFINITY:
         for i in range(n):
             x[i] = -fabs(x[i])
+    elif p == 0.5:
+        for i in range(n):
+            x[i] = sqrt(x[i])           # pow has another answer for -infinity
     elif p == 3:
         for i in range(n):
             x[i] = x[i] * x[i] * x[i]

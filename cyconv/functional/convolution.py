@@ -78,8 +78,8 @@ _TRANSPOSED = """<rank>-d transposed convolution, as torch.nn.functional.conv_tr
         (out_channels,), of the input's dtype.
     stride : int or tuple of int
         Outputs between the places of neighbouring input samples.
-    padding : int or tuple of int
-        Outputs cut off on both sides of each spatial axis.
+    padding : int or tuple
+        Outputs cut off on both sides of each spatial axis: one int, one per axis, or a (before, after) pair per axis.
     output_padding : int or tuple of int
         Outputs added after each spatial axis; less than stride or dilation.
     groups : int
