@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -200,7 +201,9 @@ def test_explain_takes_no_memory_for_its_arrays(run):
         (["1x3x8x8", "4x3x3x3", "--dtype", "float31"], 2, ["float31", "float32"]),
         (["1x3x8x8", "4x3x3x3", "--algorithm", "magic"], 2, ["magic", "reference"]),
         (["1x3x8x8", "4x3x3x3", "--max-workspace", "lots"], 2, ["lots", "64MiB"]),
-        (["1x3x99999999999999999999x8", "4x3x3x3"], 1, []),
+        (["1x3x99999999999999999999x8", "4x3x3x3"], 1, ["INPUT_SHAPE", "99999999999999999999", "too large"]),
+        (["1x3x99999999999x99999999999", "4x3x3x3"], 1, ["INPUT_SHAPE", "too large"]),
+        (["1x3x8x8", "4x3x99999999999x99999999999"], 1, ["WEIGHT_SHAPE", "too large"]),
     ],
 )
 def test_explain_errors_are_one_line(run_here, arguments, status, words):
@@ -356,7 +359,9 @@ def test_input_is_overwritten_by_force_alone(run, tmp_path, image, pixels):
         (["in.png", "out.png", "--kernel", "sobel:5"], 2, ["sobel"]),
         (["in.png", "out.png", "--kernel", "vector.npy"], 1, ["vector.npy", "two axes"]),
         (["in.png", "out.png", "--kernel", "absent.npy"], 1, ["absent.npy"]),
-        (["in.png", "out.png", "--kernel", "gaussian:99"], 1, ["padding", "reflect"]),
+        (["in.png", "out.png", "--kernel", "gaussian:99"], 1, ["padding", "reflect", "23 pixels by 49", "--padding-mode replicate"]),
+        (["in.png", "out.png", "--kernel", "box:47", "--padding-mode", "reflect"], 1, ["23 pixels by 23", "--padding-mode replicate"]),
+        (["in.png", "out.png", "--kernel", "box:49", "--padding-mode", "circular"], 1, ["circular", "--padding-mode replicate"]),
         (["in.png", "out.png", "--kernel", "box:3", "--padding-mode", "none"], 2, ["none", "reflect"]),
         (["in.png", "out.png", "--kernel", "box:3", "--algorithm", "magic"], 2, ["magic", "auto"]),
         (["in.png", "out.what", "--kernel", "box:3"], 1, ["out.what"]),
@@ -402,6 +407,8 @@ def test_demo_prints_a_table_and_writes_a_picture(run, tmp_path, image, photo):
     assert len(rows) == 6
     assert all(float(row.split()[-1]) < 1e-4 for row in rows)  # each agrees with SciPy's result
     assert rows[0].startswith("five 3x3 filters") and "1x1x60x80 * 5x1x3x3" in rows[0]
+    assert all(re.search(r" signal\.\w+ ", row) for row in rows[:5]) and " ndimage.maximum_filter " in rows[5]
+    assert "Times are of one run each" in result.stdout
     assert "where it was cut out" in result.stdout
     with image.open(tmp_path / "poster.png") as poster:
         assert poster.size[0] == 1800 and poster.size[1] > 600
@@ -418,6 +425,20 @@ def test_match_score_is_the_normalised_correlation():
     windows /= np.linalg.norm(windows, axis=2, keepdims=True)
     np.testing.assert_allclose(match.score, windows @ windows[5, 9], atol=1e-4)
     assert match.found == (5, 9)
+
+
+def test_scipy_has_the_same_results_in_every_way():
+    from cyconv.cli.operations import Convolution
+
+    rng = np.random.default_rng(8)
+    grey, planes = (rng.random((1, channels, 15, 18), dtype=np.float32) for channels in (1, 3))
+    several = Convolution("", grey, rng.random((5, 1, 3, 5), dtype=np.float32), {"padding": "same", "padding_mode": "reflect"})
+    each = Convolution("", planes, rng.random((3, 1, 5, 1), dtype=np.float32), {"groups": 3})
+    for convolution in (several, each):
+        ways = convolution.scipy_ways()
+        assert set(ways) == {"signal.fftconvolve", "signal.oaconvolve", "signal.correlate2d", "signal.correlate"}
+        for way in ways.values():
+            np.testing.assert_allclose(way(), convolution(), rtol=1e-4, atol=1e-5)
 
 
 def test_demo_crops_and_reduces_what_is_too_large(tmp_path, image):
@@ -438,6 +459,10 @@ def test_demo_crops_and_reduces_what_is_too_large(tmp_path, image):
         (["absent.jpg"], 1, ["absent.jpg", "No such file"]),
         (["photo.png", "-o", "none/out.png"], 1, ["none/out.png"]),
         (["photo.png", "-o", "photo.png"], 1, ["photo.png", "itself"]),
+        (["absent.jpg", "-o", "out.xyz"], 1, ["out.xyz", "picture format"]),  # told before the photograph is read
+        (["absent.jpg", "-o", "out"], 1, ["cannot write out", "picture format"]),
+        (["absent.jpg", "-o", "out.npy"], 1, ["out.npy", "picture format"]),
+        (["absent.jpg", "-o", "out.xbm"], 1, ["out.xbm"]),  # a format of black and white
         (["small.png"], 1, ["small.png", "at least"]),
         (["photo.png", "--runs", "0"], 2, ["runs"]),
     ],
@@ -445,6 +470,33 @@ def test_demo_crops_and_reduces_what_is_too_large(tmp_path, image):
 def test_demo_errors_are_one_line(run_here, tmp_path, image, photo, arguments, status, words):
     image.fromarray(np.zeros((8, 90), np.uint8)).save(tmp_path / "small.png")
     fails(run_here("demo", *arguments), status, *words)
+
+
+def test_differences_share_a_scale_that_rounding_noise_does_not_fill():
+    pytest.importorskip("matplotlib", reason="the demo draws with matplotlib")
+    from cyconv.cli.poster import FAINT, _limits
+
+    row = [kernels.BOX, kernels.HORIZONTAL_DIFFERENCE, kernels.VERTICAL_DIFFERENCE, kernels.LAPLACIAN]
+    planes = np.ones((4, 8, 8)) * np.array([7, -0.5, 2, 0.7])[:, None, None]
+    assert _limits(row, planes) == [None, 2, 2, 0.7]
+    assert _limits(row, planes / 1000) == [None, FAINT, FAINT, FAINT]
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+@pytest.mark.parametrize("found", [(0, 0), (39, 19), (0, 19), (20, 10)])
+def test_score_panel_stays_dark_without_a_peak_and_shows_all_of_the_ring(level, found):
+    figure = pytest.importorskip("matplotlib.figure", reason="the demo draws with matplotlib")
+    from cyconv.cli import poster
+
+    axes = figure.Figure().add_axes((0, 0, 1, 1))
+    score = level + np.random.default_rng(1).normal(0, 1e-6, (40, 20))
+    poster._draw_score(axes, np.zeros((50, 60, 3)), types.SimpleNamespace(score=score, found=found, place=found))
+    (image,) = axes.images
+    assert image.norm(score).max() < 0.2
+    (ring,) = (patch for patch in axes.patches if isinstance(patch, poster.Circle))
+    assert ring.center == (found[1] + 0.5, found[0] + 0.5)
+    for (low, high), centre in zip((sorted(axes.get_xlim()), sorted(axes.get_ylim())), ring.center):
+        assert low + ring.radius < centre < high - ring.radius
 
 
 def test_missing_matplotlib_names_the_extra(run, tmp_path):

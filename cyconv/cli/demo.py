@@ -1,7 +1,8 @@
 """`python -m cyconv demo`: convolves and pools a photograph; prints a table and writes a picture.
 
-The table's times are medians of runs in which cyconv and SciPy take turns. SciPy's is the fastest of its ways to the same
-result: Fourier transforms for every kernel, direct sums for small ones.
+The table's times are medians of runs in which cyconv and SciPy take turns. For convolutions, SciPy's is the fastest way that
+scipy.signal has to the same result: Fourier transforms for every kernel, direct sums for small ones. For pooling, which
+scipy.signal lacks, it is scipy.ndimage's maximum filter.
 """
 
 import os
@@ -47,6 +48,7 @@ def run(photo, target, runs):
     poster = _poster()
     if not os.path.isdir(os.path.dirname(target) or "."):
         raise CommandError(f"cannot write {target}: there is no folder {os.path.dirname(target)}")
+    pictures.encode(target, np.zeros((3, 16, 16)))  # what cannot be written is refused before the work, not after it
     source = _portrait() if photo is None else photo
     if os.path.exists(target) and os.path.exists(source) and os.path.samefile(source, target):
         raise CommandError(f"{target} is the photograph itself; name another file with -o")
@@ -69,7 +71,8 @@ def run(photo, target, runs):
 
     rows = [compare(operation, runs) for operation in (filters, blur, match.correlation, match.columns, match.rows, pool)]
     print(table(rows))
-    print(f"\nTimes are medians of {runs} runs in turn; 'difference' is the largest one, as part of the largest value.")
+    times = "of one run each" if runs == 1 else f"medians of {runs} runs in turn"
+    print(f"\nTimes are {times}; 'difference' is the largest one, as part of the largest value.")
     place, found = (f"row {y}, column {x}" for y, x in (match.place, match.found))
     where = "where it was cut out" if match.place == match.found else f"but it was cut out at {place}"
     print(f"The patch of {patch[1]} x {patch[0]} pixels was found at {found}, {where}; score {match.score.max():.3f}.")

@@ -3,12 +3,17 @@
 import numpy as np
 
 from ..functional import explain
+from . import CommandError
 
 
 def run(input_shape, weight_shape, dtype, **options):
     """The table as text."""
 
-    def stand_in(shape):
-        return np.broadcast_to(np.zeros((), dtype), shape)
+    def stand_in(name, shape):
+        try:
+            return np.broadcast_to(np.zeros((), dtype), shape)
+        except ValueError:  # more bytes than an address can count, or more axes than NumPy has
+            text = "x".join(map(str, shape))
+            raise CommandError(f"{name} {text} is too large: no {dtype} array can have this shape") from None
 
-    return str(explain(stand_in(input_shape), stand_in(weight_shape), **options))
+    return str(explain(stand_in("INPUT_SHAPE", input_shape), stand_in("WEIGHT_SHAPE", weight_shape), **options))

@@ -53,6 +53,12 @@ def apply(kernel, picture, padding_mode, algorithm):
 def _correlate(kernel, planes, padding_mode, algorithm):
     """Every weight of the kernel over every plane, each plane a group of its own."""
     channels, each = len(planes), len(kernel.weights)
+    for n, k in zip(planes.shape[1:], kernel.weights[0].shape):
+        if padding_mode in ("reflect", "circular") and k // 2 > n - (padding_mode == "reflect"):
+            raise CommandError(
+                f"--padding-mode {padding_mode} cannot pad {n} pixels by {k // 2}, as kernel {kernel.name} needs; "
+                "use --padding-mode replicate, or a smaller kernel"
+            )
     weight = np.tile(np.stack(kernel.weights)[:, None], (channels, 1, 1, 1)).astype(planes.dtype)
     options = {"padding": "same", "groups": channels, "padding_mode": padding_mode, "algorithm": algorithm}
     result = conv2d(planes, weight, **options)

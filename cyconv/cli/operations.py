@@ -14,7 +14,7 @@ from ..pool_problem import max_pool_problem
 from ..select import choose_pool, seconds_text
 from .kernels import LAPLACIAN
 
-DIRECT_TAPS = 128  # SciPy's direct sums take minutes for large kernels; its Fourier transforms do not
+DIRECT_TAPS = 128  # scipy.signal's direct sums take minutes for large kernels; its Fourier transforms do not
 
 
 @dataclass
@@ -45,25 +45,26 @@ class Convolution:
 
     def scipy_ways(self):
         """Callables by name, each returning the result of this call."""
-        ways = {"signal.fftconvolve": lambda: self._by_planes(signal.fftconvolve)}
-        ways["signal.oaconvolve"] = lambda: self._by_planes(signal.oaconvolve)
+        ways = {"signal.fftconvolve": lambda: self._by_fourier(signal.fftconvolve)}
+        ways["signal.oaconvolve"] = lambda: self._by_fourier(signal.oaconvolve)
         if self.weight[0].size <= DIRECT_TAPS and self.one_plane_each:
-            ways["ndimage.correlate"] = self._by_ndimage
+            ways["signal.correlate2d"] = lambda: self._by_sums(signal.correlate2d)
+            ways["signal.correlate"] = lambda: self._by_sums(signal.correlate, method="direct")
         return ways
 
-    def _by_planes(self, convolve):
-        padded = np.pad(self.input, [(0, 0), (0, 0), *self.pads], mode=self.options.get("padding_mode", "constant"))
+    def _padded(self):
+        return np.pad(self.input, [(0, 0), (0, 0), *self.pads], mode=self.options.get("padding_mode", "constant"))
+
+    def _by_fourier(self, convolve):
+        padded = self._padded()
         weight = self.weight[:, 0] if self.one_plane_each else self.weight[0]
         result = convolve(padded, weight[None, :, ::-1, ::-1], mode="valid", axes=(2, 3))
         return result if self.one_plane_each else result.sum(axis=1, keepdims=True)
 
-    def _by_ndimage(self):
-        planes = self.input[0] if len(self.input[0]) > 1 else [self.input[0, 0]] * len(self.weight)
-        mode = {"reflect": "mirror"}.get(self.options.get("padding_mode"), "constant")
-        full = np.stack([ndimage.correlate(plane, weight[0], mode=mode) for plane, weight in zip(planes, self.weight)])[None]
-        crop = [slice(0, None) if before else slice(k // 2, k // 2 + n - k + 1)
-                for (before, _), k, n in zip(self.pads, self.weight.shape[2:], self.input.shape[2:])]  # fmt: skip
-        return full[(..., *crop)]
+    def _by_sums(self, correlate, **options):
+        planes = self._padded()[0]
+        planes = planes if len(planes) > 1 else [planes[0]] * len(self.weight)
+        return np.stack([correlate(plane, weight[0], mode="valid", **options) for plane, weight in zip(planes, self.weight)])[None]
 
 
 @dataclass

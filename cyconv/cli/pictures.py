@@ -107,6 +107,11 @@ def save_npy(path, planes, flat):
 
 def save_picture(path, planes):
     """Writes planes of 0 to 255 as an 8-bit picture whose format the ending of `path` names."""
+    write_bytes(path, encode(path, planes))
+
+
+def encode(path, planes):
+    """What `save_picture` writes, still in memory."""
     Image = pillow()
     if len(planes) not in _MODES:
         raise CommandError(f"cannot write {path}: a picture has 1 to 4 channels, this result has {len(planes)}; write a .npy file")
@@ -115,7 +120,7 @@ def save_picture(path, planes):
     ending = os.path.splitext(path)[1].lower()
     name = Image.registered_extensions().get(ending)
     if name not in Image.SAVE:
-        raise CommandError(f"cannot write {path}: its ending {ending!r} names no picture format; use .png, .jpg, .npy ...")
+        raise CommandError(f"cannot write {path}: its ending {ending!r} names no picture format; use .png, .jpg ...")
     content = io.BytesIO()
     try:
         image.save(content, format=name)
@@ -123,7 +128,7 @@ def save_picture(path, planes):
         if len(planes) in (2, 4):
             raise CommandError(f"cannot write {path}: {name} keeps no transparency; write a .png") from None
         raise CommandError(f"cannot write {path}: {_one_line(error)}") from None
-    write_bytes(path, content)
+    return content
 
 
 def write_bytes(path, content):

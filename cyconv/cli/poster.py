@@ -4,21 +4,29 @@ Every place is computed in pixels of the finished picture, so that panels keep t
 """
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import EllipseCollection
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Circle, Rectangle
+from matplotlib.patheffects import withStroke
 
 from ..select import seconds_text
 from . import pictures
 
 WIDTH, MARGIN, GAP = 1800, 40, 18
-HEADER, TITLE = 104, 34  # heights of the heading, and of the line above each panel
+HEADER, TITLE, CAPTION = 104, 34, 44  # heights of the heading, of the line above each panel, and of the line below the filters
 DPI = 100
 PAPER, INK, MUTED, ACCENT = "#0e1116", "#eef1f5", "#8b95a3", "#ffb454"
-# Diverging, and as dark as the paper in the middle: what is zero recedes, both signs stand out alike.
-SIGNED = LinearSegmentedColormap.from_list("signed", ["#d9f0ff", "#58b4f0", "#1d5f99", "#10151c", "#a8481a", "#f59a4a", "#fff0d4"])
+# Diverging, and as dark as the paper around the middle: zero and what a JPEG file makes of it recede, both signs stand out alike.
+SIGNED = LinearSegmentedColormap.from_list(
+    "signed",
+    [(0, "#d9f0ff"), (0.17, "#58b4f0"), (0.34, "#1d5f99"), (0.47, "#10151c"), (0.53, "#10151c"), (0.66, "#a8481a"), (0.83, "#f59a4a"), (1, "#fff0d4")],
+)
+OUTLINE = [withStroke(linewidth=3.2, foreground=PAPER)]  # a dark edge, without which bright marks vanish on bright ground
+ROBUST = 0.995  # of the values in a panel have colours of their own; the largest few share the last one
+FAINT = 0.1  # differences below this stay dark in a picture that has no larger ones
 
 
 def write(target, name, picture, kernels, filtered, corner, side, blurred, match, pooled, pool, rows):
@@ -32,17 +40,17 @@ def write(target, name, picture, kernels, filtered, corner, side, blurred, match
 
     top, left = corner
     crop = filtered[0, :, top : top + side, left : left + side]
-    notes = [f"all five: {_done(filters_row)}", "", "blue \N{MINUS SIGN}, orange +", "", ""]
-    for place, (title, kernel), plane, note in zip(page.squares, kernels.items(), crop, notes):
-        axes = page.panel(place, title, note)
-        if kernel.min() < 0:
-            limit = max(float(np.quantile(np.abs(plane), 0.995)), 1e-6)
+    limits = _limits(kernels.values(), crop)
+    for place, (title, kernel), plane, limit in zip(page.squares, kernels.items(), crop, limits):
+        axes = page.panel(place, title)
+        if limit:
             axes.imshow(plane, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="antialiased")
         else:
             axes.imshow(plane, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
         _draw_kernel(axes, kernel)
+    page.caption(f"One conv2d call gives all five: {_done(filters_row)}")
 
-    dots = page.panel(page.hero, "Max pooling: where the maxima are", _done(pool_row))
+    dots = page.panel(page.hero, f"Max pooling: one dot per {pool.window} x {pool.window} window", _done(pool_row))
     soft = blurred[0].transpose(1, 2, 0).clip(0, 1)
     _draw_winners(dots, colours, soft, indices[0, 0], pool.window)
     photo, blur, coarse, score, found, close = page.small
@@ -51,7 +59,7 @@ def write(target, name, picture, kernels, filtered, corner, side, blurred, match
     axes = page.panel(coarse, f"Maxima of {pool.window} x {pool.window}")
     axes.imshow(values[0, 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     _draw_score(page.panel(score, "How well the patch fits", _done(match_row)), colours, match)
-    _draw_found(page.panel(found, f"Found: score {match.score.max():.3f}"), colours, match)
+    _draw_found(page.panel(found, "Found: the best fit"), colours, match)
     _draw_close_up(page.panel(close, "Windows and their maxima"), colours, indices[0, 0], pool.window, match)
     page.save(target)
 
@@ -60,13 +68,29 @@ def _done(row):
     return f"{row.algorithm}, {seconds_text(row.seconds)}"
 
 
+def _limits(kernels, planes):
+    """For each kernel with signs, the value whose colour is full; None for the others.
+
+    Kernels that are one another's transpose get one limit, so that their panels compare. The limit has a floor, below which
+    lies what rounding to 8 bits makes of a smooth gradient.
+    """
+    kernels = list(kernels)
+    largest = [float(np.quantile(np.abs(plane), ROBUST)) for plane in planes]
+
+    def limit(kernel):
+        return max(FAINT, *(value for other, value in zip(kernels, largest) if (other == kernel).all() or (other == kernel.T).all()))
+
+    return [limit(kernel) if kernel.min() < 0 else None for kernel in kernels]
+
+
 class _Page:
     """The paper, and rectangles (left, top, width, height) on it in pixels."""
 
     def __init__(self, aspect):
         inner = WIDTH - 2 * MARGIN
         square = (inner - 4 * GAP) / 5
-        below = HEADER + TITLE + square + GAP + TITLE
+        self.under_squares = HEADER + TITLE + square
+        below = self.under_squares + CAPTION + TITLE
         # The large panel is as high as two small ones with what lies between them: one linear equation for the width.
         small = (inner - 3 * GAP - (GAP + TITLE) / aspect) / 5
         large = 2 * small + (GAP + TITLE) / aspect
@@ -87,14 +111,29 @@ class _Page:
         self.text(MARGIN, 72, title, 44, color=INK, fontweight="bold")
         self.text(WIDTH - MARGIN, 72, subtitle, 19, color=MUTED, ha="right")
 
+    def caption(self, text):
+        """Below the row of filters: what holds for all of them, and at the right what their colours mean."""
+        baseline = self.under_squares + 26
+        self.text(MARGIN, baseline, text, 15, color=MUTED)
+        right = WIDTH - MARGIN
+        self.text(right, baseline, "positive", 15, color=MUTED, ha="right")
+        bar = self._axes((right - 70 - 160, baseline - 11, 160, 12))
+        bar.imshow(np.linspace(-1, 1, 160)[None], cmap=SIGNED, aspect="auto")
+        self.text(right - 70 - 160 - 10, baseline, "negative", 15, color=MUTED, ha="right")
+
     def panel(self, place, title, note=""):
         """Axes without ticks, with a title above and a note at its right end."""
         left, top, width, height = (round(value) for value in place)
-        axes = self.figure.add_axes((left / WIDTH, 1 - (top + height) / self.height, width / WIDTH, height / self.height))
-        axes.set_axis_off()
+        axes = self._axes((left, top, width, height))
         self.text(left, top - 10, title, 17, color=INK)
         if note:
             self.text(left + width, top - 10, note, 14, color=MUTED, ha="right")
+        return axes
+
+    def _axes(self, place):
+        left, top, width, height = place
+        axes = self.figure.add_axes((left / WIDTH, 1 - (top + height) / self.height, width / WIDTH, height / self.height))
+        axes.set_axis_off()
         return axes
 
     def save(self, target):
@@ -105,14 +144,14 @@ class _Page:
 
 def _draw_kernel(axes, kernel):
     """The kernel's numbers in a corner of its panel."""
-    inset = axes.inset_axes((0.03, 0.03, 0.27, 0.27))
+    inset = axes.inset_axes((0.03, 0.03, 0.31, 0.31))
     inset.set_xlim(0, 3)
     inset.set_ylim(3, 0)
     inset.set_axis_off()
     inset.add_patch(Rectangle((0, 0), 3, 3, facecolor=PAPER, alpha=0.82))
     for (i, j), weight in np.ndenumerate(kernel):
         text = "1/9" if 0 < weight < 1 else f"{weight:.0f}".replace("-", "\N{MINUS SIGN}")
-        inset.text(j + 0.5, i + 0.52, text, color=INK if weight else MUTED, fontsize=9.5, ha="center", va="center")
+        inset.text(j + 0.5, i + 0.52, text, color=INK if weight else MUTED, fontsize=11, ha="center", va="center")
 
 
 def _draw_winners(axes, colours, blurred, indices, window):
@@ -129,26 +168,46 @@ def _draw_winners(axes, colours, blurred, indices, window):
 
 
 def _draw_score(axes, colours, match):
-    """The score at the middle of every window, with the patch in the corner farthest from the peak."""
+    """The score of every position of the patch, with the patch in the corner farthest from the peak."""
     height, width = colours.shape[:2]
     rows, columns = (n - m + 1 for n, m in zip((height, width), match.score.shape))
-    left, top = columns / 2 - 0.5, rows / 2 - 0.5
-    axes.add_patch(Rectangle((0, 0), width, height, facecolor="#10151c", zorder=-1))
-    extent = (left, left + match.score.shape[1], top + match.score.shape[0], top)
-    axes.imshow(match.score, cmap=SIGNED, vmin=-1, vmax=1, extent=extent, interpolation="antialiased")
-    axes.set_xlim(0, width)
-    axes.set_ylim(height, 0)
     y, x = match.found
-    x, y = x + columns / 2, y + rows / 2
-    axes.plot([x], [y], "o", markersize=15, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.6)
+    # The largest part of the map that has the panel's shape and holds the peak.
+    high, wide = match.score.shape
+    shown = min(wide, high * width / height)
+    radius = 0.042 * shown
+    left = _window_start(wide, shown, x + 0.5, 1.15 * radius)
+    top = _window_start(high, shown * height / width, y + 0.5, 1.15 * radius)
+    lowest = float(np.quantile(match.score, 0.02))
+    # The peak is at 1; a map that is nearly constant must not spread its rounding errors over all colours.
+    colour_map = colormaps["magma"]
+    axes.add_patch(Rectangle((left, top), shown, shown * height / width, facecolor=colour_map(0.0), zorder=-1))
+    colours_of = PowerNorm(0.65, lowest, max(1, lowest + 0.25), clip=True)  # lighter than in proportion: most scores are far below 1
+    axes.imshow(match.score, cmap=colour_map, norm=colours_of, extent=(0, wide, high, 0), interpolation="antialiased")
+    axes.set_xlim(left, left + shown)
+    axes.set_ylim(top + shown * height / width, top)
+    axes.add_patch(Circle((x + 0.5, y + 0.5), radius, fill=False, edgecolor="white", linewidth=1.8, path_effects=OUTLINE))
+    on_the_left = x + 0.5 < left + shown / 2
+    axes.text(
+        x + 0.5 + (1.5 if on_the_left else -1.5) * radius, y + 0.5, f"{match.score.max():.3f}", color="white", fontsize=12,
+        fontweight="bold", ha="left" if on_the_left else "right", va="center", path_effects=OUTLINE,
+    )  # fmt: skip
+
     row, column = match.place
-    top = 0.03 * height if y > height / 2 else 0.97 * height - 0.75 * rows
-    inset = axes.inset_axes((0.97 * width - 0.75 * columns, top, 0.75 * columns, 0.75 * rows), transform=axes.transData)
+    inset_width = 0.36
+    inset_height = inset_width * rows / columns * width / height
+    bottom = 0.04 if y + 0.5 < top + 0.5 * shown * height / width else 0.96 - inset_height
+    inset = axes.inset_axes((0.04 if not on_the_left else 0.96 - inset_width, bottom, inset_width, inset_height))
     inset.imshow(colours[row : row + rows, column : column + columns], interpolation="antialiased", aspect="auto")
     inset.set_xticks([])
     inset.set_yticks([])
     for spine in inset.spines.values():
         spine.set(color=ACCENT, linewidth=1.6)
+
+
+def _window_start(whole, part, centre, margin):
+    """Where `part` of `whole` starts that lies in its middle, but for what it takes to keep `margin` around `centre`."""
+    return min(max((whole - part) / 2, centre + margin - part), centre - margin)
 
 
 def _draw_found(axes, colours, match):
@@ -179,6 +238,6 @@ def _draw_close_up(axes, colours, indices, window, match):
     for column in range(across + 1):
         axes.axvline(left + column * window - 0.5, **lines)
     y, x = np.divmod(indices[first_row : first_row + down + 1, first_column : first_column + across].ravel(), width)
-    axes.scatter(x, y, s=20, facecolors="none", edgecolors=ACCENT, linewidths=1.4)
+    axes.scatter(x, y, s=34, facecolors="none", edgecolors=ACCENT, linewidths=1.5, path_effects=OUTLINE)
     axes.set_xlim(left - 0.5, left + across * window - 0.5)
     axes.set_ylim(top + shown_height - 0.5, top - 0.5)
