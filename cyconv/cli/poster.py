@@ -194,7 +194,7 @@ def _draw_score(axes, colours, match):
     )  # fmt: skip
 
     row, column = match.place
-    inset_width = 0.36
+    inset_width = 0.36 * min(1, height / width)
     inset_height = inset_width * rows / columns * width / height
     bottom = 0.04 if y + 0.5 < top + 0.5 * shown * height / width else 0.96 - inset_height
     inset = axes.inset_axes((0.04 if not on_the_left else 0.96 - inset_width, bottom, inset_width, inset_height))
