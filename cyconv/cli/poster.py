@@ -22,7 +22,8 @@ PAPER, INK, MUTED, ACCENT = "#0e1116", "#eef1f5", "#8b95a3", "#ffb454"
 # Diverging, and as dark as the paper around the middle: zero and what a JPEG file makes of it recede, both signs stand out alike.
 SIGNED = LinearSegmentedColormap.from_list(
     "signed",
-    [(0, "#d9f0ff"), (0.17, "#58b4f0"), (0.34, "#1d5f99"), (0.47, "#10151c"), (0.53, "#10151c"), (0.66, "#a8481a"), (0.83, "#f59a4a"), (1, "#fff0d4")],
+    [(0, "#d9f0ff"), (0.17, "#58b4f0"), (0.34, "#1d5f99"), (0.47, "#10151c")]
+    + [(0.53, "#10151c"), (0.66, "#a8481a"), (0.83, "#f59a4a"), (1, "#fff0d4")],
 )
 OUTLINE = [withStroke(linewidth=3.2, foreground=PAPER)]  # a dark edge, without which bright marks vanish on bright ground
 ROBUST = 0.995  # of the values in a panel have colours of their own; the largest few share the last one
@@ -78,7 +79,8 @@ def _limits(kernels, planes):
     largest = [float(np.quantile(np.abs(plane), ROBUST)) for plane in planes]
 
     def limit(kernel):
-        return max(FAINT, *(value for other, value in zip(kernels, largest) if (other == kernel).all() or (other == kernel.T).all()))
+        alike = [(other == kernel).all() or (other == kernel.T).all() for other in kernels]
+        return max(FAINT, *(value for value, one in zip(largest, alike) if one))
 
     return [limit(kernel) if kernel.min() < 0 else None for kernel in kernels]
 
@@ -182,7 +184,8 @@ def _draw_score(axes, colours, match):
     # The peak is at 1; a map that is nearly constant must not spread its rounding errors over all colours.
     colour_map = colormaps["magma"]
     axes.add_patch(Rectangle((left, top), shown, shown * height / width, facecolor=colour_map(0.0), zorder=-1))
-    colours_of = PowerNorm(0.65, lowest, max(1, lowest + 0.25), clip=True)  # lighter than in proportion: most scores are far below 1
+    # An exponent below 1 lightens what is far below the peak, as most scores are.
+    colours_of = PowerNorm(0.65, lowest, max(1, lowest + 0.25), clip=True)
     axes.imshow(match.score, cmap=colour_map, norm=colours_of, extent=(0, wide, high, 0), interpolation="antialiased")
     axes.set_xlim(left, left + shown)
     axes.set_ylim(top + shown * height / width, top)
