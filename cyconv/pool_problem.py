@@ -1,12 +1,12 @@
 """What is to be pooled, as frozen, hashable, array-free values: all validation and all shape arithmetic of pooling.
 
 A PoolProblem has three spatial axes (z, y, x); one- and two-dimensional pools get unit axes in front. Along each axis,
-with kernel k, dilation d, stride s and p samples of padding on either side of n,
+with kernel k, dilation d, stride s, and b and a samples of padding before and after n,
 
-    out = (p + n + p - (d*(k - 1) + 1)) // s + 1          rounded up with ceil_mode, but never so far that the last
+    out = (b + n + a - (d*(k - 1) + 1)) // s + 1          rounded up with ceil_mode, but never so far that the last
                                                           window starts beyond the input and its left padding
 
-and window o covers the samples o*s + j*d - p that exist. Of an adaptive axis, window o covers the samples from
+and window o covers the samples o*s + j*d - b that exist. Of an adaptive axis, window o covers the samples from
 o*n // out up to, not including, ceil((o + 1)*n / out).
 """
 
@@ -17,11 +17,12 @@ from math import isnan, prod
 import numpy as np
 
 from .arguments import COMPLEX, FLOATS, INTEGERS, SIZE_LIMIT, check_bytes, dtype_name, flag, integer, integers
-from .problem import CACHED, check_input_shape
+from .problem import CACHED, check_input_shape, padding_pairs, resolve_padding
 
 MAX_DTYPES = FLOATS + INTEGERS + ("bool",)
 AVERAGE_DTYPES = FLOATS + COMPLEX + INTEGERS
 LP_DTYPES = FLOATS
+PADDING_WORDS = ("valid", "same_upper", "same_lower")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class PoolProblem:
     kernel: tuple  # of an adaptive axis: the longest window
     stride: tuple
     dilation: tuple
-    pad: tuple  # on either side
+    pad_before: tuple
+    pad_after: tuple
     adaptive: tuple  # of bools; an axis whose windows are all alike is not adaptive, however it was asked for
     out_size: tuple
     steps: int  # elementary ones of the kernel: it combines whole rows first, then columns, but for indices looks at every tap
@@ -73,7 +75,8 @@ class PoolProblem:
 
         extra = [f" stride {axes(self.stride)}"] if max(self.stride) > 1 else []
         extra += [f" dilation {axes(self.dilation)}"] if max(self.dilation) > 1 else []
-        extra += [f" padding {axes(self.pad)}"] if any(self.pad) else []
+        pads = [f"{b}+{a}" if b != a else f"{b}" for b, a in zip(self.pad_before, self.pad_after)]
+        extra += [f" padding {axes(pads)}"] if any(self.pad_before + self.pad_after) else []
         extra += [" adaptive"] if any(self.adaptive) else []
         extra += [" with indices"] if self.with_indices else []
         return (
@@ -90,7 +93,7 @@ def max_pool_problem(rank, input, kernel_size, stride, padding, dilation, ceil_m
     kernel = integers("kernel_size", kernel_size, rank, 1)
     return _pool_problem(
         "max", f"max_pool{rank}d", rank, input.shape, dtype_name("input", input, MAX_DTYPES), kernel,
-        _stride(stride, kernel), integers("padding", padding, rank, 0), integers("dilation", dilation, rank, 1),
+        _stride(stride, kernel), _padding(padding, rank), integers("dilation", dilation, rank, 1),
         flag("ceil_mode", ceil_mode), with_indices=flag("return_indices", return_indices),
     )  # fmt: skip
 
@@ -108,7 +111,7 @@ def avg_pool_problem(rank, input, kernel_size, stride, padding, ceil_mode, count
             raise ValueError(f"divisor_override must be positive for an input of dtype {dtype}, got {divisor_override}")
     return _pool_problem(
         "average", f"avg_pool{rank}d", rank, input.shape, dtype, kernel, _stride(stride, kernel),
-        integers("padding", padding, rank, 0), (1,) * rank, flag("ceil_mode", ceil_mode),
+        _padding(padding, rank), (1,) * rank, flag("ceil_mode", ceil_mode),
         count_include_pad=flag("count_include_pad", count_include_pad), divisor_override=divisor_override,
     )  # fmt: skip
 
@@ -126,7 +129,7 @@ def lp_pool_problem(rank, input, norm_type, kernel_size, stride, ceil_mode):
         raise ValueError(f"norm_type must be a real number other than 0, got {norm_type}")
     return _pool_problem(
         "lp", f"lp_pool{rank}d", rank, input.shape, dtype_name("input", input, LP_DTYPES), kernel, _stride(stride, kernel),
-        (0,) * rank, (1,) * rank, flag("ceil_mode", ceil_mode), norm_type=norm,
+        0, (1,) * rank, flag("ceil_mode", ceil_mode), norm_type=norm,
     )  # fmt: skip
 
 
@@ -134,46 +137,57 @@ def _stride(stride, kernel):
     return kernel if stride is None else integers("stride", stride, len(kernel), 1)
 
 
+def _padding(padding, rank):
+    """An int, a word, or pairs; what is left to check depends on the sizes."""
+    return padding if type(padding) is int or isinstance(padding, str) else padding_pairs(padding, rank, PADDING_WORDS)
+
+
 @lru_cache(CACHED)
 def _pool_problem(kind, name, rank, shape, dtype, kernel, stride, padding, dilation, ceil_mode, **options):
     batched, batch, channels, size = check_input_shape(name, rank, shape, least=1)
+    pairs = resolve_padding(padding, rank, size, kernel, stride, dilation, PADDING_WORDS)
     out_size = []
-    for axis, (n, k, s, p, d) in enumerate(zip(size, kernel, stride, padding, dilation)):
-        if p > k // 2:
-            raise ValueError(f"padding must be at most half the kernel_size; got padding {p} with kernel_size {k} along spatial axis {axis}")
-        out_size.append(_windows(axis, n, k, s, p, d, ceil_mode))
+    for axis, (n, k, s, (before, after), d) in enumerate(zip(size, kernel, stride, pairs, dilation)):
+        # The words may pad dilated windows with more, since half of what these cover is more.
+        most = max(before, after)
+        if most > k // 2 and not isinstance(padding, str):
+            raise ValueError(f"padding must be at most half the kernel_size; got padding {most} with kernel_size {k} along spatial axis {axis}")
+        out_size.append(_windows(axis, n, k, s, before, after, d, ceil_mode))
     return _canonical(
         kind, rank, batched, dtype, batch, channels, size, kernel,
         [s if o > 1 else 1 for s, o in zip(stride, out_size)],
         [d if k > 1 else 1 for d, k in zip(dilation, kernel)],
-        padding, (False,) * rank, out_size, **options,
+        [before for before, _ in pairs], [after for _, after in pairs], (False,) * rank, out_size, **options,
     )  # fmt: skip
 
 
-def _windows(axis, n, k, s, p, d, ceil_mode):
+def _windows(axis, n, k, s, before, after, d, ceil_mode):
     """How many windows an axis has; each of them must hold a sample."""
-    span, padded = d * (k - 1) + 1, n + 2 * p
+    span, padded = d * (k - 1) + 1, n + before + after
+    padding = f"padding {before}" if before == after else f"padding {before} and {after}"
     if span + padded >= SIZE_LIMIT:
-        raise ValueError(f"kernel_size {k} with dilation {d} and padding {p} makes spatial axis {axis} longer than 2**62")
+        raise ValueError(f"kernel_size {k} with dilation {d} and {padding} makes spatial axis {axis} longer than 2**62")
     rest = padded - span
     out = -(-rest // s) + 1 if ceil_mode else rest // s + 1
-    if ceil_mode and (out - 1) * s >= n + p:
+    if ceil_mode and (out - 1) * s >= n + before:
         out -= 1
     if out < 1:
         raise ValueError(
             f"kernel_size is larger than the padded input along spatial axis {axis}: kernel_size {k} with dilation {d} covers {span}, "
-            f"the padded input has {padded} (size {n}, padding {p}), so that no window fits"
+            f"the padded input has {padded} (size {n}, {padding}), so that no window fits"
         )
     # Only a dilated window can have all its samples in the padding: it begins in the left one and steps over the input.
     # The hole is longer than the input then, so that only the first windows, those that begin in the padding, can do so.
     if d > n:
-        for start in range(-p, min(0, (out - 1) * s - p + 1), s):
-            tap = -(start // d)  # the first one that is not in the left padding
-            if tap >= k or start + tap * d >= n:
+        start = -before
+        while start <= min(-1, (out - 1) * s - before):
+            first = start % d  # where the tap lies that is the first one beyond the left padding
+            if first >= n:
                 raise ValueError(
-                    f"kernel_size {k} with dilation {d} and padding {p} leaves a window that holds no sample of spatial axis {axis}, "
+                    f"kernel_size {k} with dilation {d} and {padding} leaves a window that holds no sample of spatial axis {axis}, "
                     f"whose size is {n}"
                 )
+            start += -(-(n - first) // s) * s  # the next window for which that tap is no longer a sample
     return out
 
 
@@ -205,19 +219,22 @@ def _adaptive_problem(kind, name, rank, shape, dtype, lengths, with_indices):
     kernel = [min(n, -(-n // max(o, 1)) + a) for n, o, a in zip(size, out_size, adaptive)]
     stride = [k if o > 1 and not a else 1 for k, o, a in zip(kernel, out_size, adaptive)]
     return _canonical(
-        kind, rank, batched, dtype, batch, channels, size, kernel, stride, (1,) * rank, (0,) * rank, adaptive, out_size,
-        with_indices=with_indices,
+        kind, rank, batched, dtype, batch, channels, size, kernel, stride, (1,) * rank, (0,) * rank, (0,) * rank, adaptive,
+        out_size, with_indices=with_indices,
     )  # fmt: skip
 
 
-def _canonical(kind, rank, batched, dtype, batch, channels, size, kernel, stride, dilation, pad, adaptive, out_size, **options):
-    ones = (1,) * (3 - rank)
+def _canonical(
+    kind, rank, batched, dtype, batch, channels, size, kernel, stride, dilation, pad_before, pad_after, adaptive, out_size,
+    **options,
+):  # fmt: skip
+    ones, zeros = (1,) * (3 - rank), (0,) * (3 - rank)
     z, y, x = ones + tuple(min(k, n) for k, n in zip(kernel, size))
     taps = z * y * x if options.get("with_indices") else z * y * min(stride[-1], x) + x
     problem = PoolProblem(
         kind, rank, batched, dtype, batch, channels,
         ones + tuple(size), ones + tuple(kernel), ones + tuple(stride), ones + tuple(dilation),
-        (0,) * (3 - rank) + tuple(pad), (False,) * (3 - rank) + tuple(adaptive), ones + tuple(out_size),
+        zeros + tuple(pad_before), zeros + tuple(pad_after), (False,) * (3 - rank) + tuple(adaptive), ones + tuple(out_size),
         batch * channels * prod(out_size) * taps, **options,
     )  # fmt: skip
     check_bytes(problem.output_shape, np.dtype(dtype).itemsize, "the result")

@@ -125,7 +125,7 @@ def conv_problem(
     dtype = dtype_name("input", input, CONV_DTYPES)
     check_same_dtype(dtype, weight, bias)
     if type(padding) is not int and not isinstance(padding, str):
-        padding = _padding_pairs(padding, rank)
+        padding = padding_pairs(padding, rank)
     return _conv_problem(
         rank,
         input.shape,
@@ -161,7 +161,7 @@ def _conv_problem(rank, input_shape, weight_shape, bias_shape, dtype, stride, pa
     if out_channels % groups:
         raise ValueError(f"groups={groups} must divide the weight's {out_channels} output channels")
     check_bias_shape(bias_shape, out_channels)
-    pairs = _resolve_padding(padding, rank, size, kernel, stride, dilation)
+    pairs = resolve_padding(padding, rank, size, kernel, stride, dilation)
     out_size = []
     for axis, (n, k, s, d, (before, after)) in enumerate(zip(size, kernel, stride, dilation, pairs)):
         _check_mode(mode, n, before, after, axis)
@@ -228,9 +228,9 @@ def check_bias_shape(shape, out_channels):
         raise ValueError(f"bias must have shape ({out_channels},), one value per output channel; got {shape}")
 
 
-def _padding_pairs(padding, rank):
+def padding_pairs(padding, rank, words=PADDING_WORDS):
     """A padding that is neither an int nor a word, as a tuple of `rank` (before, after) pairs."""
-    what = f"an int, {rank} ints, {rank} (before, after) pairs, or one of {', '.join(map(repr, PADDING_WORDS))}"
+    what = f"an int, {rank} ints, {rank} (before, after) pairs, or one of {', '.join(map(repr, words))}"
     if not isinstance(padding, (tuple, list, np.ndarray)):
         return ((integer("padding", padding, 0, what),) * 2,) * rank
     if isinstance(padding, np.ndarray):
@@ -251,13 +251,13 @@ def _padding_pairs(padding, rank):
     return tuple(pairs)
 
 
-def _resolve_padding(padding, rank, size, kernel, stride, dilation):
+def resolve_padding(padding, rank, size, kernel, stride, dilation, words=PADDING_WORDS):
     """(before, after) of each axis. 'same_upper' and 'same_lower' are the rules of TensorFlow and ONNX."""
     if isinstance(padding, tuple):
         return padding
     if isinstance(padding, int):
         return ((integer("padding", padding, 0),) * 2,) * rank
-    one_of("padding", padding, PADDING_WORDS)
+    one_of("padding", padding, words)
     if padding == "same" and max(stride) > 1:
         raise ValueError(f"padding='same' needs stride 1, got stride {stride}; with strides there are 'same_upper' and 'same_lower'")
     pairs = []

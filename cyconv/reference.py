@@ -98,16 +98,17 @@ def conv_transpose(input, weight, bias, stride, padding, output_padding, groups,
 
 def pool_windows(p, axis):
     """Per output of an axis: a slice of the samples that its window holds, and how many an average counts there."""
-    n, k, s, d, pad, outputs = (getattr(p, name)[axis] for name in ("size", "kernel", "stride", "dilation", "pad", "out_size"))
+    names = ("size", "kernel", "stride", "dilation", "pad_before", "pad_after", "out_size")
+    n, k, s, d, before, after, outputs = (getattr(p, name)[axis] for name in names)
     for o in range(outputs):
         if p.adaptive[axis]:
             begin, end = o * n // outputs, -((o + 1) * -n // outputs)
             yield slice(begin, end), end - begin
             continue
-        begin = o * s - pad
+        begin = o * s - before
         end = begin + d * (k - 1) + 1
         inside = slice(begin if begin >= 0 else begin % d, min(end, n), d)
-        yield inside, min(end, n + pad) - begin if p.count_include_pad else len(range(n)[inside])
+        yield inside, min(end, n + after) - begin if p.count_include_pad else len(range(n)[inside])
 
 
 def pool(problem, input, out, indices=None):

@@ -310,7 +310,7 @@ cdef void finish_sums(const Work* w, const Scratch* s, Py_ssize_t oz, Py_ssize_t
                 end += 1
         elif x == a.kernel:
             # whole windows end where the input, with its padding if that counts, does
-            end = floor_div(a.n + (a.pad if w.count_include_pad else 0) + a.pad - a.kernel, a.stride) + 1
+            end = floor_div(a.n + (a.pad_after if w.count_include_pad else 0) + a.pad - a.kernel, a.stride) + 1
             end = min(max(end, o + 1), right)
         divide(w, sums + o - left, end - o, yz, x)
         o = end
@@ -502,7 +502,7 @@ def _computed(problem):
     z, y, x = problem.size
     if problem.kind != "max":
         return UINT64 if problem.dtype[0] in "iu" else DOUBLE
-    far = problem.with_indices and z * y * x >= 2**31
+    far = problem.with_indices and z * y * x + problem.pad_before[2] >= 2**31  # places count from a window's first column
     if problem.dtype in ("float16", "float32", "float64"):
         return DOUBLE if far or problem.dtype == "float64" else SINGLE
     if problem.dtype in ("int64", "uint32", "uint64"):
@@ -536,7 +536,8 @@ cdef int open_work(Work* w, object problem) except -1:
     w.size = 4 if w.computed == SINGLE or w.computed == INT32 else 8
     for a in range(3):
         w.axis[a].n, w.axis[a].out, w.axis[a].kernel = problem.size[a], problem.out_size[a], problem.kernel[a]
-        w.axis[a].stride, w.axis[a].dilation, w.axis[a].pad = problem.stride[a], problem.dilation[a], problem.pad[a]
+        w.axis[a].stride, w.axis[a].dilation = problem.stride[a], problem.dilation[a]
+        w.axis[a].pad, w.axis[a].pad_after = problem.pad_before[a], problem.pad_after[a]
         w.axis[a].adaptive = problem.adaptive[a]
     w.row_length = x.n
     w.index_stride = x.stride

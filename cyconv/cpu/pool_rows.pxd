@@ -60,7 +60,8 @@ ctypedef fused place:                   # distance of a winner from the first co
     int64_t
 
 cdef struct Axis:
-    Py_ssize_t n, out, kernel, stride, dilation, pad
+    Py_ssize_t n, out, kernel, stride, dilation
+    Py_ssize_t pad, pad_after           # before the first sample, and after the last
     Py_ssize_t step                     # bytes between neighbours in the input
     bint adaptive
 
@@ -150,7 +151,7 @@ cdef inline Py_ssize_t counted(const Work* w, const Axis* a, Py_ssize_t o) noexc
     cdef Py_ssize_t start, first, count
     if w.count_include_pad and not a.adaptive:
         start = o * a.stride - a.pad
-        return min(a.kernel, a.n + a.pad - start)
+        return min(a.kernel, a.n + a.pad_after - start)
     window(a, o, &first, &count)
     return count
 

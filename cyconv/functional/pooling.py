@@ -10,9 +10,9 @@ from ..arguments import as_array
 from ..pool_problem import adaptive_pool_problem, avg_pool_problem, lp_pool_problem, max_pool_problem, unpool_problem
 
 _WORDS = {
-    1: {"d": "1", "axes": "L", "tuple": "tuple of 1 int", "space": "a signal"},
-    2: {"d": "2", "axes": "H, W", "tuple": "tuple of 2 ints", "space": "an image"},
-    3: {"d": "3", "axes": "D, H, W", "tuple": "tuple of 3 ints", "space": "a volume"},
+    1: {"d": "1", "axes": "L", "tuple": "tuple of 1 int", "pairs": "tuple of 1 pair", "space": "a signal"},
+    2: {"d": "2", "axes": "H, W", "tuple": "tuple of 2 ints", "pairs": "tuple of 2 pairs", "space": "an image"},
+    3: {"d": "3", "axes": "D, H, W", "tuple": "tuple of 3 ints", "pairs": "tuple of 3 pairs", "space": "a volume"},
 }
 
 _COMMON = {
@@ -24,6 +24,8 @@ _COMMON = {
         Samples of a window along each axis.
     stride : int or <tuple>, optional
         From one window to the next; `kernel_size` if None.""",
+    "words": """Of the words, "valid" adds none; the others add what n samples need to make ceil(n / stride) windows,
+        an odd one after the input ("same_upper") or before it ("same_lower").""",
     "ceil": """ceil_mode : bool, optional
         Whether a last window that reaches beyond the padded input is kept, as far as it lies inside. It must start inside
         the input or its left padding.""",
@@ -60,8 +62,9 @@ _MAX = """The largest sample of each window of <space>, and optionally where it 
     input : array_like
         Shape (N, C, <axes>) or (C, <axes>); any integer or floating dtype, or bool.
     <window>
-    padding : int or <tuple>, optional
-        Samples of padding on either side, at most half of `kernel_size`.
+    padding : int, <tuple>, <pairs>, or {"valid", "same_upper", "same_lower"}, optional
+        Samples of padding on either side, or a (before, after) pair per axis, at most half of `kernel_size` each.
+        <words>
     dilation : int or <tuple>, optional
         Distance between neighbouring samples of a window. Each window must hold a sample of the input.
     <ceil>
@@ -89,7 +92,9 @@ _MAX_EXAMPLES = {
     1: """
     >>> import numpy as np, cyconv
     >>> cyconv.max_pool1d(np.array([[1, 5, 2, 4]]), 2)
-    array([[5, 4]])""",
+    array([[5, 4]])
+    >>> cyconv.max_pool1d(np.array([[1, 5, 2, 4]]), 2, padding=[(1, 0)])
+    array([[1, 5]])""",
     2: """
     >>> import numpy as np, cyconv
     >>> cyconv.max_pool2d(np.arange(9).reshape(1, 3, 3), 2, stride=1)
@@ -144,8 +149,9 @@ _AVERAGE = """The average of each window of <space>.
     input : array_like
         Shape (N, C, <axes>) or (C, <axes>); any integer, floating or complex dtype.
     <window>
-    padding : int or <tuple>, optional
-        Zeros on either side, at most half of `kernel_size`.
+    padding : int, <tuple>, <pairs>, or {"valid", "same_upper", "same_lower"}, optional
+        Zeros on either side, or a (before, after) pair per axis, at most half of `kernel_size` each.
+        <words>
     <ceil>
     count_include_pad : bool, optional
         Whether the zeros of the padding count. What a window of `ceil_mode` has beyond the padding never does.
@@ -174,6 +180,8 @@ _AVERAGE_EXAMPLES = {
     1: """
     >>> import numpy as np, cyconv
     >>> cyconv.avg_pool1d(np.array([[1.0, 5.0, 2.0, 4.0]]), 2)
+    array([[3., 3.]])
+    >>> cyconv.avg_pool1d(np.array([[1.0, 5.0, 3.0]]), 2, padding="same_upper", count_include_pad=False)
     array([[3., 3.]])""",
     2: """
     >>> import numpy as np, cyconv
