@@ -328,7 +328,7 @@ def conv_transpose_problem(
         None if bias is None else bias.shape,
         dtype,
         stride,
-        _padding_pairs(padding, rank),
+        padding_pairs(padding, rank),
         integers("output_padding", output_padding, rank, 0),
         integer("groups", groups, 1),
         integers("dilation", dilation, rank, 1),
