@@ -230,7 +230,7 @@ def check_bias_shape(shape, out_channels):
 
 def padding_pairs(padding, rank, words=PADDING_WORDS):
     """A padding that is neither an int nor a word, as a tuple of `rank` (before, after) pairs."""
-    what = f"an int, {rank} ints, {rank} (before, after) pairs, or one of {', '.join(map(repr, words))}"
+    what = f"an int, {rank} ints, {rank} (before, after) pairs" + f", or one of {', '.join(map(repr, words))}" * bool(words)
     if not isinstance(padding, (tuple, list, np.ndarray)):
         return ((integer("padding", padding, 0, what),) * 2,) * rank
     if isinstance(padding, np.ndarray):
@@ -328,7 +328,7 @@ def conv_transpose_problem(
         None if bias is None else bias.shape,
         dtype,
         stride,
-        padding_pairs(padding, rank),
+        padding_pairs(padding, rank, ()),
         integers("output_padding", output_padding, rank, 0),
         integer("groups", groups, 1),
         integers("dilation", dilation, rank, 1),
