@@ -28,7 +28,8 @@ def repeated(call, times):
 def interleaved(calls, budget, pause=0.0):
     """Median seconds of each of the calls (a dict), which take turns until `budget` seconds are over; at least three turns.
 
-    A turn begins with a call that is not timed, so that nobody pays for what the one before left in the caches.
+    A turn begins with as many calls that are not timed, so that nobody pays for what the one before left in the caches or
+    for cores that fell asleep.
     """
     first = {name: min(once(call), once(call)) for name, call in calls.items()}
     quickest = min(first.values(), default=0)
@@ -39,10 +40,12 @@ def interleaved(calls, budget, pause=0.0):
     turns = 0
     while turning and (turns < 3 or (time.perf_counter() < end and turns < 1000)):
         for name in turning[turns % len(turning) :] + turning[: turns % len(turning)]:
-            if pause:
-                time.sleep(pause)
-            calls[name]()
-            taken[name].append(repeated(calls[name], max(1, int(TURN / max(first[name], 1e-7)))))
+            wake = time.perf_counter() + pause
+            while time.perf_counter() < wake:  # not asleep: a core that slept is slow for a while
+                pass
+            times = max(1, int(TURN / max(first[name], 1e-7)))
+            repeated(calls[name], times)
+            taken[name].append(repeated(calls[name], times))
         turns += 1
     return {name: statistics.median((taken | samples)[name]) for name in calls}
 
