@@ -22,11 +22,11 @@ cimport numpy as cnp
 from cython.parallel cimport parallel, prange, threadid
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, log2
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from cyconv.cpu.blocks cimport Blocks, ceil_div, choose_kind
 from cyconv.cpu.packing cimport (
-    CIRCULAR, DOUBLE, HALF, REFLECT, REPLICATE, SINGLE, ZEROS, Box, Stored, gather_stored, put_stored,
+    CIRCULAR, REFLECT, REPLICATE, ZEROS, Box, Stored, gather_stored, put_stored,
 )
 from cyconv.cpu.simd cimport VB, inlined, splat, vd, vf
 

@@ -9,7 +9,7 @@ the remainders that a tap meets are stored.
 The gather also does whatever the input's memory needs: any byte strides, padding modes, half to float, small integers
 to 32 bits. Integers are kept unsigned, since only their low bits matter (results are modulo 2**n).
 """
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from cyconv.cpu.simd cimport half, half_to_float, float_to_half
 

@@ -4,7 +4,7 @@ Cython sees vf, vd, vw and vq as plain numbers and emits + and * unchanged; GCC 
 instructions, with FMA where there is one. The verbatim C holds only what has no operator. Arrays of these types with
 constant bounds stay in registers; arrays of plain floats do so only by luck.
 """
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 cdef extern from *:
     """
