@@ -125,8 +125,11 @@ def test_interrupt_is_one_line(tmp_path):
     """Ctrl-C while the command reads from a pipe that nobody writes to."""
     pipe = tmp_path / "pipe.npy"
     os.mkfifo(pipe)
+    # Python leaves SIGINT ignored where it was started so, as a shell's background jobs are
+    program = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program += "from cyconv.__main__ import main; sys.exit(main())"
     process = subprocess.Popen(
-        [sys.executable, "-m", "cyconv", "filter", pipe, "out.npy", "--kernel", "box:3"],
+        [sys.executable, "-c", program, "filter", pipe, "out.npy", "--kernel", "box:3"],
         cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     writer, deadline = None, time.monotonic() + 60
