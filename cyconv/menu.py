@@ -42,6 +42,11 @@ class Algorithm:
         make = getattr(self.module, "prepare", None)
         return weight if make is None else make(problem, weight)
 
+    def prepare_once(self, problem, weight):
+        """The same for a single call: a module may leave the weights as they are here, and prepare them piece by piece in `run`."""
+        make = getattr(self.module, "prepare_once", None)
+        return self.prepare(problem, weight) if make is None else make(problem, weight)
+
 
 def _cpu(name, *bound, **more):
     return Algorithm(name, "cpu", lambda: cpu.load(name), *bound, **more)

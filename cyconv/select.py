@@ -78,7 +78,7 @@ def convolve(
         rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
     )
     row = spread_safe(choose(problem, algorithm), problem, algorithm, input, weight)
-    return execute(row, problem, input, row.prepare(problem, weight), bias, out)
+    return execute(row, problem, input, row.prepare_once(problem, weight), bias, out)
 
 
 def spread_safe(row, problem, algorithm, input, weight):

@@ -26,7 +26,7 @@ def convolve_transposed(
     for phase in whole.phases:
         taps = np.ascontiguousarray(grouped[(..., *phase.taps)]).reshape(phase.problem.weight_shape)
         row = spread_safe(choose(phase.problem, algorithm), phase.problem, algorithm, input, taps)
-        execute(row, phase.problem, input, row.prepare(phase.problem, taps), bias, result[(..., *phase.out)])
+        execute(row, phase.problem, input, row.prepare_once(phase.problem, taps), bias, result[(..., *phase.out)])
     if out is None:
         return result
     out[...] = result

@@ -1,0 +1,154 @@
+"""Moves of numbers within and between vectors of floats (vf) and doubles (vd), and hints to the caches.
+
+LANES_F and LANES_D say how many of each a vector holds. What GCC has an operator for is not here: see simd.pxd.
+"""
+from cyconv.cpu.simd cimport VB, inlined, vd, vf
+
+cdef extern from *:
+    """
+    #if defined(__AVX512F__)
+      #include <immintrin.h>
+      #define CY_LOG_F 4
+      #define CY_F_EVEN 0,2,4,6,8,10,12,14,16,18,20,22,24,26,28,30
+      #define CY_F_ODD  1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31
+      #define CY_F_LOW  0,16,1,17,2,18,3,19,4,20,5,21,6,22,7,23
+      #define CY_F_HIGH 8,24,9,25,10,26,11,27,12,28,13,29,14,30,15,31
+      #define CY_F_NEXT 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16
+      #define CY_D_EVEN 0,2,4,6,8,10,12,14
+      #define CY_D_ODD  1,3,5,7,9,11,13,15
+      #define CY_D_LOW  0,8,1,9,2,10,3,11
+      #define CY_D_HIGH 4,12,5,13,6,14,7,15
+      #define CY_D_NEXT 1,2,3,4,5,6,7,8
+    #elif defined(__AVX2__)
+      #include <immintrin.h>
+      #define CY_LOG_F 3
+      #define CY_F_EVEN 0,2,4,6,8,10,12,14
+      #define CY_F_ODD  1,3,5,7,9,11,13,15
+      #define CY_F_LOW  0,8,1,9,2,10,3,11
+      #define CY_F_HIGH 4,12,5,13,6,14,7,15
+      #define CY_F_NEXT 1,2,3,4,5,6,7,8
+      #define CY_D_EVEN 0,2,4,6
+      #define CY_D_ODD  1,3,5,7
+      #define CY_D_LOW  0,4,1,5
+      #define CY_D_HIGH 2,6,3,7
+      #define CY_D_NEXT 1,2,3,4
+    #else
+      #define CY_LOG_F 2
+      #define CY_F_EVEN 0,2,4,6
+      #define CY_F_ODD  1,3,5,7
+      #define CY_F_LOW  0,4,1,5
+      #define CY_F_HIGH 2,6,3,7
+      #define CY_F_NEXT 1,2,3,4
+      #define CY_D_EVEN 0,2
+      #define CY_D_ODD  1,3
+      #define CY_D_LOW  0,2
+      #define CY_D_HIGH 1,3
+      #define CY_D_NEXT 1,2
+    #endif
+    #define CY_SHUFFLES(V, S, N) \\
+      static inline V cy_even_##S(V a, V b)     { return __builtin_shufflevector(a, b, CY_##N##_EVEN); } \\
+      static inline V cy_odd_##S(V a, V b)      { return __builtin_shufflevector(a, b, CY_##N##_ODD); } \\
+      static inline V cy_low_##S(V a, V b)      { return __builtin_shufflevector(a, b, CY_##N##_LOW); } \\
+      static inline V cy_high_##S(V a, V b)     { return __builtin_shufflevector(a, b, CY_##N##_HIGH); } \\
+      static inline V cy_shift_in_##S(V a, V b) { return __builtin_shufflevector(a, b, CY_##N##_NEXT); } \\
+      static inline V cy_keep_##S(V v)          { CY_KEEP(v); return v; }
+    #if defined(__x86_64__)
+      #define CY_KEEP(v) __asm__("" : CY_REG(v))
+    #else
+      #define CY_KEEP(v) (void)0
+    #endif
+    CY_SHUFFLES(cy_vf, f, F)
+    CY_SHUFFLES(cy_vd, d, D)
+    static inline void cy_fetch(const void *p) { __builtin_prefetch(p, 0, 3); }
+    static inline void cy_own(const void *p)   { __builtin_prefetch(p, 1, 3); }
+    #if defined(__AVX512F__)
+      static inline void cy_stream(void *p, cy_vf v) { _mm512_stream_ps((float *)p, (__m512)v); }
+      static inline void cy_drain(void) { _mm_sfence(); }
+      #define CY_STREAMS 1
+    #else                                       /* half lines past the caches cost double */
+      static inline void cy_stream(void *p, cy_vf v) { *(cy_vf *)p = v; }
+      static inline void cy_drain(void) {}
+      #define CY_STREAMS 0
+    #endif
+    """
+    enum:
+        STREAMS "CY_STREAMS"                    # whether `stream` goes past the caches here
+        LOG_F "CY_LOG_F"                        # 2**LOG_F floats in a vector
+    vf even_f "cy_even_f"(vf, vf) noexcept nogil
+    vd even_d "cy_even_d"(vd, vd) noexcept nogil
+    vf odd_f "cy_odd_f"(vf, vf) noexcept nogil
+    vd odd_d "cy_odd_d"(vd, vd) noexcept nogil
+    vf low_f "cy_low_f"(vf, vf) noexcept nogil
+    vd low_d "cy_low_d"(vd, vd) noexcept nogil
+    vf high_f "cy_high_f"(vf, vf) noexcept nogil
+    vd high_d "cy_high_d"(vd, vd) noexcept nogil
+    vf shift_in_f "cy_shift_in_f"(vf, vf) noexcept nogil
+    vd shift_in_d "cy_shift_in_d"(vd, vd) noexcept nogil
+    vf keep_f "cy_keep_f"(vf) noexcept nogil
+    vd keep_d "cy_keep_d"(vd) noexcept nogil
+    void fetch "cy_fetch"(const void*) noexcept nogil       # prefetch to read
+    void own "cy_own"(const void*) noexcept nogil           # prefetch to write
+    void stream "cy_stream"(void*, vf) noexcept nogil       # a whole line past the caches; p a multiple of VB
+    void drain "cy_drain"() noexcept nogil                  # after the last stream of a thread
+
+cdef enum:
+    LANES_F = VB // 4
+    LANES_D = VB // 8
+
+ctypedef fused lanes:                           # vectors that are shuffled
+    vf
+    vd
+
+
+cdef inline lanes even(lanes a, lanes b) noexcept nogil:
+    """The numbers at even places of a, then of b."""
+    if lanes is vf:
+        return even_f(a, b)
+    else:
+        return even_d(a, b)
+
+cdef inline lanes odd(lanes a, lanes b) noexcept nogil:
+    if lanes is vf:
+        return odd_f(a, b)
+    else:
+        return odd_d(a, b)
+
+cdef inline lanes low(lanes a, lanes b) noexcept nogil:
+    """The lower halves of a and b, interleaved."""
+    if lanes is vf:
+        return low_f(a, b)
+    else:
+        return low_d(a, b)
+
+cdef inline lanes high(lanes a, lanes b) noexcept nogil:
+    if lanes is vf:
+        return high_f(a, b)
+    else:
+        return high_d(a, b)
+
+cdef inline lanes shift_in(lanes a, lanes b) noexcept nogil:
+    """a less its first number, and the first one of b behind."""
+    if lanes is vf:
+        return shift_in_f(a, b)
+    else:
+        return shift_in_d(a, b)
+
+cdef inline lanes keep(lanes v) noexcept nogil:
+    """v, held in a register: GCC 12 otherwise reads it from memory again for each use."""
+    if lanes is vf:
+        return keep_f(v)
+    else:
+        return keep_d(v)
+
+cdef inline inlined transpose(lanes* t) noexcept nogil:
+    """The square of as many vectors as one has numbers: rounds of a perfect shuffle."""
+    cdef lanes[LANES_F] u
+    cdef int r, i
+    cdef int rounds = LOG_F if lanes is vf else LOG_F - 1
+    cdef int side = LANES_F if lanes is vf else LANES_D
+    for r in range(rounds):
+        for i in range(side // 2):
+            u[2 * i] = low(t[i], t[i + side // 2])
+            u[2 * i + 1] = high(t[i], t[i + side // 2])
+        for i in range(side):
+            t[i] = u[i]

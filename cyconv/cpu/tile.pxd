@@ -1,0 +1,136 @@
+"""The register tile of implicit_gemm and winograd, and the way from its sums back to planes of outputs.
+
+    sums[i, :] = start[:] + sum_k a[offset[k] + i] * panel[k, :]        i < rows <= TILE_ROWS, rows of two vectors
+
+a       one number per pixel i and product k, broadcast. `offset` is a table of byte distances, so `a` may be the image
+        itself: nothing is copied into columns.
+panel   [k][two vectors]: the weights of as many output channels, packed.
+start   the bias, or zeros; or NULL to go on with the sums that stand there (products may come in several calls).
+
+Pixels sit on the broadcast side and output channels on the vector side: channels usually come in multiples of 32, and
+any run of pixels can be cut into nearly equal pieces (`cut`), so that no lane computes something unused. Products are
+added one by one in the order of k: the same bits for every tile height and vector width that has FMA.
+"""
+from libc.stdint cimport int32_t
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, transpose
+from cyconv.cpu.simd cimport VB, inlined, splat, vd, vf
+
+cdef extern from *:
+    """
+    #if defined(__AVX512F__)
+      #define CY_TILE_ROWS 14                   /* x 2 vectors of sums, and the panel's 2, fit the registers */
+    #elif defined(__AVX2__)
+      #define CY_TILE_ROWS 6
+    #else
+      #define CY_TILE_ROWS 6
+    #endif
+    """
+    enum:
+        TILE_ROWS "CY_TILE_ROWS"
+
+cdef enum:
+    TALLEST_TILE = 14                           # of any level: what is taller than TILE_ROWS is dead code that must compile
+    AHEAD = 2048                                # bytes between the panel being read and the prefetch: the next panel comes in time
+
+
+cdef inline inlined tile_of(const int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset,
+                            const char* panel, const char* start, char* sums, Py_ssize_t once) noexcept nogil:
+    """`rows` is a constant once inlined; `once` is 1."""
+    cdef lanes[TALLEST_TILE][2] acc
+    cdef lanes b0, b1, av
+    cdef const char* ak
+    cdef Py_ssize_t k, done
+    cdef int i, size = 4 if lanes is vf else 8
+    # Inside a loop of unknown length GCC unrolls the loops over rows before it replaces arrays by scalars; outside of one,
+    # acc would pass through the stack at both ends of the sum.
+    for done in range(once):
+        if start != NULL:
+            b0 = (<const lanes*> start)[0]
+            b1 = (<const lanes*> (start + VB))[0]
+            for i in range(rows):
+                acc[i][0] = b0
+                acc[i][1] = b1
+        else:
+            for i in range(rows):
+                acc[i][0] = (<const lanes*> (sums + 2 * VB * i))[0]
+                acc[i][1] = (<const lanes*> (sums + 2 * VB * i + VB))[0]
+        for k in range(products):
+            ak = a + offset[k]
+            b0 = (<const lanes*> (panel + 2 * VB * k))[0]
+            b1 = (<const lanes*> (panel + 2 * VB * k + VB))[0]
+            fetch(panel + 2 * VB * k + AHEAD)
+            if VB == 64:
+                fetch(panel + 2 * VB * k + AHEAD + 64)
+            for i in range(rows):
+                av = splat(ak + i * size, like)
+                acc[i][0] = acc[i][0] + av * b0
+                acc[i][1] = acc[i][1] + av * b1
+        for i in range(rows):
+            (<lanes*> (sums + 2 * VB * i))[0] = acc[i][0]
+            (<lanes*> (sums + 2 * VB * i + VB))[0] = acc[i][1]
+
+
+cdef inline void tile(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset,
+                      const char* panel, const char* start, char* sums) noexcept nogil:
+    if rows == 1:
+        tile_of(1, like, products, a, offset, panel, start, sums, 1)
+    elif rows == 2:
+        tile_of(2, like, products, a, offset, panel, start, sums, 1)
+    elif rows == 3:
+        tile_of(3, like, products, a, offset, panel, start, sums, 1)
+    elif rows == 4:
+        tile_of(4, like, products, a, offset, panel, start, sums, 1)
+    elif rows == 5:
+        tile_of(5, like, products, a, offset, panel, start, sums, 1)
+    elif rows == 6:
+        tile_of(6, like, products, a, offset, panel, start, sums, 1)
+    elif rows == 7 and TILE_ROWS >= 7:
+        tile_of(7, like, products, a, offset, panel, start, sums, 1)
+    elif rows == 8 and TILE_ROWS >= 8:
+        tile_of(8, like, products, a, offset, panel, start, sums, 1)
+    elif rows == 9 and TILE_ROWS >= 9:
+        tile_of(9, like, products, a, offset, panel, start, sums, 1)
+    elif rows == 10 and TILE_ROWS >= 10:
+        tile_of(10, like, products, a, offset, panel, start, sums, 1)
+    elif rows == 11 and TILE_ROWS >= 11:
+        tile_of(11, like, products, a, offset, panel, start, sums, 1)
+    elif rows == 12 and TILE_ROWS >= 12:
+        tile_of(12, like, products, a, offset, panel, start, sums, 1)
+    elif rows == 13 and TILE_ROWS >= 13:
+        tile_of(13, like, products, a, offset, panel, start, sums, 1)
+    elif rows == 14 and TILE_ROWS >= 14:
+        tile_of(14, like, products, a, offset, panel, start, sums, 1)
+
+
+cdef inline Py_ssize_t ceil_div(Py_ssize_t n, Py_ssize_t d) noexcept nogil:
+    return (n + d - 1) // d
+
+
+cdef inline Py_ssize_t cut(Py_ssize_t n, Py_ssize_t piece, Py_ssize_t pieces) noexcept nogil:
+    """Where a piece of n rows begins that are cut into nearly equal pieces."""
+    return n * piece // pieces
+
+
+cdef inline void write_back(const lanes* like, const char* sums, Py_ssize_t pixels, Py_ssize_t channels, char* out,
+                            Py_ssize_t plane) noexcept nogil:
+    """out[d * plane + p] = sums[p][d] for p < pixels and d < channels; plane in bytes, rows of sums two vectors long."""
+    cdef lanes[LANES_F] t
+    cdef Py_ssize_t p = 0, d, i, j, side = LANES_F if lanes is vf else LANES_D, size = 4 if lanes is vf else 8
+    while p < pixels:
+        d = 0
+        while d < channels:
+            if p + side <= pixels and d + side <= channels:
+                for i in range(side):
+                    t[i] = (<const lanes*> (sums + (p + i) * 2 * VB + d * size))[0]
+                transpose(t)
+                for i in range(side):
+                    (<lanes*> (out + (d + i) * plane + p * size))[0] = t[i]
+            else:
+                for j in range(d, min(d + side, channels)):
+                    for i in range(p, min(p + side, pixels)):
+                        if lanes is vf:
+                            (<float*> (out + j * plane + i * size))[0] = (<const float*> (sums + i * 2 * VB + j * size))[0]
+                        else:
+                            (<double*> (out + j * plane + i * size))[0] = (<const double*> (sums + i * 2 * VB + j * size))[0]
+            d += side
+        p += side
