@@ -1,8 +1,8 @@
 """Builds every cyconv/cpu/*.pyx once per x86-64 level from one source; everything else stands in pyproject.toml.
 
 Each source is translated to C once, and that C file is compiled once per level into cyconv/cpu/<level>/. At import
-cyconv/cpu/__init__.py picks the best level that the processor has. cyconv/_platform.pyx, which asks the processor, is
-built with the baseline's flags only, so that importing it is safe everywhere.
+cyconv/cpu/__init__.py picks the best level that the processor has. cyconv/_*.pyx are built with the baseline's flags
+only: _platform asks the processor, and importing it is safe everywhere.
 """
 
 import os
@@ -109,11 +109,17 @@ def extensions():
     one_each = [
         Extension(f"cyconv.cpu.{Path(source).stem}", [source], include_dirs=[np.get_include()], define_macros=macros, depends=headers)
         for source in sources
-    ] + [Extension("cyconv._platform", ["cyconv/_platform.pyx"])]
-    *kernels, host = cythonize(one_each, build_dir="build/c", compiler_directives=directives, include_path=["."])
-    host.level = levels[0]
-    fanned = [host]
-    for kernel in kernels:
+    ] + [
+        Extension("cyconv._platform", ["cyconv/_platform.pyx"]),
+        Extension("cyconv._memory", ["cyconv/_memory.pyx"], include_dirs=[np.get_include()], define_macros=macros),
+    ]
+    modules = cythonize(one_each, build_dir="build/c", compiler_directives=directives, include_path=["."])
+    fanned = []
+    for kernel in modules:
+        if kernel.name.startswith("cyconv._"):
+            kernel.level = levels[0]
+            fanned.append(kernel)
+            continue
         for level in levels:
             copy = Extension(
                 f"cyconv.cpu.{level}.{source_name(kernel)}",

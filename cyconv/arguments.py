@@ -8,11 +8,14 @@ import operator
 
 import numpy as np
 
+from .memory import behaved
+
 FLOATS = ("float16", "float32", "float64")
 COMPLEX = ("complex64", "complex128")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 SIZE_LIMIT = 2**62  # sizes and offsets stay below this, so that sums of two of them fit the kernels' Py_ssize_t
 BYTE_LIMIT = 2**63 - 1
+_JUST_INTS = {int}
 
 _names = {}  # dtype -> its name; np.dtype.name takes a microsecond. As many entries as NumPy has dtypes with a name below.
 
@@ -28,19 +31,18 @@ def as_array(name, value):
             value = np.asarray(value)
         except ValueError as error:
             raise ValueError(f"{name} cannot be made an array: {error}") from None
-    flags = value.flags
-    if not (flags.aligned and value.dtype.isnative):
+    if not behaved(value):
         value = value.astype(value.dtype.newbyteorder("="), order="C")
     return value
 
 
-def dtype_name(name, array, allowed):
-    """The name of the array's dtype, which must be one of `allowed`."""
-    found = _names.get(array.dtype)
+def dtype_name(name, dtype, allowed):
+    """The name of a dtype, which must be one of `allowed`."""
+    found = _names.get(dtype)
     if found is None:
-        found = array.dtype.name
+        found = dtype.name
         if found in FLOATS + COMPLEX + INTEGERS + ("bool",):
-            _names[array.dtype] = found
+            _names[dtype] = found
     if found not in allowed:
         raise TypeError(f"{name} has dtype {found}, which is not supported here; allowed: {', '.join(allowed)}")
     return found
@@ -59,6 +61,11 @@ def integer(name, value, least, what="an int"):
         allowed = f"at least {least}" if value < least else "below 2**62"
         raise ValueError(f"{name} must be {allowed}, got {value}")
     return value
+
+
+def plain_ints(value):
+    """Whether `value` is a tuple of nothing but Python ints."""
+    return type(value) is tuple and set(map(type, value)) == _JUST_INTS
 
 
 def integers(name, value, rank, least):
@@ -106,11 +113,11 @@ def check_bytes(shape, itemsize, what):
 
 def check_out(out, shape, dtype):
     """Raises unless `out` is an array that a result of this shape and dtype can be written to."""
-    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+    if type(out) is not np.ndarray and (not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray)):
         raise TypeError(f"out must be a plain numpy array or None, got {type(out).__name__}")
     if out.shape != shape:
         raise ValueError(f"out must have shape {shape}, got {out.shape}")
-    if out.dtype != np.dtype(dtype):
+    if out.dtype != dtype:
         raise TypeError(f"out must have dtype {dtype}, got {out.dtype}")
     if not out.flags.writeable:
         raise ValueError("out must be writable, got a read-only array")

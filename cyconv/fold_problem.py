@@ -61,13 +61,13 @@ class FoldProblem:
 
 def unfold_problem(input, kernel_size, dilation, padding, stride):
     """Checks the arguments of `unfold` (only the input's shape and dtype are looked at)."""
-    dtype = dtype_name("input", input, UNFOLD_DTYPES)
+    dtype = dtype_name("input", input.dtype, UNFOLD_DTYPES)
     return _unfold_problem(input.shape, dtype, *_windows(kernel_size, dilation, padding, stride))
 
 
 def fold_problem(input, output_size, kernel_size, dilation, padding, stride):
     """Checks the arguments of `fold` (only the input's shape and dtype are looked at)."""
-    dtype = dtype_name("input", input, FOLD_DTYPES)
+    dtype = dtype_name("input", input.dtype, FOLD_DTYPES)
     windows = _windows(kernel_size, dilation, padding, stride)
     return _fold_problem(input.shape, dtype, _per_axis("output_size", output_size, len(windows[0]), 1), *windows)
 

@@ -37,15 +37,19 @@ class Algorithm:
     def module(self):
         return self.load()
 
-    def prepare(self, problem, weight):
-        """What `run` takes as its weight: prepared once in a Plan."""
-        make = getattr(self.module, "prepare", None)
-        return weight if make is None else make(problem, weight)
+    @cached_property
+    def run(self):
+        return self.module.run
 
-    def prepare_once(self, problem, weight):
+    @cached_property
+    def prepare(self):
+        """Of (problem, weight): what `run` takes as its weight; prepared once in a Plan."""
+        return getattr(self.module, "prepare", lambda problem, weight: weight)
+
+    @cached_property
+    def prepare_once(self):
         """The same for a single call: a module may leave the weights as they are here, and prepare them piece by piece in `run`."""
-        make = getattr(self.module, "prepare_once", None)
-        return self.prepare(problem, weight) if make is None else make(problem, weight)
+        return getattr(self.module, "prepare_once", self.prepare)
 
 
 def _cpu(name, *bound, **more):

@@ -11,7 +11,7 @@ Along each axis, with kernel k, dilation d, stride s, and b and a zeros before a
 and output o, tap j reads sample o*s + j*d - b. Negative b or a (only transposed convolution makes them) crop.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from itertools import product
 from math import gcd, prod
@@ -28,6 +28,7 @@ from .arguments import (
     integer,
     integers,
     one_of,
+    plain_ints,
 )
 
 CONV_DTYPES = FLOATS + COMPLEX + INTEGERS
@@ -61,40 +62,40 @@ class ConvProblem:
     strict: bool  # leave out algorithms whose error bound is above the direct sum's
     max_workspace: int  # bytes
 
-    @property
-    def taps(self):
-        return prod(self.kernel)
+    # What follows from the above, worked out once: a small convolution is mostly its own bookkeeping.
+    taps: int = field(init=False, compare=False, repr=False)
+    products: int = field(init=False, compare=False, repr=False)  # summed for one output element
+    outputs: int = field(init=False, compare=False, repr=False)  # output elements
+    multiply_adds: int = field(init=False, compare=False, repr=False)
+    input_shape: tuple = field(init=False, compare=False, repr=False)
+    weight_shape: tuple = field(init=False, compare=False, repr=False)
+    output_shape: tuple = field(init=False, compare=False, repr=False)
+    kept: dict = field(init=False, compare=False, repr=False)  # what the front end and the algorithms remember about it
+    _hash: int = field(init=False, compare=False, repr=False)
 
-    @property
-    def products(self):
-        """Products summed for one output element."""
-        return self.in_channels * self.taps
+    def __post_init__(self):
+        def derive(name, value):
+            object.__setattr__(self, name, value)
 
-    @property
-    def outputs(self):
-        """Output elements."""
-        return self.batch * self.groups * self.out_channels * prod(self.out_size)
+        taps = prod(self.kernel)
+        channels = self.groups * self.out_channels
+        derive("taps", taps)
+        derive("products", self.in_channels * taps)
+        derive("outputs", self.batch * channels * prod(self.out_size))
+        derive("multiply_adds", self.outputs * self.products)
+        derive("input_shape", self._shape(self.groups * self.in_channels, self.size))
+        derive("weight_shape", (channels, self.in_channels, *self.kernel[3 - self.rank :]))
+        derive("output_shape", self._shape(channels, self.out_size))
+        derive("kept", {})
+        derive("_hash", hash(tuple([getattr(self, each.name) for each in fields(self) if each.compare])))
 
-    @property
-    def multiply_adds(self):
-        return self.outputs * self.products
+    def __hash__(self):
+        return self._hash
 
     @property
     def span(self):
         """Samples that a window covers along each axis, holes included."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
-
-    @property
-    def input_shape(self):
-        return self._shape(self.groups * self.in_channels, self.size)
-
-    @property
-    def weight_shape(self):
-        return (self.groups * self.out_channels, self.in_channels, *self.kernel[3 - self.rank :])
-
-    @property
-    def output_shape(self):
-        return self._shape(self.groups * self.out_channels, self.out_size)
 
     def _shape(self, channels, size):
         return (*((self.batch,) if self.batched else ()), channels, *size[3 - self.rank :])
@@ -122,34 +123,47 @@ def conv_problem(
     rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
 ):
     """Checks the arguments of a convolution of arrays (only their shapes and dtypes are looked at)."""
-    dtype = dtype_name("input", input, CONV_DTYPES)
-    check_same_dtype(dtype, weight, bias)
-    if type(padding) is not int and not isinstance(padding, str):
+    # Only ints, words and tuples of ints are left, so that what is remembered cannot be found by True or 1.0.
+    if type(stride) is not int and not plain_ints(stride):
+        stride = integers("stride", stride, rank, 1)
+    if type(padding) is not int and not isinstance(padding, str) and not plain_ints(padding):
         padding = padding_pairs(padding, rank)
+    if type(dilation) is not int and not plain_ints(dilation):
+        dilation = integers("dilation", dilation, rank, 1)
+    if type(groups) is not int:
+        groups = integer("groups", groups, 1)
+    if type(max_workspace) is not int:
+        max_workspace = integer("max_workspace", max_workspace, 0)
+    if type(padding_mode) is not str:
+        padding_mode = one_of("padding_mode", padding_mode, PADDING_MODES)
+    if type(precision) is not str:
+        precision = one_of("precision", precision, PRECISIONS)
     return _conv_problem(
-        rank,
-        input.shape,
-        weight.shape,
-        None if bias is None else bias.shape,
-        dtype,
-        integers("stride", stride, rank, 1),
-        padding,
-        integers("dilation", dilation, rank, 1),
-        integer("groups", groups, 1),
-        one_of("padding_mode", padding_mode, PADDING_MODES),
-        one_of("precision", precision, PRECISIONS) == "strict",
-        integer("max_workspace", max_workspace, 0),
-    )
+        rank, input.shape, weight.shape, None if bias is None else bias.shape,
+        input.dtype, weight.dtype, None if bias is None else bias.dtype,
+        stride, padding, dilation, groups, padding_mode, precision, max_workspace,
+    )  # fmt: skip
 
 
 def check_same_dtype(dtype, weight, bias):
-    for name, array in (("weight", weight), ("bias", bias)):
-        if array is not None and array.dtype != dtype:
-            raise TypeError(f"input, weight and bias must have the same dtype; input has {dtype}, {name} has {array.dtype}")
+    """Compares dtypes; `bias` may be None."""
+    for name, other in (("weight", weight), ("bias", bias)):
+        if other is not None and other != dtype:
+            raise TypeError(f"input, weight and bias must have the same dtype; input has {dtype}, {name} has {other}")
 
 
 @lru_cache(CACHED)
-def _conv_problem(rank, input_shape, weight_shape, bias_shape, dtype, stride, padding, dilation, groups, mode, strict, max_workspace):
+def _conv_problem(
+    rank, input_shape, weight_shape, bias_shape, dtype, weight_dtype, bias_dtype, stride, padding, dilation, groups, mode,
+    precision, max_workspace,
+):  # fmt: skip
+    dtype = dtype_name("input", dtype, CONV_DTYPES)
+    check_same_dtype(dtype, weight_dtype, bias_dtype)
+    stride, dilation = integers("stride", stride, rank, 1), integers("dilation", dilation, rank, 1)
+    integer("groups", groups, 1)
+    integer("max_workspace", max_workspace, 0)
+    one_of("padding_mode", mode, PADDING_MODES)
+    strict = one_of("precision", precision, PRECISIONS) == "strict"
     batched, batch, channels, size = check_input_shape(f"conv{rank}d", rank, input_shape)
     check_weight_shape(rank, weight_shape, "(out_channels, in_channels / groups, ...)")
     out_channels, in_channels, *kernel = weight_shape
@@ -254,7 +268,7 @@ def padding_pairs(padding, rank, words=PADDING_WORDS):
 def resolve_padding(padding, rank, size, kernel, stride, dilation, words=PADDING_WORDS):
     """(before, after) of each axis. 'same_upper' and 'same_lower' are the rules of TensorFlow and ONNX."""
     if isinstance(padding, tuple):
-        return padding
+        return padding_pairs(padding, rank, words)
     if isinstance(padding, int):
         return ((integer("padding", padding, 0),) * 2,) * rank
     one_of("padding", padding, words)
@@ -317,8 +331,8 @@ def conv_transpose_problem(
     j*d = r + p (mod s), every t-th one, t = s/gcd(s, d); and as i falls by e = d/gcd(s, d) from one of them to the
     next, they are the correlation, with dilation e and stride 1, of x with those taps in reverse order.
     """
-    dtype = dtype_name("input", input, CONV_DTYPES)
-    check_same_dtype(dtype, weight, bias)
+    dtype = dtype_name("input", input.dtype, CONV_DTYPES)
+    check_same_dtype(dtype, weight.dtype, None if bias is None else bias.dtype)
     stride = integers("stride", stride, rank, 1)
     few = prod(min(k, s) for k, s in zip(weight.shape[2:], stride)) <= 64  # phases; more of them would fill the memory
     return (_remembered_transpose if few else _conv_transpose_problem)(

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import cpu, menu
 from .arguments import as_array, check_bytes, check_out, integer, one_of
+from .memory import empty, may_overlap
 from .problem import CACHED, CONV_DTYPES, ConvProblem, conv_problem
 
 ALGORITHMS = tuple(row.name for row in menu.CONV)
@@ -27,10 +28,12 @@ class Verdict:
     bound: float  # multiples of eps
 
 
-@lru_cache(CACHED)
 def verdicts(problem):
     """What every algorithm says to the problem, in the order of the menu."""
-    return tuple(_verdict(row, problem) for row in menu.CONV)
+    found = problem.kept.get("verdicts")
+    if found is None:
+        found = problem.kept["verdicts"] = tuple(_verdict(row, problem) for row in menu.CONV)
+    return found
 
 
 def _verdict(row, problem):
@@ -49,12 +52,14 @@ def _less_exact(row, problem):
 
 def choose(problem, algorithm="auto", finite=True):
     """The row of the menu to use. With finite=False, only rows that keep a NaN where it belongs."""
-    if algorithm != "auto":
-        one_of("algorithm", algorithm, ("auto", *ALGORITHMS))
-    return _choose(problem, algorithm, finite)
+    row = problem.kept.get((algorithm, finite)) if isinstance(algorithm, str) else None
+    if row is None:
+        if algorithm != "auto":
+            one_of("algorithm", algorithm, ("auto", *ALGORITHMS))
+        row = problem.kept[algorithm, finite] = _choose(problem, algorithm, finite)
+    return row
 
 
-@lru_cache(CACHED)
 def _choose(problem, algorithm, finite):
     if algorithm != "auto":
         verdict = next(v for v in verdicts(problem) if v.algorithm.name == algorithm)
@@ -90,24 +95,26 @@ def spread_safe(row, problem, algorithm, input, weight):
 
 def execute(row, problem, input, prepared, bias, out):
     """Runs a chosen algorithm into `out`, or into a new array."""
-    if out is not None:
-        check_out(out, problem.output_shape, problem.dtype)
-    direct_to_out = out is not None and out.flags.carray and not _overlaps(out, input, prepared, bias)
-    result = out if direct_to_out else np.empty(problem.output_shape, problem.dtype)
-    if result.size:
-        if problem.products == 0:
-            result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * problem.rank)
-        else:
-            row.module.run(problem, input, prepared, bias, result)
     if out is None:
-        return result
-    if not direct_to_out:
+        result = empty(problem.output_shape, problem.dtype)
+    else:
+        check_out(out, problem.output_shape, problem.dtype)
+        direct = out.flags.carray and not _overlaps(out, input, prepared, bias)
+        result = out if direct else empty(problem.output_shape, problem.dtype)
+    if problem.multiply_adds:
+        row.run(problem, input, prepared, bias, result)
+    elif problem.outputs:
+        result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * problem.rank)
+    if out is not None and result is not out:
         out[...] = result
-    return out
+        return out
+    return result
 
 
-def _overlaps(out, *arrays):
-    return any(isinstance(array, np.ndarray) and np.may_share_memory(out, array) for array in arrays)
+def _overlaps(out, input, prepared, bias):
+    if not out.size:
+        return False
+    return any([type(a) is np.ndarray and a.size and may_overlap(out, a) for a in (input, prepared, bias)])
 
 
 def _moderate(problem, array):
@@ -230,6 +237,7 @@ class Plan:
         self._row = choose(problem, algorithm)
         self.algorithm = self._row.name
         self.output_shape = problem.output_shape
+        self._dtype = np.dtype(problem.dtype)
         self._bias = None if bias is None else bias.copy()
         self._careful = None  # for input that the chosen row would spread: another row and its weights, made when needed
         self._watch = self._row.spreads_nonfinite and algorithm == "auto"
@@ -240,22 +248,22 @@ class Plan:
                 self.algorithm = self._row.name
         self.workspace_bytes = next(v.workspace for v in verdicts(problem) if v.algorithm is self._row)
         prepared = self._row.prepare(problem, weight)
-        self._prepared = prepared.copy() if _overlaps(weight, prepared) else prepared
+        self._prepared = prepared.copy() if _overlaps(weight, prepared, None, None) else prepared
 
     def __call__(self, input, out=None):
         """The convolution of `input`, whose shape and dtype are the plan's; written to `out` if given."""
-        input = as_array("input", input)
-        if input.shape != self.problem.input_shape:
-            raise ValueError(f"input must have the plan's shape {self.problem.input_shape}, got {input.shape}")
-        if input.dtype != self.problem.dtype:
-            raise TypeError(f"input must have the plan's dtype {self.problem.dtype}, got {input.dtype}")
+        input, problem = as_array("input", input), self.problem
+        if input.shape != problem.input_shape:
+            raise ValueError(f"input must have the plan's shape {problem.input_shape}, got {input.shape}")
+        if input.dtype is not self._dtype and input.dtype != self._dtype:
+            raise TypeError(f"input must have the plan's dtype {problem.dtype}, got {input.dtype}")
         row, prepared = self._row, self._prepared
-        if self._watch and not _moderate(self.problem, input):
+        if self._watch and not _moderate(problem, input):
             if self._careful is None:
-                row = choose(self.problem, finite=False)
-                self._careful = row, row.prepare(self.problem, self._weight)
+                row = choose(problem, finite=False)
+                self._careful = row, row.prepare(problem, self._weight)
             row, prepared = self._careful
-        return execute(row, self.problem, input, prepared, self._bias, out)
+        return execute(row, problem, input, prepared, self._bias, out)
 
     def __repr__(self):
         return f"<cyconv.Plan {self.algorithm}: {self.problem}>"
@@ -284,9 +292,9 @@ def pool(problem, input, algorithm, out):
     row = choose_pool(problem, algorithm)
     if out is not None:
         check_out(out, problem.output_shape, problem.dtype)
-    direct_to_out = out is not None and out.flags.carray and out.dtype.isnative and not np.may_share_memory(out, input)
-    result = out if direct_to_out else np.empty(problem.output_shape, problem.dtype)
-    indices = np.empty(problem.output_shape, np.int64) if problem.with_indices else None
+    direct_to_out = out is not None and out.flags.carray and not _overlaps(out, input, None, None)
+    result = out if direct_to_out else empty(problem.output_shape, problem.dtype)
+    indices = empty(problem.output_shape, np.int64) if problem.with_indices else None
     if result.size:
         row.module.run(problem, input, result, indices)
     if out is not None and not direct_to_out:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .arguments import as_array, check_out
+from .memory import empty
 from .problem import conv_transpose_problem
 from .select import choose, execute, spread_safe
 
@@ -18,7 +19,7 @@ def convolve_transposed(
     )
     if out is not None:
         check_out(out, whole.output_shape, whole.dtype)
-    result = np.empty(whole.output_shape, whole.dtype)
+    result = empty(whole.output_shape, whole.dtype)
     if not whole.everywhere:
         result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * rank)
     in_channels, out_channels, *kernel = weight.shape

@@ -13,12 +13,16 @@ from cyconv.cpu.packing cimport (
 )
 
 cdef extern from "Python.h":
+    ctypedef struct PyObject
     void* PyMem_Malloc(size_t)
     void PyMem_Free(void*)
+    object PyCapsule_New(void*, const char*, void (*)(PyObject*))
+    void* PyCapsule_GetPointer(PyObject*, const char*)
 
 cdef enum:
     LEAST_ROWS = 6                      # fewer rows in a block, and most of its box is what the next block gathers again
     LEAST_PLANE = 256                   # and with fewer outputs, too many lanes of the last vectors compute nothing
+    KEPT_BYTES = 32 * 1024              # tables up to this size are remembered with the problem
 
 cdef struct Blocks:
     Box box
@@ -193,6 +197,27 @@ cdef inline Py_ssize_t locate(const Blocks* b, Py_ssize_t item, Py_ssize_t* orig
 
 cdef inline void close_blocks(Blocks* b) noexcept:
     PyMem_Free(b.memory)
+
+cdef inline void close_capsule(PyObject* capsule) noexcept:
+    cdef Blocks* b = <Blocks*> PyCapsule_GetPointer(capsule, NULL)
+    close_blocks(b)
+    PyMem_Free(b)
+
+cdef inline object keep_blocks(const Blocks* b, object problem, str name):
+    """Takes over opened blocks with their tables: a capsule that closes them. The problem keeps it if the tables are small."""
+    cdef Blocks* owned = <Blocks*> PyMem_Malloc(sizeof(Blocks))
+    if owned == NULL:
+        PyMem_Free(b.memory)
+        raise MemoryError()
+    owned[0] = b[0]
+    capsule = PyCapsule_New(owned, NULL, close_capsule)
+    if table_bytes(b) <= KEPT_BYTES:
+        problem.kept[name] = capsule
+    return capsule
+
+cdef inline const Blocks* kept_blocks(object capsule):
+    """What stands in the capsule; valid as long as that is held."""
+    return <const Blocks*> PyCapsule_GetPointer(<PyObject*> capsule, NULL)
 
 cdef inline void gather_block(const Blocks* b, const char* src, Py_ssize_t channel_step, const Py_ssize_t* origin,
                               const Py_ssize_t* extent, char* boxes) noexcept nogil:

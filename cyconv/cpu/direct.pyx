@@ -17,19 +17,21 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from cyconv.cpu.blocks cimport (
-    Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, real_matrix,
-    table_bytes,
+    Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, keep_blocks, kept_blocks, locate, number_type,
+    open_blocks, real_bias, real_matrix, table_bytes,
 )
 from cyconv.cpu.packing cimport BITS64, DOUBLE, SINGLE, HALF, put_stored
 from cyconv.cpu.simd cimport ROWS, VB, VECTORS, inlined, splat, vd, vector, vf, vq, vw
 
 from cyconv import costs
-from cyconv.threads import workers as worth_workers
+from cyconv.memory import empty
+from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
 cdef double BATCH = 2.0**31             # multiply-adds between two looks at Ctrl-C: about 0.1 s; too many for a C enum
-cdef double SECONDS_EACH = 3e-11        # of a multiply-add: enough to tell whether a second thread is worth its start
+cdef double SECONDS_EACH = 3e-11        # of a multiply-add: enough to tell whether a second thread is worth its start,
+cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
 
 cdef enum:
     BOX_BYTES = 256 * 1024              # boxes of all channels of one block: stays in a second-level cache
@@ -205,6 +207,16 @@ def scratch(problem):
     return scratch_bytes(&b)
 
 
+cdef object opened(object problem):
+    """The blocks of a problem with their tables, in a capsule."""
+    cdef Blocks b
+    capsule = problem.kept.get("direct")
+    if capsule is None:
+        open_direct(&b, problem, True)
+        capsule = keep_blocks(&b, problem, "direct")
+    return capsule
+
+
 def why_not(problem):
     if scratch(problem) >= 2**31:
         return f"one row of outputs reads {scratch(problem)} bytes, more than its 32-bit offsets reach"
@@ -265,7 +277,7 @@ def prepare(problem, weight):
     cdef Py_ssize_t groups = problem.groups, rows = problem.out_channels * b.parts
     cdef Py_ssize_t products = problem.in_channels * b.parts * problem.taps, pieces = ceil_div(rows, ROWS), piece, first, last
     matrix = real_matrix(&b, problem, weight)
-    packed = np.empty(groups * rows * products, number_type(&b))
+    packed = empty(groups * rows * products, number_type(&b))
     cdef const char* source = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
     cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
     with nogil:
@@ -296,52 +308,50 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef Work w
     cdef Blocks* b = &w.blocks
     cdef Py_ssize_t items, item, first, last, batch, room, lane, flat_lanes, row_lanes, share
-    cdef int workers, worker = 0
-    cdef double work
+    cdef int workers = 1, worker = 0
+    cdef double work = problem.multiply_adds
     cdef char* base
-    open_direct(b, problem, True)
-    try:
-        input_steps(b, problem, input, w.input_step, b.box.step)
-        w.groups = problem.groups
-        w.rows = problem.out_channels * b.parts
-        w.pieces = ceil_div(w.rows, ROWS)
-        w.input = <const char*> cnp.PyArray_DATA(input)
-        w.weight = <const char*> cnp.PyArray_DATA(weight)
-        sums_from = real_bias(b, problem, bias)
-        w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
-        w.out = <char*> cnp.PyArray_DATA(out)
-        lane = VB // b.size
-        flat_lanes = ceil_div((b.block[1] - 1) * b.box.axis[2].length + b.block[2], lane)
-        row_lanes = b.block[1] * ceil_div(b.block[2], lane)
-        w.flat = flat_lanes < row_lanes
-        w.pitch = sums_length(b) * b.size
+    tables = opened(problem)
+    w.blocks = kept_blocks(tables)[0]
+    input_steps(b, problem, input, w.input_step, b.box.step)
+    w.groups = problem.groups
+    w.rows = problem.out_channels * b.parts
+    w.pieces = ceil_div(w.rows, ROWS)
+    w.input = <const char*> cnp.PyArray_DATA(input)
+    w.weight = <const char*> cnp.PyArray_DATA(weight)
+    sums_from = real_bias(b, problem, bias)
+    w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
+    w.out = <char*> cnp.PyArray_DATA(out)
+    lane = VB // b.size
+    flat_lanes = ceil_div((b.block[1] - 1) * b.box.axis[2].length + b.block[2], lane)
+    row_lanes = b.block[1] * ceil_div(b.block[2], lane)
+    w.flat = flat_lanes < row_lanes
+    w.pitch = sums_length(b) * b.size
 
-        work = problem.multiply_adds
-        items = problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2]
+    items = <Py_ssize_t> problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2]
+    if work * SECONDS_EACH > LEAST_SECONDS:
         workers = worth_workers(work * SECONDS_EACH, scratch_bytes(b), problem.max_workspace)
-        w.shares = min(w.pieces, ceil_div(2 * workers, items)) if workers > 1 else 1
-        items *= w.shares
-        room = ceil_div(scratch_bytes(b), 64) * 64
-        space = np.empty(room * workers + 64, np.uint8)
-        base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
-        batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
-        first = 0
-        while first < items:
-            last = min(first + batch, items)
-            if workers == 1:
-                with nogil:
-                    for item in range(first, last):
-                        do_block(&w, item, base, base + sums_at(b))
-            else:
-                share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
-                with nogil, parallel(num_threads=workers):
-                    worker = threadid()
-                    for item in prange(first, last, schedule="dynamic", chunksize=share):
-                        do_block(&w, item, base + worker * room, base + worker * room + sums_at(b))
-            PyErr_CheckSignals()
-            first = last
-    finally:
-        close_blocks(b)
+    w.shares = min(w.pieces, ceil_div(2 * workers, items)) if workers > 1 else 1
+    items *= w.shares
+    room = ceil_div(scratch_bytes(b), 64) * 64
+    space = empty(room * workers + 64, np.uint8)
+    base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
+    batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
+    first = 0
+    while first < items:
+        last = min(first + batch, items)
+        if workers == 1:
+            with nogil:
+                for item in range(first, last):
+                    do_block(&w, item, base, base + sums_at(b))
+        else:
+            share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
+            with nogil, parallel(num_threads=workers):
+                worker = threadid()
+                for item in prange(first, last, schedule="dynamic", chunksize=share):
+                    do_block(&w, item, base + worker * room, base + worker * room + sums_at(b))
+        PyErr_CheckSignals()
+        first = last
 
 
 cdef inline Py_ssize_t sums_at(const Blocks* b) noexcept nogil:

@@ -31,6 +31,7 @@ from cyconv.cpu.packing cimport (
 from cyconv.cpu.simd cimport VB, inlined, splat, vd, vf
 
 from cyconv import costs
+from cyconv.memory import empty
 from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
@@ -572,13 +573,13 @@ def prepare(problem, weight):
     dtype, spectra = numbers(problem)
     kernels = np.ascontiguousarray(weight, dtype).reshape(-1, *problem.kernel)
     total = len(kernels)
-    result = np.empty(2 * total * w.blocks * (VB // w.size), np.float64 if w.size == 8 else np.float32)
+    result = empty(2 * total * w.blocks * (VB // w.size), np.float64 if w.size == 8 else np.float32)
     packed = <char*> cnp.PyArray_DATA(result)
     workers = worth_workers(cost(problem)[0], 1, problem.max_workspace)
     # Staged in no more room than `run` has for its batches.
     room = min(<Py_ssize_t> CACHE_BYTES, problem.max_workspace - result.nbytes)
     batch = min(max(room // (w.tile_bytes + 2 * w.frequencies * w.size), 1), total)
-    staged = np.empty((batch, *tile), dtype)
+    staged = empty((batch, *tile), dtype)
     # Tap j stands at -j, so that the product of spectra is a correlation.
     where = np.ix_(*(
         -problem.dilation[a] * np.arange(problem.kernel[a]) % tile[a] if a in axes else np.arange(tile[a]) for a in range(3)
@@ -632,11 +633,11 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
 
     room = ceil_div(2 * UNITS * (w.channels + PIECE) * VB + (w.tile_bytes if w.parts == 2 else 0), 64) * 64
     workers = worth_workers(cost(problem)[0], room, problem.max_workspace - workspace + room)
-    space = np.empty(room * workers, np.uint8)
+    space = empty(room * workers, np.uint8)
     scratch = <char*> cnp.PyArray_DATA(<cnp.ndarray> space)
     total = problem.groups * w.per_group
-    tiles = np.empty((batch, w.channels, *tile), dtype)
-    sums = np.empty((batch, w.rows, *shape), spectra_dtype)
+    tiles = empty((batch, w.channels, *tile), dtype)
+    sums = empty((batch, w.rows, *shape), spectra_dtype)
     w.tiles = <char*> cnp.PyArray_DATA(<cnp.ndarray> tiles)
     w.sums = <char*> cnp.PyArray_DATA(<cnp.ndarray> sums)
     w.first = 0

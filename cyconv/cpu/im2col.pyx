@@ -23,6 +23,7 @@ from cyconv.cpu.blocks cimport (
 from cyconv.cpu.packing cimport DOUBLE, HALF, SINGLE, computed, gather_row, half, put_stored, source, stored
 
 from cyconv import costs
+from cyconv.memory import empty
 from cyconv.threads import can_hold_blas, one_blas_thread
 from cyconv.threads import workers as worth_workers
 
@@ -254,7 +255,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         workers = worth_workers(work * SECONDS_EACH, scratch_bytes(b, problem), problem.max_workspace) if can_hold_blas() else 1
         room = scratch_bytes(b, problem) // 64 * 64
         sums_at = ceil_div(b.block[0] * b.block[1] * b.block[2] * b.products * b.size, 64) * 64
-        space = np.empty((room + 128) * workers + 64, np.uint8)
+        space = empty((room + 128) * workers + 64, np.uint8)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
         batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
         first = 0

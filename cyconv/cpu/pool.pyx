@@ -34,6 +34,7 @@ from cyconv.cpu.pool_rows cimport (
 from cyconv.cpu.simd cimport half, inlined
 
 from cyconv.problem import MAX_WORKSPACE
+from cyconv.memory import empty
 from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
@@ -673,7 +674,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     seconds = CALL + SECONDS_EACH * problem.steps
     workers = min(worth_workers(seconds, scratch_bytes(&w), MAX_WORKSPACE), items)
     room = scratch_bytes(&w)
-    space = np.empty(room * workers + 64, np.uint8)
+    space = empty(room * workers + 64, np.uint8)
     base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
     batch = max(<Py_ssize_t> (items * (BATCH / max(<double> problem.steps, 1.0))), workers)
     chunk = max(1, min(items // (8 * workers), 64))

@@ -1,0 +1,227 @@
+"""Arrays of warm memory: results and scratch take what earlier ones gave back.
+
+Fresh memory is slow: the system hands it out page by page and zeroes it, which for a 4 MB result took 2 ms, longer than
+many a convolution. Large arrays made by `empty` therefore come from a small store of freed blocks, and return to it when
+NumPy frees them, through NumPy's own allocator interface (NEP 49): they own their memory as any array does. Blocks begin
+at a cache line, those of a huge page or more at a page of that size.
+
+The store never holds more than KEEP_BYTES in KEEP blocks; the longest unused go first. It never waits for its lock: a call
+that finds it taken, by another thread or by a thread that did not survive a fork, does without the store.
+"""
+cimport numpy as cnp
+from libc.stdint cimport uint8_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset, strcpy
+
+cnp.import_array()
+
+cdef extern from * nogil:
+    """
+    #include <stdlib.h>
+    #if defined(__linux__)
+      #include <sys/mman.h>
+      #define cy_prefer_huge(p, n) ((void) madvise((p), (n), MADV_HUGEPAGE))
+    #else
+      #define cy_prefer_huge(p, n) ((void) 0)
+    #endif
+    static inline int cy_try_lock(char *lock) { return !__atomic_test_and_set(lock, __ATOMIC_ACQUIRE); }
+    static inline void cy_unlock(char *lock)  { __atomic_clear(lock, __ATOMIC_RELEASE); }
+    """
+    int posix_memalign(void**, size_t, size_t)
+    void prefer_huge "cy_prefer_huge"(void*, size_t)
+    bint try_lock "cy_try_lock"(char*)
+    void unlock "cy_unlock"(char*)
+
+cdef extern from "numpy/arrayobject.h":
+    ctypedef struct PyDataMemAllocator:
+        void* ctx
+        void* (*malloc)(void*, size_t) noexcept nogil
+        void* (*calloc)(void*, size_t, size_t) noexcept nogil
+        void* (*realloc)(void*, void*, size_t) noexcept nogil
+        void (*free)(void*, void*, size_t) noexcept nogil
+    ctypedef struct PyDataMem_Handler:
+        char[127] name
+        uint8_t version
+        PyDataMemAllocator allocator
+    object PyDataMem_SetHandler(object)
+
+cdef extern from "Python.h":
+    object PyCapsule_New(void*, const char*, void*)
+
+cdef enum:
+    STORED = 64 * 1024                  # bytes from which arrays are worth storing; smaller ones malloc keeps warm by itself
+    KEEP = 32                           # blocks
+    LINE = 64
+    HUGE = 2 * 1024 * 1024              # bytes of a huge page
+cdef Py_ssize_t KEEP_BYTES = 128 * 1024 * 1024
+
+cdef struct Block:                      # LINE bytes in front of an array's memory
+    size_t room                         # bytes of that memory
+    void* base                          # what to free
+
+cdef char lock = 0
+cdef char* kept[KEEP]                      # oldest first
+cdef int count = 0
+cdef size_t kept_bytes = 0
+
+
+cdef inline Block* block_of(void* memory) noexcept nogil:
+    return <Block*> (<char*> memory - LINE)
+
+
+cdef void drop(int at) noexcept nogil:
+    """Takes a block out of the store, whose lock is held."""
+    global count, kept_bytes
+    cdef int i
+    kept_bytes -= block_of(kept[at]).room
+    count -= 1
+    for i in range(at, count):
+        kept[i] = kept[i + 1]
+
+
+cdef void* allocate(void* ctx, size_t size) noexcept nogil:
+    cdef char* memory = NULL
+    cdef void* base = NULL
+    cdef size_t align, room = (size + 4095) & ~<size_t> 4095
+    cdef int i, best = -1
+    if try_lock(&lock):
+        for i in range(count):          # the smallest that fits, if not much larger
+            if size <= block_of(kept[i]).room <= room + room // 4 and (
+                best < 0 or block_of(kept[i]).room <= block_of(kept[best]).room
+            ):
+                best = i
+        if best >= 0:
+            memory = kept[best]
+            drop(best)
+        unlock(&lock)
+        if memory != NULL:
+            return memory
+    align = HUGE if room >= HUGE else LINE
+    if room < size or posix_memalign(&base, align, room + align) != 0:
+        return NULL
+    memory = <char*> base + align
+    if align == HUGE:
+        prefer_huge(memory, room)
+    block_of(memory).room = room
+    block_of(memory).base = base
+    return memory
+
+
+cdef void give_back(void* ctx, void* memory, size_t size) noexcept nogil:
+    global count, kept_bytes
+    cdef void* old[KEEP]
+    cdef int dropped = 0
+    cdef size_t room
+    if memory == NULL:
+        return
+    room = block_of(memory).room
+    if room > <size_t> KEEP_BYTES or not try_lock(&lock):
+        free(block_of(memory).base)
+        return
+    while count == KEEP or kept_bytes + room > <size_t> KEEP_BYTES:
+        old[dropped] = block_of(kept[0]).base
+        dropped += 1
+        drop(0)
+    kept[count] = <char*> memory
+    count += 1
+    kept_bytes += room
+    unlock(&lock)
+    for i in range(dropped):
+        free(old[i])
+
+
+cdef void* allocate_zeros(void* ctx, size_t number, size_t size) noexcept nogil:
+    cdef void* memory
+    if size and number > (<size_t> -1) // size:
+        return NULL
+    memory = allocate(ctx, number * size)
+    if memory != NULL:
+        memset(memory, 0, number * size)
+    return memory
+
+
+cdef void* reallocate(void* ctx, void* memory, size_t size) noexcept nogil:
+    cdef void* larger
+    if memory != NULL and size <= block_of(memory).room:
+        return memory
+    larger = allocate(ctx, size)
+    if larger != NULL and memory != NULL:
+        memcpy(larger, memory, block_of(memory).room)
+        give_back(ctx, memory, 0)
+    return larger
+
+
+cdef PyDataMem_Handler handler
+strcpy(handler.name, "cyconv")
+handler.version = 1
+handler.allocator.ctx = NULL
+handler.allocator.malloc = allocate
+handler.allocator.calloc = allocate_zeros
+handler.allocator.realloc = reallocate
+handler.allocator.free = give_back
+cdef object capsule = PyCapsule_New(&handler, "mem_handler", NULL)
+
+
+def empty(tuple shape, cnp.dtype dtype):
+    """An uninitialised C-contiguous array that begins at a cache line if it is of some size."""
+    cdef cnp.npy_intp[cnp.NPY_MAXDIMS] lengths
+    cdef Py_ssize_t i, rank = len(shape)
+    cdef double size = dtype.itemsize
+    if rank > cnp.NPY_MAXDIMS:
+        raise ValueError(f"an array has at most {cnp.NPY_MAXDIMS} axes")
+    for i in range(rank):
+        lengths[i] = shape[i]
+        size *= lengths[i]
+    if size < STORED:
+        return cnp.PyArray_EMPTY(<int> rank, lengths, dtype.num, 0)
+    before = PyDataMem_SetHandler(capsule)
+    try:
+        return cnp.PyArray_EMPTY(<int> rank, lengths, dtype.num, 0)
+    finally:
+        PyDataMem_SetHandler(before)
+
+
+def release():
+    """Gives the stored blocks back to the system; returns their bytes."""
+    cdef size_t freed = 0
+    cdef void* old[KEEP]
+    cdef int dropped = 0, i
+    if try_lock(&lock):
+        freed = kept_bytes
+        while count:
+            old[dropped] = block_of(kept[0]).base
+            dropped += 1
+            drop(0)
+        unlock(&lock)
+    for i in range(dropped):
+        free(old[i])
+    return freed
+
+
+def behaved(cnp.ndarray array):
+    """Whether an array's numbers are aligned and in the machine's byte order."""
+    return cnp.PyArray_ISBEHAVED_RO(array)
+
+
+cdef void extent(cnp.ndarray array, char** begin, char** end) noexcept:
+    cdef int axis
+    cdef Py_ssize_t reach
+    begin[0] = end[0] = <char*> cnp.PyArray_DATA(array)
+    end[0] += cnp.PyArray_ITEMSIZE(array)
+    for axis in range(cnp.PyArray_NDIM(array)):
+        reach = cnp.PyArray_STRIDE(array, axis) * (cnp.PyArray_DIM(array, axis) - 1)
+        if reach < 0:
+            begin[0] += reach
+        else:
+            end[0] += reach
+
+
+def may_overlap(cnp.ndarray a, cnp.ndarray b):
+    """Whether the memory between the first and the last number of both arrays meets; neither may be empty."""
+    cdef char* a_begin
+    cdef char* a_end
+    cdef char* b_begin
+    cdef char* b_end
+    extent(a, &a_begin, &a_end)
+    extent(b, &b_begin, &b_end)
+    return a_begin < b_end and b_begin < a_end
