@@ -6,12 +6,13 @@ What a call goes through, from top to bottom; imports point the same way:
     transpose.py       a transposed convolution, cut into plain ones
     select.py          which algorithm a problem gets, and why; plans
     menu.py            the list of algorithms, each with its error bound
-    cpu/               the algorithms: direct, im2col, fft, pool; compiled once per processor level
+    cpu/               the algorithms, one per .pyx; compiled once per processor level
     reference.py       obvious NumPy for everything: the last row of the menu, and the oracle of the tests
     problem.py         what is to be computed (pool_problem.py, fold_problem.py): all checks, all shape arithmetic
     arguments.py       what a caller passed, as plain Python values
     costs.py           the cost model's constants, measured by bench/calibrate.py
     threads.py         how many threads; peace with BLAS and with fork
+    memory.py          arrays of warm memory, for results and scratch
     columns.py         unfold and fold
     cli/               the commands of `python -m cyconv`
 
@@ -21,6 +22,7 @@ README.md says how to add an algorithm.
 from . import functional
 from ._version import __version__
 from .functional import *  # noqa: F403
+from .memory import release_memory
 from .threads import get_num_threads, set_num_threads, threads
 
-__all__ = [*functional.__all__, "__version__", "get_num_threads", "set_num_threads", "threads"]
+__all__ = [*functional.__all__, "__version__", "get_num_threads", "release_memory", "set_num_threads", "threads"]

@@ -5,7 +5,7 @@ ran before. It is the cheapest row of the menu, by the cost model of costs.py, a
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -82,19 +82,28 @@ def convolve(
     problem = conv_problem(
         rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
     )
-    row = spread_safe(choose(problem, algorithm), problem, algorithm, input, weight)
-    return execute(row, problem, input, row.prepare_once(problem, weight), bias, out)
+    row = choose(problem, algorithm)
+    return execute(row, problem, input, row.prepare_once(problem, weight), bias, out, another(row, problem, algorithm, weight))
 
 
-def spread_safe(row, problem, algorithm, input, weight):
-    """`row`, or another where it would carry a NaN or infinity to outputs whose window it is not in."""
-    if row.spreads_nonfinite and algorithm == "auto" and not (_moderate(problem, input) and _moderate(problem, weight)):
-        return choose(problem, algorithm, finite=False)
-    return row
+def another(row, problem, algorithm, weight):
+    """What `execute` calls if the chosen row may have carried a NaN or infinity too far: another row and its weights."""
+    if not row.spreads_nonfinite or algorithm != "auto":
+        return None
+
+    def prepared():
+        careful = choose(problem, finite=False)
+        return careful, careful.prepare_once(problem, weight)
+
+    return prepared
 
 
-def execute(row, problem, input, prepared, bias, out):
-    """Runs a chosen algorithm into `out`, or into a new array."""
+def execute(row, problem, input, prepared, bias, out, another=None):
+    """Runs a chosen algorithm into `out`, or into a new array.
+
+    A row that carries a NaN or infinity to outputs whose window it is not in leaves at least one output that is not finite,
+    and says so. Then `another` row computes everything again: finite arguments cost no look at them.
+    """
     if out is None:
         result = empty(problem.output_shape, problem.dtype)
     else:
@@ -102,7 +111,10 @@ def execute(row, problem, input, prepared, bias, out):
         direct = out.flags.carray and not _overlaps(out, input, prepared, bias)
         result = out if direct else empty(problem.output_shape, problem.dtype)
     if problem.multiply_adds:
-        row.run(problem, input, prepared, bias, result)
+        finite = row.run(problem, input, prepared, bias, result)
+        if another is not None and not finite:
+            row, prepared = another()
+            row.run(problem, input, prepared, bias, result)
     elif problem.outputs:
         result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * problem.rank)
     if out is not None and result is not out:
@@ -115,16 +127,6 @@ def _overlaps(out, input, prepared, bias):
     if not out.size:
         return False
     return any([type(a) is np.ndarray and a.size and may_overlap(out, a) for a in (input, prepared, bias)])
-
-
-def _moderate(problem, array):
-    """Whether sums of this array's numbers stay finite however an algorithm arranges them; False for NaN and infinity."""
-    if array.size == 0:
-        return True
-    computed_in = np.float32 if array.dtype == np.float16 else array.dtype
-    limit = float(np.finfo(computed_in).max) ** 0.5 / (problem.products * 2.0**13)
-    parts = (array.real, array.imag) if array.dtype.kind == "c" else (array,)
-    return all(part.max() < limit and part.min() > -limit for part in parts)  # no comparison with a NaN holds
 
 
 # ---- explain -------------------------------------------------------------------------------------------------------------
@@ -239,13 +241,13 @@ class Plan:
         self.output_shape = problem.output_shape
         self._dtype = np.dtype(problem.dtype)
         self._bias = None if bias is None else bias.copy()
-        self._careful = None  # for input that the chosen row would spread: another row and its weights, made when needed
-        self._watch = self._row.spreads_nonfinite and algorithm == "auto"
-        if self._watch:
-            self._weight = weight.copy()
-            if not _moderate(problem, weight):
-                self._row, self._watch = choose(problem, finite=False), False
+        if self._row.spreads_nonfinite and algorithm == "auto":
+            weight = weight.copy()
+            if not np.isfinite(weight).all():
+                self._row = choose(problem, finite=False)
                 self.algorithm = self._row.name
+        redo = another(self._row, problem, algorithm, weight)
+        self._another = None if redo is None else cache(redo)
         self.workspace_bytes = next(v.workspace for v in verdicts(problem) if v.algorithm is self._row)
         prepared = self._row.prepare(problem, weight)
         self._prepared = prepared.copy() if _overlaps(weight, prepared, None, None) else prepared
@@ -257,13 +259,7 @@ class Plan:
             raise ValueError(f"input must have the plan's shape {problem.input_shape}, got {input.shape}")
         if input.dtype is not self._dtype and input.dtype != self._dtype:
             raise TypeError(f"input must have the plan's dtype {problem.dtype}, got {input.dtype}")
-        row, prepared = self._row, self._prepared
-        if self._watch and not _moderate(problem, input):
-            if self._careful is None:
-                row = choose(problem, finite=False)
-                self._careful = row, row.prepare(problem, self._weight)
-            row, prepared = self._careful
-        return execute(row, problem, input, prepared, self._bias, out)
+        return execute(self._row, problem, input, self._prepared, self._bias, out, self._another)
 
     def __repr__(self):
         return f"<cyconv.Plan {self.algorithm}: {self.problem}>"

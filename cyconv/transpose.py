@@ -5,7 +5,7 @@ import numpy as np
 from .arguments import as_array, check_out
 from .memory import empty
 from .problem import conv_transpose_problem
-from .select import choose, execute, spread_safe
+from .select import another, choose, execute
 
 
 def convolve_transposed(
@@ -26,8 +26,9 @@ def convolve_transposed(
     grouped = weight.reshape(groups, in_channels // groups, out_channels, *kernel).swapaxes(1, 2)
     for phase in whole.phases:
         taps = np.ascontiguousarray(grouped[(..., *phase.taps)]).reshape(phase.problem.weight_shape)
-        row = spread_safe(choose(phase.problem, algorithm), phase.problem, algorithm, input, taps)
-        execute(row, phase.problem, input, row.prepare_once(phase.problem, taps), bias, result[(..., *phase.out)])
+        row = choose(phase.problem, algorithm)
+        prepared = row.prepare_once(phase.problem, taps)
+        execute(row, phase.problem, input, prepared, bias, result[(..., *phase.out)], another(row, phase.problem, algorithm, taps))
     if out is None:
         return result
     out[...] = result

@@ -25,6 +25,7 @@ from libc.math cimport INFINITY, log2
 from libc.string cimport memset
 
 from cyconv.cpu.blocks cimport Blocks, ceil_div, choose_kind
+from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.packing cimport (
     CIRCULAR, REFLECT, REPLICATE, ZEROS, Box, Stored, gather_stored, put_stored,
 )
@@ -609,10 +610,11 @@ cdef void pack_kernel(const Work* w, Py_ssize_t kernel, const char* spectrum, ch
 
 
 def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
-    """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
+    """Writes the result to `out` (C-contiguous); returns whether it is finite. `weight` is what `prepare` returned."""
     cdef Work w
     cdef Py_ssize_t a, item, items, total, batch, room, rank = problem.rank
-    cdef int workers, worker = 0
+    cdef int workers, worker = 0, size, bad
+    cdef Py_ssize_t parts, pieces
     cdef char* scratch
     cdef bint batched = problem.batched
     _, workspace, tile, batch = layout(problem)
@@ -665,3 +667,11 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         del results
         PyErr_CheckSignals()
         w.first += w.units
+    pieces, parts = workers, 2 * out.size if out.dtype.kind == "c" else out.size
+    size = out.nbytes // parts
+    bad = 0
+    with nogil, parallel(num_threads=workers):
+        for item in prange(pieces):
+            if not all_finite(w.out_data + item * parts // pieces * size, (item + 1) * parts // pieces - item * parts // pieces, size):
+                bad += 1
+    return bad == 0
