@@ -1,5 +1,7 @@
 """Transposed convolution: one plain convolution per phase of the stride (problem.conv_transpose_problem says how)."""
 
+from math import prod
+
 import numpy as np
 
 from .arguments import as_array, check_out
@@ -25,7 +27,7 @@ def convolve_transposed(
     in_channels, out_channels, *kernel = weight.shape
     grouped = weight.reshape(groups, in_channels // groups, out_channels, *kernel).swapaxes(1, 2)
     for phase in whole.phases:
-        taps = np.ascontiguousarray(grouped[(..., *phase.taps)]).reshape(phase.problem.weight_shape)
+        taps = gathered(grouped[(..., *phase.taps)], rank).reshape(phase.problem.weight_shape)
         row = choose(phase.problem, algorithm)
         prepared = row.prepare_once(phase.problem, taps)
         execute(row, phase.problem, input, prepared, bias, result[(..., *phase.out)], another(row, phase.problem, algorithm, taps))
@@ -33,3 +35,14 @@ def convolve_transposed(
         return result
     out[...] = result
     return out
+
+
+def gathered(taps, rank):
+    """A C-contiguous copy of some taps of a kernel."""
+    copy = empty(taps.shape, taps.dtype)
+    if prod(taps.shape[:-rank]) < 1000:
+        copy[...] = taps
+    else:  # tap by tap: NumPy is quick at long loops over channels, slow at short ones over the taps of each kernel
+        for tap in np.ndindex(taps.shape[-rank:]):
+            copy[(..., *tap)] = taps[(..., *tap)]
+    return copy
