@@ -1,10 +1,11 @@
 """Which algorithm computes a problem, and why; and the calls that do it.
 
 The choice is a function of the problem alone: of shapes, dtype and arguments, never of the number of threads or of what
-ran before. It is the cheapest row of the menu, by the cost model of costs.py, among those that do not decline.
+ran before. It is the cheapest row of the menu, by the cost model of costs.py, among those that do not decline. A row may be
+for some weights only; then they are looked at, but only where that row would be the cheapest.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 import numpy as np
@@ -36,6 +37,16 @@ def verdicts(problem):
     return found
 
 
+def verdicts_on(problem, weight):
+    """The same, and what they say to these weights."""
+    return tuple(
+        replace(v, declined=v.algorithm.weights, seconds=float("inf"), workspace=0)
+        if v.algorithm.weights and v.declined is None and not v.algorithm.module.suits(problem, weight)
+        else v
+        for v in verdicts(problem)
+    )
+
+
 def _verdict(row, problem):
     declined = row.module.why_not(problem)
     if declined is None and problem.strict and _less_exact(row, problem):
@@ -50,23 +61,33 @@ def _less_exact(row, problem):
     return row.scale != "terms" or row.bound(problem) > menu.CONV[0].bound(problem)
 
 
-def choose(problem, algorithm="auto", finite=True):
-    """The row of the menu to use. With finite=False, only rows that keep a NaN where it belongs."""
-    row = problem.kept.get((algorithm, finite)) if isinstance(algorithm, str) else None
-    if row is None:
+def choose(problem, algorithm="auto", weight=None, finite=True):
+    """The row of the menu to use; without a weight, one that computes any. With finite=False, one that keeps a NaN where it belongs."""
+    row = _remembered(problem, algorithm, finite, weight is None)
+    if row.weights and weight is not None and not row.module.suits(problem, weight):
         if algorithm != "auto":
-            one_of("algorithm", algorithm, ("auto", *ALGORITHMS))
-        row = problem.kept[algorithm, finite] = _choose(problem, algorithm, finite)
+            raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {row.weights}")
+        return _remembered(problem, algorithm, finite, True)
     return row
 
 
-def _choose(problem, algorithm, finite):
+def _remembered(problem, algorithm, finite, any_weight):
+    row = problem.kept.get((algorithm, finite, any_weight)) if isinstance(algorithm, str) else None
+    if row is None:
+        if algorithm != "auto":
+            one_of("algorithm", algorithm, ("auto", *ALGORITHMS))
+        row = problem.kept[algorithm, finite, any_weight] = _choose(problem, algorithm, finite, any_weight)
+    return row
+
+
+def _choose(problem, algorithm, finite, any_weight):
     if algorithm != "auto":
         verdict = next(v for v in verdicts(problem) if v.algorithm.name == algorithm)
         if verdict.declined:
             raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {verdict.declined}")
         return verdict.algorithm
     usable = [v for v in verdicts(problem) if v.declined is None and (finite or not v.algorithm.spreads_nonfinite)]
+    usable = [v for v in usable if not (any_weight and v.algorithm.weights)]
     if not usable:
         reasons = "; ".join(f"{v.algorithm.name} {v.declined or 'would spread a NaN'}" for v in verdicts(problem))
         raise ValueError(f"max_workspace={problem.max_workspace} is too small for every algorithm ({problem}): {reasons}")
@@ -82,7 +103,7 @@ def convolve(
     problem = conv_problem(
         rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
     )
-    row = choose(problem, algorithm)
+    row = choose(problem, algorithm, weight)
     return execute(row, problem, input, row.prepare_once(problem, weight), bias, out, another(row, problem, algorithm, weight))
 
 
@@ -92,7 +113,7 @@ def another(row, problem, algorithm, weight):
         return None
 
     def prepared():
-        careful = choose(problem, finite=False)
+        careful = choose(problem, "auto", weight, finite=False)
         return careful, careful.prepare_once(problem, weight)
 
     return prepared
@@ -181,7 +202,7 @@ def explain(
         _rank(weight), input, weight, bias if bias is None else as_array("bias", bias), stride, padding, dilation, groups,
         padding_mode, precision, max_workspace,
     )  # fmt: skip
-    return Explanation(problem, choose(problem, algorithm).name, verdicts(problem))
+    return Explanation(problem, choose(problem, algorithm, weight).name, verdicts_on(problem, weight))
 
 
 def _rank(weight):
@@ -236,7 +257,7 @@ class Plan:
 
     def __init__(self, problem, weight, bias, algorithm):
         self.problem = problem
-        self._row = choose(problem, algorithm)
+        self._row = choose(problem, algorithm, weight)
         self.algorithm = self._row.name
         self.output_shape = problem.output_shape
         self._dtype = np.dtype(problem.dtype)
@@ -244,7 +265,7 @@ class Plan:
         if self._row.spreads_nonfinite and algorithm == "auto":
             weight = weight.copy()
             if not np.isfinite(weight).all():
-                self._row = choose(problem, finite=False)
+                self._row = choose(problem, "auto", weight, finite=False)
                 self.algorithm = self._row.name
         redo = another(self._row, problem, algorithm, weight)
         self._another = None if redo is None else cache(redo)

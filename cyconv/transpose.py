@@ -28,7 +28,7 @@ def convolve_transposed(
     grouped = weight.reshape(groups, in_channels // groups, out_channels, *kernel).swapaxes(1, 2)
     for phase in whole.phases:
         taps = gathered(grouped[(..., *phase.taps)], rank).reshape(phase.problem.weight_shape)
-        row = choose(phase.problem, algorithm)
+        row = choose(phase.problem, algorithm, taps)
         prepared = row.prepare_once(phase.problem, taps)
         execute(row, phase.problem, input, prepared, bias, result[(..., *phase.out)], another(row, phase.problem, algorithm, taps))
     if out is None:
