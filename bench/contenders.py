@@ -39,7 +39,7 @@ def _conv(row, x, weight, bias):
     def contender(name, call, algorithm):
         return Contender(name, call, algorithm.bound(problem), algorithm.scale)
 
-    chosen = select.choose(problem)
+    chosen = select.choose(problem, weight=weight)
     plan = cyconv.plan_conv(x.shape, weight, bias, **words)
     out = np.empty(plan.output_shape, row.dtype)
     found = [
@@ -47,7 +47,7 @@ def _conv(row, x, weight, bias):
         contender(PLAN, lambda: plan(x, out), chosen),
     ]
     left_out = {}
-    verdicts = select.verdicts(problem)
+    verdicts = select.verdicts_on(problem, weight)
     quickest = min(v.seconds for v in verdicts)
     for v in verdicts:
         name = v.algorithm.name

@@ -72,9 +72,16 @@ def _fft_bound(problem):
     return 6.4 * log2(max(points, 2)) + 1.5 * problem.in_channels + 2
 
 
+def _passes_bound(problem):
+    # Each pass is a sum of its own: a product meets the roundings of all of them, one after the other, as Higham's bound
+    # counts them; the factors may be off by what is left below the direct sum's bound, at most 8 eps.
+    return cpu.load("separable").error_bound(problem)
+
+
 CONV = (
     _cpu("direct", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("im2col", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
+    _cpu("separable", _passes_bound, "terms", "((kz + ky + C kx + 1)/2 + 8) eps sum|w||x|, (K + 1)/2 if less", weights="the kernel is not an outer product"),
     _cpu("fft", _fft_bound, "norms", "(6.4 log2(points) + 1.5 C + 2) eps sum_c |w_c||x_c|", spreads_nonfinite=True),
     Algorithm("reference", "cpu", lambda: importlib.import_module("cyconv.reference"), _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
 )

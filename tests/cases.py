@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 import cyconv
-from cyconv import menu, reference
+from cyconv import menu, reference, select
 from cyconv.problem import CONV_DTYPES, MAX_WORKSPACE, conv_problem
 
 ROWS = {row.name: row for row in menu.CONV}
@@ -93,6 +93,27 @@ def arrays(case, dtype, seed=0, small=True):
 
     out_channels = case.weight[0]
     return make(case.input), make(case.weight), make((out_channels,)) if case.bias else None
+
+
+def suited(name, w):
+    """w, or for an algorithm that computes outer products only, one of its lines through the first tap, in few digits."""
+    if not ROWS[name].weights or w.dtype.kind == "c":
+        return w
+    native = w.astype(w.dtype.newbyteorder("="))
+    lines = np.round(4 * native.astype("float64")) / 4 if w.dtype.kind == "f" else native
+    product = np.ones((*w.shape[:2], *(1,) * (w.ndim - 2)), lines.dtype)
+    for axis in range(2, w.ndim):
+        product = product * lines[(..., *(slice(None if a == axis else 1) for a in range(2, w.ndim)))]
+    return product.astype(w.dtype)
+
+
+def runs(name, problem):
+    """Whether the algorithm takes the problem, given suited weights."""
+    return next(v for v in select.verdicts(problem) if v.algorithm.name == name).declined is None
+
+
+def takes(name, x, w, **options):
+    return runs(name, problem_of(Case("", x.shape, w.shape, options), x.dtype, None))
 
 
 def conv(rank):

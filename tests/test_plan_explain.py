@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from cases import CASES, ROWS, arrays, conv, problem_of
+from cases import CASES, ROWS, arrays, conv, problem_of, suited
 
 import cyconv
 from cyconv import menu, select
@@ -30,7 +30,7 @@ def test_plan_gives_the_bits_of_the_plain_call(case):
 def test_plan_keeps_its_own_weights():
     x, w, b = rng.standard_normal((1, 3, 9, 9)), rng.standard_normal((4, 3, 3, 3)), rng.standard_normal(4)
     for name in ("auto", *ROWS):
-        weight, bias = w.copy(), b.copy()
+        weight, bias = w.copy() if name == "auto" else suited(name, w.copy()), b.copy()
         plan = cyconv.plan_conv(x.shape, weight, bias, algorithm=name)
         want = plan(x)
         weight[...], bias[...] = np.nan, np.nan
@@ -80,7 +80,7 @@ def test_explain_lists_every_row_with_a_reason_or_a_prediction():
             assert verdict.declined is None or len(verdict.declined) > 5
         text = str(why)
         assert all(name in text for name in ROWS) and text.count("chosen") == 1
-        assert why.chosen == select.choose(problem_of(case, "float32", bias)).name
+        assert why.chosen == select.choose(problem_of(case, "float32", bias), weight=w).name
 
 
 def test_a_forced_algorithm_is_used_or_refused():

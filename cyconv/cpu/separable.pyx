@@ -1,0 +1,848 @@
+"""A kernel that is an outer product, one axis after the other:
+
+    weight[o, c, i, j, k] = along_z[i] * along_y[j] * along_x[k]
+    out[y, x] = bias + sum_c sum_k along_x[k] * column[y, x + k],    column[y, x] = sum_j along_y[j] * input[y + j, x]
+
+kz + ky + kx products an output instead of kz*ky*kx: Gaussians, Sobel and box filters. Wins from 5x5 on, and wherever one
+kernel covers one axis. Whether a kernel is such a product is a matter of its values: `suits` decides, `factor` says how closely.
+
+Layout: a block of outputs is gathered into a box per input channel (packing.pxd), in which every tap is a constant
+distance whatever stride, dilation and padding are; rows of the box begin on cache lines. Positions along x stand on the vector lanes.
+A block's planes are summed along z, then a few rows at a time along y into rows that stay in the first-level cache,
+and those along x into the output. Along y, the rows of a register tile share what is loaded; along x, vectors are moved on by
+one number a tap where that is quicker than loads that cross cache lines.
+Threads share out blocks. No sum is ever split, so no bit depends on their number or on the place in the batch.
+Half precision is computed in float32; integers modulo 2**32 or 2**64, with factors that are integers.
+"""
+import numpy as np
+
+cimport numpy as cnp
+from cython.parallel cimport parallel, prange, threadid
+from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport fabsl
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from cyconv.cpu.blocks cimport (
+    Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, table_bytes,
+)
+from cyconv.cpu.packing cimport (
+    Axis, BITS64, DOUBLE, HALF, SINGLE, put_stored,
+)
+from cyconv.cpu.shuffle cimport shift_in
+from cyconv.cpu.simd cimport VB, inlined, splat, vd, vector, vf, vq, vw
+
+from cyconv import costs
+from cyconv.memory import empty
+from cyconv.threads import workers as worth_workers
+
+cnp.import_array()
+
+cdef extern from *:
+    """
+    #if CY_VB == 64
+      #define CY_SHIFTS 1               /* one shuffle moves a vector on by a number, and a 64-byte load nearly always crosses lines */
+      #define CY_ABREAST 4
+    #else
+      #define CY_SHIFTS 0
+      #define CY_ABREAST 2
+    #endif
+    static inline long double cy_scaled(long double x, int e) { return __builtin_ldexpl(x, e); }
+    static inline int cy_exponent(long double x) { int e; __builtin_frexpl(x, &e); return e; }
+    """
+    enum:
+        SHIFTS "CY_SHIFTS"
+        ABREAST "CY_ABREAST"            # vectors of a register tile of TALL rows
+    long double scaled "cy_scaled"(long double, int) noexcept nogil     # x * 2**e
+    int exponent "cy_exponent"(long double) noexcept nogil              # of the least power of two that is above |x|
+
+cdef double BATCH = 2.0**30             # multiply-adds between two looks at Ctrl-C: about 0.1 s
+cdef double SECONDS_EACH = 4e-11        # of a multiply-add: enough to tell whether a second thread is worth its start
+
+cdef enum:
+    BOX_BYTES = 512 * 1024              # boxes of one block: half of a second-level cache
+    BLOCK_OUTPUTS = 128 * 1024
+    LEAST_BLOCKS = 8
+    TALL = 4                            # rows of a register tile
+    LONG = 8                            # vectors of a run along x
+    MOST_CHANNELS = 4
+    DIGITS = 30                         # bits of whole numbers whose factors are looked for exactly
+
+
+# ---- register tiles ------------------------------------------------------------------------------------------------------
+# Outside of a loop of unknown length GCC would pass the accumulators through the stack: hence the loops over range(once), once = 1.
+
+cdef inline inlined down_of(const int rows, const int vectors, const vector* like, Py_ssize_t taps, const char* weight,
+                            const char* src, Py_ssize_t pitch, char* dst, Py_ssize_t to_pitch, Py_ssize_t once) noexcept nogil:
+    """rows x vectors sums over `taps` neighbouring rows (at least rows - 1): each is loaded once for all sums that it is in."""
+    cdef vector[TALL][ABREAST] acc
+    cdef vector[ABREAST] x
+    cdef vector w
+    cdef const char* p
+    cdef Py_ssize_t i, done
+    cdef uint64_t nothing = 0
+    cdef int r, v, t, size = 8 if vector is vd or vector is vq else 4
+    for done in range(once):
+        p = src
+        for r in range(rows):
+            for v in range(vectors):
+                acc[r][v] = splat(<const char*> &nothing, like)
+        for t in range(rows - 1):
+            for v in range(vectors):
+                x[v] = (<const vector*> (p + v * VB))[0]
+            for r in range(rows):
+                if r <= t:
+                    w = splat(weight + (t - r) * size, like)
+                    for v in range(vectors):
+                        acc[r][v] = acc[r][v] + w * x[v]
+            p += pitch
+        for i in range(rows - 1, taps):
+            for v in range(vectors):
+                x[v] = (<const vector*> (p + v * VB))[0]
+            for r in range(rows):
+                w = splat(weight + (i - r) * size, like)
+                for v in range(vectors):
+                    acc[r][v] = acc[r][v] + w * x[v]
+            p += pitch
+        for t in range(rows - 1):
+            for v in range(vectors):
+                x[v] = (<const vector*> (p + v * VB))[0]
+            for r in range(rows):
+                if r > t:
+                    w = splat(weight + (taps + t - r) * size, like)
+                    for v in range(vectors):
+                        acc[r][v] = acc[r][v] + w * x[v]
+            p += pitch
+        for r in range(rows):
+            for v in range(vectors):
+                (<vector*> (dst + r * to_pitch + v * VB))[0] = acc[r][v]
+
+
+cdef inline inlined down_rows(const int vectors, const vector* like, int rows, Py_ssize_t taps, const char* weight, const char* src,
+                              Py_ssize_t pitch, char* dst, Py_ssize_t to_pitch) noexcept nogil:
+    if rows == 4:
+        down_of(4, vectors, like, taps, weight, src, pitch, dst, to_pitch, 1)
+    elif rows == 3:
+        down_of(3, vectors, like, taps, weight, src, pitch, dst, to_pitch, 1)
+    elif rows == 2:
+        down_of(2, vectors, like, taps, weight, src, pitch, dst, to_pitch, 1)
+    else:
+        down_of(1, vectors, like, taps, weight, src, pitch, dst, to_pitch, 1)
+
+
+cdef void down(const vector* like, int rows, Py_ssize_t taps, const char* weight, const char* src, Py_ssize_t pitch, char* dst,
+               Py_ssize_t to_pitch, Py_ssize_t length) noexcept nogil:
+    """`rows` rows of `length` bytes, rounded up to vectors."""
+    cdef Py_ssize_t x = 0
+    while x + (ABREAST - 1) * VB < length:
+        down_rows(ABREAST, like, rows, taps, weight, src + x, pitch, dst + x, to_pitch)
+        x += ABREAST * VB
+    while x < length:
+        down_rows(1, like, rows, taps, weight, src + x, pitch, dst + x, to_pitch)
+        x += VB
+
+
+cdef inline inlined apart_of(const int vectors, const vector* like, Py_ssize_t taps, const Py_ssize_t* offset, const char* weight,
+                             const char* start, const char* src, char* dst, Py_ssize_t once) noexcept nogil:
+    """One run of sums start + sum_i weight[i] * src[offset[i]], whatever the distances between taps are."""
+    cdef vector[LONG] acc
+    cdef vector w
+    cdef const char* p
+    cdef Py_ssize_t i, done
+    cdef int v, size = 8 if vector is vd or vector is vq else 4
+    for done in range(once):
+        w = splat(start, like)
+        for v in range(vectors):
+            acc[v] = w
+        for i in range(taps):
+            w = splat(weight + i * size, like)
+            p = src + offset[i]
+            for v in range(vectors):
+                acc[v] = acc[v] + w * (<const vector*> (p + v * VB))[0]
+        for v in range(vectors):
+            (<vector*> (dst + v * VB))[0] = acc[v]
+
+
+cdef void apart(const vector* like, Py_ssize_t taps, const Py_ssize_t* offset, const char* weight, const char* start, const char* src,
+                char* dst, Py_ssize_t length) noexcept nogil:
+    """A run of `length` bytes, rounded up to vectors."""
+    cdef Py_ssize_t x = 0
+    while x + (LONG - 1) * VB < length:
+        apart_of(LONG, like, taps, offset, weight, start, src + x, dst + x, 1)
+        x += LONG * VB
+    if x + 3 * VB < length:
+        apart_of(4, like, taps, offset, weight, start, src + x, dst + x, 1)
+        x += 4 * VB
+    while x < length:
+        apart_of(1, like, taps, offset, weight, start, src + x, dst + x, 1)
+        x += VB
+
+
+cdef inline inlined shifted_of(const int vectors, const vector* like, Py_ssize_t channels, Py_ssize_t taps, const char* weight,
+                               const char* start, const char* src, Py_ssize_t pitch, char* dst, Py_ssize_t once) noexcept nogil:
+    """The same for neighbouring taps of a few channels, `pitch` bytes apart: vectors are loaded once and moved on by a number a tap."""
+    cdef vector[LONG] acc
+    cdef vector[LONG + 1] x
+    cdef vector w
+    cdef const char* p
+    cdef Py_ssize_t c, i, j, done
+    cdef int v, size = 8 if vector is vd or vector is vq else 4
+    for done in range(once):
+        w = splat(start, like)
+        for v in range(vectors):
+            acc[v] = w
+        for c in range(channels):
+            p = src + c * pitch
+            i = 0
+            while i < taps:
+                for v in range(vectors + 1):
+                    x[v] = (<const vector*> (p + v * VB))[0]
+                for j in range(i, min(i + VB // size, taps)):
+                    w = splat(weight + (c * taps + j) * size, like)
+                    for v in range(vectors):
+                        acc[v] = acc[v] + w * x[v]
+                    for v in range(vectors):
+                        x[v] = moved(x[v], x[v + 1])
+                    x[vectors] = moved(x[vectors], x[vectors])
+                i += VB // size
+                p += VB
+        for v in range(vectors):
+            (<vector*> (dst + v * VB))[0] = acc[v]
+
+
+cdef inline vector moved(vector a, vector b) noexcept nogil:
+    if vector is vf or vector is vd:
+        return shift_in(a, b)
+    else:
+        return a                        # integers do not come here
+
+
+cdef void shifted(const vector* like, Py_ssize_t channels, Py_ssize_t taps, const char* weight, const char* start, const char* src,
+                  Py_ssize_t pitch, char* dst, Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t x = 0
+    while x + (LONG - 1) * VB < length:
+        shifted_of(LONG, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
+        x += LONG * VB
+    if x + 3 * VB < length:
+        shifted_of(4, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
+        x += 4 * VB
+    while x < length:
+        shifted_of(1, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
+        x += VB
+
+
+# ---- blocks --------------------------------------------------------------------------------------------------------------
+
+cdef struct Work:
+    Blocks blocks
+    Py_ssize_t[3] taps
+    const char* input
+    Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
+    const char* factors                 # [group][output channel][input channel][z, y, x] as `prepare` makes them: see `factor`
+    const char* along_x                 # [group][output channel][input channel, tap]
+    const char* bias
+    char* out
+    Py_ssize_t groups
+    Py_ssize_t rows                     # output channels of a group
+    Py_ssize_t area                     # bytes of one phase of a plane: what the sums along y and x are taken of
+    Py_ssize_t line                     # bytes of a row of the box
+    Py_ssize_t strip                    # bytes of a row of all phases of all channels, summed along y
+    Py_ssize_t channel_step             # bytes between the channels of what is summed along x
+    Py_ssize_t* offset_z                # bytes, of each tap
+    Py_ssize_t* offset_y
+    Py_ssize_t* offset_x                # of each channel and tap
+    bint neighbours_y                   # whether the taps along y are neighbouring rows
+    bint shifts                         # whether those along x are neighbours, and vectors are moved
+    bint in_place                       # whether sums are written to the output as they are
+
+
+cdef inline void do_block_of(const vector* like, const Work* w, Py_ssize_t item, char* boxes, char* planes, char* strips, char* sums) noexcept nogil:
+    """One block: gather; for every output channel and plane, sums along z, then along y a few rows at a time, then along x."""
+    cdef const Blocks* b = &w.blocks
+    cdef const Axis* axis = b.box.axis
+    cdef Py_ssize_t[3] origin
+    cdef Py_ssize_t[3] extent
+    cdef Py_ssize_t n, g, o, c, z, y, r, phase, rows, phases = axis[1].phases * axis[2].phases, whole, rest
+    cdef Py_ssize_t kz = w.taps[0], ky = w.taps[1], kx = w.taps[2], size = b.size, area = b.out[0] * b.out[1] * b.out[2]
+    cdef Py_ssize_t pitch = kz + ky + kx, used_rows, used
+    cdef const char* f
+    cdef const char* source
+    cdef const char* row
+    cdef char* to
+    cdef uint64_t nothing = 0
+    item = locate(b, item, origin, extent)
+    g = item % w.groups
+    n = item // w.groups
+    gather_block(b, w.input + n * w.input_step[0] + g * w.input_step[1], w.input_step[2], origin, extent, boxes)
+    used_rows = (extent[1] + b.reach[1]) * w.line
+    used = (extent[2] + b.reach[2]) * size
+    whole = extent[2] * size // VB * VB if w.in_place else 0
+    rest = extent[2] * size - whole
+    for o in range(g * w.rows, (g + 1) * w.rows):
+        f = w.factors + o * b.channels * pitch * size
+        for z in range(extent[0]):
+            to = w.out + ((n * w.groups * w.rows + o) * area + ((origin[0] + z) * b.out[1] + origin[1]) * b.out[2] + origin[2]) * b.stored_size
+            if kz > 1:
+                for c in range(b.channels):
+                    for phase in range(phases):
+                        apart(like, kz, w.offset_z, f + c * pitch * size, <const char*> &nothing,
+                              boxes + c * b.plane * size + phase * axis[0].length * w.area + z * w.area,
+                              planes + (c * phases + phase) * w.area, used_rows)
+            y = 0
+            while y < extent[1]:
+                rows = min(<Py_ssize_t> TALL, extent[1] - y)
+                if ky == 2:
+                    rows = min(rows, 3)
+                if ky > 1:
+                    for c in range(b.channels):
+                        for phase in range(axis[2].phases):
+                            if kz > 1:
+                                source = planes + (c * phases + phase) * w.area + y * w.line
+                            else:
+                                source = boxes + c * b.plane * size + phase * axis[0].length * w.area + z * w.area + y * w.line
+                            if w.neighbours_y:
+                                down(like, <int> rows, ky, f + (c * pitch + kz) * size, source, w.line,
+                                     strips + (c * axis[2].phases + phase) * w.line, w.strip, used)
+                            else:
+                                for r in range(rows):
+                                    apart(like, ky, w.offset_y, f + (c * pitch + kz) * size, <const char*> &nothing, source + r * w.line,
+                                          strips + (c * axis[2].phases + phase) * w.line + r * w.strip, used)
+                for r in range(rows):
+                    if ky > 1:
+                        row = strips + r * w.strip
+                    elif kz > 1:
+                        row = planes + (y + r) * w.line
+                    else:
+                        row = boxes + z * w.area + (y + r) * w.line
+                    across(like, w, o, row, to if w.in_place else sums, whole)
+                    if rest:
+                        across(like, w, o, row + whole, sums + whole, rest)
+                        put_stored(b.kind, sums + whole, to + whole // size * b.stored_size, 1, rest // size)
+                    to += b.out[2] * b.stored_size
+                y += rows
+
+
+cdef inline void across(const vector* like, const Work* w, Py_ssize_t o, const char* row, char* to, Py_ssize_t length) noexcept nogil:
+    """A row of outputs of channel o from what was summed along the other axes."""
+    cdef Py_ssize_t size = w.blocks.size, channels = w.blocks.channels
+    cdef const char* weight = w.along_x + o * channels * w.taps[2] * size
+    if w.shifts:
+        shifted(like, channels, w.taps[2], weight, w.bias + o * size, row, w.channel_step, to, length)
+    else:
+        apart(like, channels * w.taps[2], w.offset_x, weight, w.bias + o * size, row, to, length)
+
+
+cdef void do_block(const Work* w, Py_ssize_t item, char* boxes, char* planes, char* strips, char* sums) noexcept nogil:
+    if w.blocks.kind == SINGLE or w.blocks.kind == HALF:
+        do_block_of(<vf*> NULL, w, item, boxes, planes, strips, sums)
+    elif w.blocks.kind == DOUBLE:
+        do_block_of(<vd*> NULL, w, item, boxes, planes, strips, sums)
+    elif w.blocks.kind == BITS64:
+        do_block_of(<vq*> NULL, w, item, boxes, planes, strips, sums)
+    else:
+        do_block_of(<vw*> NULL, w, item, boxes, planes, strips, sums)
+
+
+cdef int open_separable(Blocks* b, object problem, bint offsets) except -1:
+    choose_kind(b, problem.dtype)
+    cdef Py_ssize_t half_of_it = min(problem.max_workspace // 2, <Py_ssize_t> BOX_BYTES)
+    open_blocks(b, problem, half_of_it, <Py_ssize_t> BLOCK_OUTPUTS, LEAST_BLOCKS, offsets)
+    # Rows on cache lines, and an odd number of lines apart: as a power of two they would all fall into the same few sets of a cache.
+    cdef Py_ssize_t line = 64 // b.size
+    cdef Axis* axis = b.box.axis
+    axis[2].length = (ceil_div(axis[2].length, line) | 1) * line
+    cdef double plane = 1.0
+    cdef int a
+    for a in range(3):
+        plane *= <double> axis[a].length * axis[a].phases
+    b.plane = <Py_ssize_t> min(plane, 2.0**62)
+    return 0
+
+
+cdef struct Room:
+    Py_ssize_t boxes, planes, strips, sums, whole
+
+
+cdef void measure(const Blocks* b, Py_ssize_t kz, Room* room) noexcept nogil:
+    """Bytes of the parts of one thread's scratch; `whole` is 2**62 or more for what cannot be."""
+    cdef const Axis* axis = b.box.axis
+    cdef double lines = <double> b.channels * axis[2].phases * axis[2].length * b.size
+    cdef double boxes = <double> b.channels * b.plane * b.size + (LONG + 1) * VB
+    cdef double planes = lines * axis[1].phases * axis[1].length + (LONG + 1) * VB if kz > 1 else 0.0
+    cdef double strips = TALL * lines + (LONG + 1) * VB
+    cdef double sums = <double> b.block[2] * b.size + (LONG + 1) * VB
+    room.boxes = lines_of(boxes)
+    room.planes = lines_of(planes)
+    room.strips = lines_of(strips)
+    room.sums = lines_of(sums)
+    room.whole = lines_of(boxes + planes + strips + sums + 256 + table_bytes(b))
+
+
+cdef inline Py_ssize_t lines_of(double bytes) noexcept nogil:
+    return ceil_div(<Py_ssize_t> min(bytes, 2.0**61), 64) * 64
+
+
+def scratch(problem):
+    """Bytes that one thread needs."""
+    cdef Blocks b
+    cdef Room room
+    open_separable(&b, problem, False)
+    close_blocks(&b)
+    measure(&b, problem.kernel[0], &room)
+    return room.whole
+
+
+# ---- what the menu asks --------------------------------------------------------------------------------------------------
+
+def why_not(problem):
+    if problem.dtype.startswith("complex"):
+        return "not made for complex numbers"
+    if problem.in_channels > MOST_CHANNELS:
+        return f"each input channel of a group costs passes of its own: at most {MOST_CHANNELS}, not {problem.in_channels}"
+    if scratch(problem) >= 2**31:
+        return f"one row of outputs reads {scratch(problem)} bytes"
+    return None
+
+
+def cost(problem):
+    """(predicted seconds on one thread, bytes of workspace on one thread)."""
+    return costs.seconds("separable", amounts(problem)), scratch(problem)
+
+
+def amounts(problem):
+    """The work, as costs.py counts it."""
+    cdef Blocks b
+    open_separable(&b, problem, False)
+    block, count, reach, phases = cut_of(&b)
+    length = b.box.axis[2].length
+    close_blocks(&b)
+    _, size = costs.parts_and_size(problem)
+    channels, rows = problem.in_channels, problem.out_channels
+    planes = problem.batch * problem.groups
+    out, (kz, ky, kx) = problem.out_size, problem.kernel
+    z, y, x = [(o + c * r) * p for o, c, r, p in zip(out, count, reach, phases)]
+    lane = costs.VECTOR_BYTES // size
+    lines = phases[2] * count[2] * -(-(block[2] + reach[2]) // lane)  # vectors of a row along y, all phases
+    along_z = kz * phases[1] * count[1] * (block[1] + reach[1]) * out[0] * lines * channels if kz > 1 else 0
+    along_y = ky * out[0] * out[1] * lines * channels if ky > 1 else 0
+    along_x = kx * channels * out[0] * out[1] * count[2] * -(-block[2] // lane)
+    near = ky if problem.stride[1] == problem.dilation[1] == 1 else 0
+    kind = "shifted" if "int" not in problem.dtype and problem.stride[2] == problem.dilation[2] == 1 and kx > 1 else "apart"
+    work = {"shared": 0, "apart": 0, "shifted": 0}
+    work["apart"] += planes * rows * along_z
+    work["shared" if near else "apart"] += planes * rows * along_y
+    work[kind] += planes * rows * along_x
+    return {
+        "call": 1,
+        "weight": problem.groups * rows * channels * problem.taps,
+        **costs.gathered(problem, planes * channels * z * y * count[2] * phases[2], planes * channels * z * y * x, size, phases[2]),
+        "block": planes * count[0] * count[1] * count[2],
+        **work,
+        "row": planes * rows * out[0] * out[1] * count[2] * (1 + channels * phases[2] / TALL),
+        "written_byte": problem.outputs * size,
+        "far_byte": costs.far_bytes(problem, size),
+    }
+
+
+# ---- factors -------------------------------------------------------------------------------------------------------------
+
+ctypedef fused real:
+    float
+    double
+
+ctypedef fused whole_number:
+    uint32_t
+    uint64_t
+
+cdef extern from "Python.h":
+    void* PyMem_Malloc(size_t)
+    void PyMem_Free(void*)
+
+
+cdef struct Shape:
+    Py_ssize_t[3] taps                  # along z, y, x
+    int last                            # the axis whose factor has the kernel's scale
+    bint plain                          # whether only one axis has more than one tap: then its factor is the kernel itself
+
+
+cdef void shape_of(tuple kernel, Shape* s):
+    cdef int a, long_axes = 0
+    s.last = 2
+    for a in range(3):
+        s.taps[a] = kernel[a]
+        if s.taps[a] > 1:
+            s.last = a
+            long_axes += 1
+    s.plain = long_axes < 2
+
+
+def error_bound(problem):
+    """Multiples of eps * sum |weight| |input| + |bias|: the roundings of the passes, and what `factor` may be off by."""
+    return (_roundings(problem) + 1) / 2 + _tolerance(problem)
+
+
+def _roundings(problem):
+    """Half eps each: as many as taps along z and y, and along x as many as products; a factor of 1 rounds nothing."""
+    kz, ky, kx = problem.kernel
+    return (kz if kz > 1 else 0) + (ky if ky > 1 else 0) + (problem.in_channels * kx if kx > 1 else problem.in_channels - 1)
+
+
+def _tolerance(problem):
+    """How many eps the product of factors may be off from each weight: so few that the bound is never above the direct sum's."""
+    return max(0.0, min((problem.products - _roundings(problem)) / 2, 8.0))
+
+
+cdef long double sum_of_last(const Shape* s, const real* to) noexcept nogil:
+    """Moduli of the last factor, added."""
+    cdef long double moduli = 0
+    cdef Py_ssize_t i, first = s.taps[0] + s.taps[1] if s.last == 2 else s.taps[0]
+    for i in range(s.taps[s.last]):
+        moduli += fabsl(to[first + i])
+    return moduli
+
+
+cdef bint rescaled(const Shape* s, const int64_t* whole, int shift, double least, real* to) noexcept nogil:
+    """Whole factors of weights * 2**shift as factors of the weights; False if these are no numbers of this precision."""
+    cdef int axis, power, last_power = -shift
+    cdef Py_ssize_t i, first = 0, last_first = 0
+    cdef long double moduli
+    for axis in range(3):
+        if axis == s.last:
+            last_first = first
+        elif s.taps[axis] == 1:
+            to[first] = 1
+        else:
+            moduli = 0
+            for i in range(s.taps[axis]):
+                moduli += fabsl(<long double> whole[first + i])
+            power = exponent(moduli) + 1
+            last_power += power
+            for i in range(s.taps[axis]):
+                to[first + i] = <real> scaled(whole[first + i], -power)
+                if scaled(to[first + i], power) != whole[first + i]:
+                    return False
+        first += s.taps[axis]
+    for i in range(s.taps[s.last]):
+        to[last_first + i] = <real> scaled(whole[last_first + i], last_power)
+        if scaled(to[last_first + i], -last_power) != whole[last_first + i] or (whole[last_first + i] and fabsl(to[last_first + i]) < least):
+            return False
+    return True
+
+
+cdef bint factor_real(const Shape* s, const real* w, double eps, double least, double tolerance, long double* sums, int64_t* digits, real* to) noexcept nogil:
+    """Factors of one kernel, [z, y, x]; False if it is no outer product.
+
+    Weights that are small whole numbers, but for a power of two, have factors that are such, and so their sums stay exact. Other
+    factors are sums of the kernel over the other axes, terms given the sign that they have beside the largest weight, so
+    that nothing cancels and the roundings of weights average out. They are accepted if every weight is the product of the
+    rounded factors within `tolerance` * eps of its own size: zeros exactly. Factors but the last are scaled by a power of two
+    until their moduli sum to 1/2 at most: no sum of the first passes overflows where the input is finite. Infinities and
+    NaNs spread as in the direct sum, for 0 * inf is a NaN in every pass and a product of factors is 0 only where the weight is.
+    """
+    cdef Py_ssize_t kz = s.taps[0], ky = s.taps[1], kx = s.taps[2], i, j, k, n = kz * ky * kx, at = 0, a, first
+    cdef real largest = 0, size, v
+    cdef long double* along_z = sums
+    cdef long double* along_y = sums + kz
+    cdef long double* along_x = sums + kz + ky
+    cdef long double total = 0, weight, scale = 1, moduli, allowed = <long double> eps * tolerance
+    cdef int shift, shifts = 0, axis
+    if s.plain:
+        for i in range(kz + ky + kx):
+            to[i] = 1
+        first = 0
+        for axis in range(s.last):
+            first += s.taps[axis]
+        for i in range(n):
+            to[first + i] = w[i]
+        return True
+    for i in range(n):
+        v = w[i]
+        size = -v if v < 0 else v
+        if not size - size == 0:        # an infinity or a NaN
+            return False
+        if size > largest:
+            largest, at = size, i
+    if largest == 0:
+        for i in range(kz + ky + kx):
+            to[i] = 0
+        return True
+    cdef Py_ssize_t i0 = at // (ky * kx), j0 = at // kx % ky, k0 = at % kx
+    # most kernels that are no products show it in their first row
+    if kx > 1 and n > kx:
+        a = 0 if at >= kx else kx       # the first weight of a row that the largest is not in
+        for k in range(min(kx, <Py_ssize_t> 4)):
+            weight = <long double> w[a + k0] * w[at - k0 + k] - <long double> w[a + k] * w[at]
+            if fabsl(weight) > 1e-3 * fabsl(<long double> w[a + k] * w[at]):
+                return False
+    shift = DIGITS - exponent(largest)
+    for i in range(n):
+        weight = scaled(w[i], shift)
+        digits[i] = <int64_t> weight
+        if digits[i] != weight:
+            break
+    else:
+        if factor_whole(s, digits, <uint64_t*> digits + n) and rescaled(s, digits + n, shift, least, to):
+            return not sum_of_last(s, to) * eps > 1
+    for i in range(kz + ky + kx):
+        sums[i] = 0
+    for i in range(kz):
+        for j in range(ky):
+            for k in range(kx):
+                weight = w[(i * ky + j) * kx + k]
+                total += fabsl(weight)
+                along_z[i] += -weight if w[(i0 * ky + j) * kx + k] < 0 else weight
+                along_y[j] += -weight if w[(i * ky + j0) * kx + k] < 0 else weight
+                along_x[k] += -weight if w[(i * ky + j) * kx + k0] < 0 else weight
+    # weight = +- along_z * along_y * along_x / total**2; an axis of one tap has the sum `total`
+    first = 0
+    for axis in range(3):
+        if axis != s.last:
+            if s.taps[axis] == 1:
+                to[first] = 1
+            else:
+                shift = exponent(total) + 1
+                moduli = 0
+                for i in range(s.taps[axis]):
+                    to[first + i] = <real> scaled(sums[first + i], -shift)
+                    moduli += fabsl(to[first + i])
+                    if sums[first + i] != 0 and fabsl(to[first + i]) < least:
+                        return False
+                if moduli > 0.5:
+                    return False        # no outer product: the sums would have added up to `total`
+                shifts += shift
+                scale = scale / total
+        first += s.taps[axis]
+    if w[at] < 0:
+        scale = -scale
+    first = s.taps[0] + s.taps[1] if s.last == 2 else s.taps[0]
+    for i in range(s.taps[s.last]):
+        to[first + i] = <real> scaled(sums[first + i] * scale, shifts)
+        if sums[first + i] != 0 and fabsl(to[first + i]) < least:
+            return False
+    if sum_of_last(s, to) * eps > 1:    # what the first passes lose below the least normal number must not grow to matter
+        return False
+    if s.last == 1:
+        to[kz + ky] = 1
+    for i in range(kz):
+        for j in range(ky):
+            scale = <long double> to[i] * to[kz + j]
+            for k in range(kx):
+                weight = w[(i * ky + j) * kx + k]
+                if not fabsl(scale * to[kz + ky + k] - weight) <= allowed * fabsl(weight):
+                    return False
+    return True
+
+
+cdef inline uint64_t divisor(uint64_t a, uint64_t b) noexcept nogil:
+    while b:
+        a, b = b, a % b
+    return a
+
+
+cdef bint factor_whole(const Shape* s, const int64_t* w, whole_number* to) noexcept nogil:
+    """Integer factors whose products are the weights modulo 2**64; False if there are none. All but the last have no common divisor."""
+    cdef Py_ssize_t kz = s.taps[0], ky = s.taps[1], kx = s.taps[2], i, j, k, n = kz * ky * kx, at = 0, first = 0
+    cdef Py_ssize_t[3] step
+    cdef Py_ssize_t[3] place
+    cdef uint64_t common
+    cdef int64_t v, product = 1
+    cdef int axis
+    if s.plain:
+        for i in range(kz + ky + kx):
+            to[i] = 1
+        for axis in range(s.last):
+            first += s.taps[axis]
+        for i in range(n):
+            to[first + i] = <whole_number> w[i]
+        return True
+    for i in range(n):
+        if -w[i] == w[i] and w[i] != 0:
+            return False                # -2**63 has no modulus
+        if w[i] != 0 and w[at] == 0:
+            at = i
+    step[0], step[1], step[2] = ky * kx, kx, 1
+    place[0], place[1], place[2] = at // (ky * kx), at // kx % ky, at % kx
+    for axis in range(3):
+        if axis != s.last:
+            common = 0
+            for i in range(s.taps[axis]):
+                v = w[at + (i - place[axis]) * step[axis]]
+                common = divisor(common, <uint64_t> (-v if v < 0 else v))
+            if common == 0 or s.taps[axis] == 1:
+                for i in range(s.taps[axis]):
+                    to[first + i] = 1
+            else:
+                for i in range(s.taps[axis]):
+                    to[first + i] = <whole_number> (w[at + (i - place[axis]) * step[axis]] // <int64_t> common)
+                product = <int64_t> (<uint64_t> product * <uint64_t> (w[at] // <int64_t> common))
+        first += s.taps[axis]
+    if product == 0:
+        return False
+    first = 0 if s.last == 0 else s.taps[0] if s.last == 1 else s.taps[0] + s.taps[1]
+    for i in range(s.taps[s.last]):
+        v = w[at + (i - place[s.last]) * step[s.last]]
+        if v % product != 0:
+            return False
+        to[first + i] = <whole_number> (v // product)
+    for i in range(kz):
+        for j in range(ky):
+            for k in range(kx):
+                if to[i] * to[kz + j] * to[kz + ky + k] != <whole_number> w[(i * ky + j) * kx + k]:
+                    return False
+    return True
+
+
+cdef object kernels_of(const Blocks* b, object weight):
+    """The weights, C-contiguous, as numbers that `factor` reads: what is computed with, or int64."""
+    if b.kind == SINGLE or b.kind == HALF:
+        return np.ascontiguousarray(weight, np.float32)
+    if b.kind == DOUBLE:
+        return np.ascontiguousarray(weight, np.float64)
+    return np.ascontiguousarray(weight).astype(np.int64, copy=False)
+
+
+cdef bint factor(const Blocks* b, const Shape* s, const char* w, double tolerance, long double* sums, int64_t* digits, char* to) noexcept nogil:
+    if b.kind == SINGLE or b.kind == HALF:
+        return factor_real(s, <const float*> w, 2.0**-23, 2.0**-126, tolerance, sums, digits, <float*> to)
+    if b.kind == DOUBLE:
+        return factor_real(s, <const double*> w, 2.0**-52, 2.0**-1022, tolerance, sums, digits, <double*> to)
+    if b.kind == BITS64:
+        return factor_whole(s, <const int64_t*> w, <uint64_t*> to)
+    return factor_whole(s, <const int64_t*> w, <uint32_t*> to)
+
+
+cdef Py_ssize_t factor_all(object problem, object weight, char* to, bint keep) except -1:
+    """Factors every kernel, into `to` one behind the other, or if not `keep` into the same place; returns 0 if one is no outer product."""
+    cdef Blocks b
+    cdef Shape s
+    cdef Py_ssize_t i, taps, pitch, number = 1, done = 1
+    cdef double tolerance = _tolerance(problem)
+    cdef long double* sums
+    cdef int64_t* digits
+    cdef const char* w
+    choose_kind(&b, problem.dtype)
+    shape_of(problem.kernel, &s)
+    taps, pitch = s.taps[0] * s.taps[1] * s.taps[2], s.taps[0] + s.taps[1] + s.taps[2]
+    kernels = kernels_of(&b, weight)
+    w = <const char*> cnp.PyArray_DATA(<cnp.ndarray> kernels)
+    number = cnp.PyArray_SIZE(<cnp.ndarray> kernels) // taps
+    cdef Py_ssize_t size = cnp.PyArray_ITEMSIZE(<cnp.ndarray> kernels)
+    sums = <long double*> PyMem_Malloc(pitch * sizeof(long double) + (taps + 2 * pitch) * sizeof(int64_t))
+    if sums == NULL:
+        raise MemoryError(f"no room for {pitch} factors")
+    digits = <int64_t*> (sums + pitch)
+    with nogil:
+        for i in range(number):
+            if not factor(&b, &s, w + i * taps * size, tolerance, sums, digits, to + i * pitch * b.size if keep else <char*> (digits + taps + pitch)):
+                done = 0
+                break
+    PyMem_Free(sums)
+    return done
+
+
+def suits(problem, weight):
+    """Whether every kernel is an outer product of one vector per axis, so nearly that `error_bound` holds."""
+    cdef Shape s
+    shape_of(problem.kernel, &s)
+    return s.plain or factor_all(problem, weight, NULL, False) == 1
+
+
+def prepare(problem, weight):
+    """The factors, [group, output channel, input channel][z, y, x], and once more those along x alone: one flat array."""
+    cdef Blocks b
+    cdef Py_ssize_t kx = problem.kernel[2], pitch = sum(problem.kernel)
+    choose_kind(&b, problem.dtype)
+    number = problem.groups * problem.out_channels * problem.in_channels
+    factors = empty(number * (pitch + kx), number_type(&b))
+    if not factor_all(problem, weight, <char*> cnp.PyArray_DATA(<cnp.ndarray> factors), True):
+        raise ValueError("the kernel is not an outer product")
+    factors[number * pitch :].reshape(number, kx)[...] = factors[: number * pitch].reshape(number, pitch)[:, pitch - kx :]
+    return factors
+
+
+def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
+    """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
+    cdef Work w
+    cdef Blocks* b = &w.blocks
+    cdef Room room
+    cdef Py_ssize_t items, item, first, last, batch, share, a, c, i, pitch, entries, number
+    cdef int workers, worker = 0
+    cdef double work
+    cdef char* base
+    cdef char* own
+    cdef Axis* axis
+    cdef Py_ssize_t* place
+    cdef tuple kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
+    open_separable(b, problem, True)
+    try:
+        axis = b.box.axis
+        input_steps(b, problem, input, w.input_step, b.box.step)
+        for a in range(3):
+            w.taps[a] = kernel[a]
+        w.groups, w.rows = problem.groups, problem.out_channels
+        w.input = <const char*> cnp.PyArray_DATA(input)
+        w.factors = <const char*> cnp.PyArray_DATA(weight)
+        pitch = w.taps[0] + w.taps[1] + w.taps[2]
+        number = w.groups * w.rows * b.channels
+        w.along_x = w.factors + number * pitch * b.size
+        sums_from = real_bias(b, problem, bias)
+        w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
+        w.out = <char*> cnp.PyArray_DATA(out)
+        w.line = axis[2].length * b.size
+        w.area = axis[1].length * w.line
+        w.strip = b.channels * axis[2].phases * w.line
+        w.in_place = b.size == b.stored_size
+        w.neighbours_y = stride[1] == 1 and dilation[1] == 1
+        w.shifts = SHIFTS and w.taps[2] > 1 and stride[2] == 1 and dilation[2] == 1 and (b.kind == SINGLE or b.kind == HALF or b.kind == DOUBLE)
+        # where taps read: phases of an axis apart, and neighbours inside of one
+        entries = w.taps[0] + w.taps[1] + b.channels * w.taps[2]
+        table = np.empty(entries, np.intp)
+        w.offset_z = <Py_ssize_t*> cnp.PyArray_DATA(<cnp.ndarray> table)
+        w.offset_y = w.offset_z + w.taps[0]
+        w.offset_x = w.offset_y + w.taps[1]
+        place = <Py_ssize_t*> axis[0].remainder + w.taps[0]
+        for i in range(w.taps[0]):
+            w.offset_z[i] = (place[2 * i] * axis[1].phases * axis[2].phases * axis[0].length + place[2 * i + 1]) * w.area
+        place = <Py_ssize_t*> axis[1].remainder + w.taps[1]
+        a = axis[2].phases * w.area * (axis[0].length if w.taps[0] == 1 else 1)
+        for i in range(w.taps[1]):
+            w.offset_y[i] = place[2 * i] * a + place[2 * i + 1] * w.line
+        place = <Py_ssize_t*> axis[2].remainder + w.taps[2]
+        # phases and channels of what is summed along x: strips, or planes or boxes where there was nothing to sum before
+        if w.taps[1] > 1:
+            a, c = w.line, axis[2].phases * w.line
+        elif w.taps[0] > 1:
+            a, c = w.area, axis[1].phases * axis[2].phases * w.area
+        else:
+            a, c = axis[0].length * w.area, b.plane * b.size
+        for item in range(b.channels):
+            for i in range(w.taps[2]):
+                w.offset_x[item * w.taps[2] + i] = item * c + place[2 * i] * a + place[2 * i + 1] * b.size
+        w.channel_step = c
+
+        work = <double> problem.outputs * b.channels * pitch
+        items = <Py_ssize_t> problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2]
+        measure(b, w.taps[0], &room)
+        workers = worth_workers(work * SECONDS_EACH, room.whole, problem.max_workspace)
+        space = empty(room.whole * workers + 64, np.uint8)
+        base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
+        batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
+        first = 0
+        while first < items:
+            last = min(first + batch, items)
+            if workers == 1:
+                with nogil:
+                    for item in range(first, last):
+                        do_block(&w, item, base, base + room.boxes, base + room.boxes + room.planes,
+                                 base + room.boxes + room.planes + room.strips)
+            else:
+                share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
+                with nogil, parallel(num_threads=workers):
+                    worker = threadid()
+                    for item in prange(first, last, schedule="dynamic", chunksize=share):
+                        own = base + worker * room.whole
+                        do_block(&w, item, own, own + room.boxes, own + room.boxes + room.planes,
+                                 own + room.boxes + room.planes + room.strips)
+            PyErr_CheckSignals()
+            first = last
+    finally:
+        close_blocks(b)
