@@ -40,17 +40,19 @@ cnp.import_array()
 cdef extern from *:
     """
     #if CY_VB == 64
-      #define CY_SHIFTS 1               /* one shuffle moves a vector on by a number, and a 64-byte load nearly always crosses lines */
+      #ifndef CY_MOVING
+      #define CY_MOVING 3               /* one shuffle moves a vector on by a number, and nearly every 64-byte load crosses lines */
+      #endif
       #define CY_ABREAST 4
     #else
-      #define CY_SHIFTS 0
+      #define CY_MOVING 0
       #define CY_ABREAST 2
     #endif
     static inline long double cy_scaled(long double x, int e) { return __builtin_ldexpl(x, e); }
     static inline int cy_exponent(long double x) { int e; __builtin_frexpl(x, &e); return e; }
     """
     enum:
-        SHIFTS "CY_SHIFTS"
+        MOVING "CY_MOVING"                # of LONG vectors along x, those that are moved
         ABREAST "CY_ABREAST"            # vectors of a register tile of TALL rows
     long double scaled "cy_scaled"(long double, int) noexcept nogil     # x * 2**e
     int exponent "cy_exponent"(long double) noexcept nogil              # of the least power of two that is above |x|
@@ -177,34 +179,40 @@ cdef void apart(const vector* like, Py_ssize_t taps, const Py_ssize_t* offset, c
         x += VB
 
 
-cdef inline inlined shifted_of(const int vectors, const vector* like, Py_ssize_t channels, Py_ssize_t taps, const char* weight,
-                               const char* start, const char* src, Py_ssize_t pitch, char* dst, Py_ssize_t once) noexcept nogil:
-    """The same for neighbouring taps of a few channels, `pitch` bytes apart: vectors are loaded once and moved on by a number a tap."""
+cdef inline inlined near_of(const int vectors, const int moving, const vector* like, Py_ssize_t channels, Py_ssize_t taps,
+                            const char* weight, const char* start, const char* src, Py_ssize_t pitch, char* dst, Py_ssize_t once) noexcept nogil:
+    """The same for neighbouring taps of a few channels, `pitch` bytes apart. The first `moving` vectors are loaded once and moved on by
+    a number a tap, the others loaded for each tap: shuffles and loads that cross cache lines cost about the same, and go on side by side."""
     cdef vector[LONG] acc
     cdef vector[LONG + 1] x
     cdef vector w
     cdef const char* p
+    cdef const char* f
     cdef Py_ssize_t c, i, j, done
     cdef int v, size = 8 if vector is vd or vector is vq else 4
     for done in range(once):
         w = splat(start, like)
         for v in range(vectors):
             acc[v] = w
+        f = weight
         for c in range(channels):
             p = src + c * pitch
             i = 0
             while i < taps:
-                for v in range(vectors + 1):
+                for v in range(moving + 1):
                     x[v] = (<const vector*> (p + v * VB))[0]
-                for j in range(i, min(i + VB // size, taps)):
-                    w = splat(weight + (c * taps + j) * size, like)
-                    for v in range(vectors):
+                for j in range(min(<Py_ssize_t> (VB // size), taps - i)):
+                    w = splat(f, like)
+                    for v in range(moving):
                         acc[v] = acc[v] + w * x[v]
-                    for v in range(vectors):
+                    for v in range(moving, vectors):
+                        acc[v] = acc[v] + w * (<const vector*> (p + v * VB))[0]
+                    for v in range(moving):
                         x[v] = moved(x[v], x[v + 1])
-                    x[vectors] = moved(x[vectors], x[vectors])
+                    x[moving] = moved(x[moving], x[moving])
+                    f += size
+                    p += size
                 i += VB // size
-                p += VB
         for v in range(vectors):
             (<vector*> (dst + v * VB))[0] = acc[v]
 
@@ -216,17 +224,21 @@ cdef inline vector moved(vector a, vector b) noexcept nogil:
         return a                        # integers do not come here
 
 
-cdef void shifted(const vector* like, Py_ssize_t channels, Py_ssize_t taps, const char* weight, const char* start, const char* src,
-                  Py_ssize_t pitch, char* dst, Py_ssize_t length) noexcept nogil:
+cdef void near(const vector* like, Py_ssize_t channels, Py_ssize_t taps, const char* weight, const char* start, const char* src,
+               Py_ssize_t pitch, char* dst, Py_ssize_t length) noexcept nogil:
+    """A run of `length` bytes, rounded up to vectors."""
     cdef Py_ssize_t x = 0
     while x + (LONG - 1) * VB < length:
-        shifted_of(LONG, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
+        near_of(LONG, MOVING, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
         x += LONG * VB
     if x + 3 * VB < length:
-        shifted_of(4, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
+        if MOVING and taps > 4:
+            near_of(4, 1, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
+        else:
+            near_of(4, 0, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
         x += 4 * VB
     while x < length:
-        shifted_of(1, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
+        near_of(1, 0, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
         x += VB
 
 
@@ -250,8 +262,8 @@ cdef struct Work:
     Py_ssize_t* offset_z                # bytes, of each tap
     Py_ssize_t* offset_y
     Py_ssize_t* offset_x                # of each channel and tap
-    bint neighbours_y                   # whether the taps along y are neighbouring rows
-    bint shifts                         # whether those along x are neighbours, and vectors are moved
+    bint near_y                   # whether the taps along y are neighbouring rows
+    bint near_x                         # whether those along x are neighbours
     bint in_place                       # whether sums are written to the output as they are
 
 
@@ -299,7 +311,7 @@ cdef inline void do_block_of(const vector* like, const Work* w, Py_ssize_t item,
                                 source = planes + (c * phases + phase) * w.area + y * w.line
                             else:
                                 source = boxes + c * b.plane * size + phase * axis[0].length * w.area + z * w.area + y * w.line
-                            if w.neighbours_y:
+                            if w.near_y:
                                 down(like, <int> rows, ky, f + (c * pitch + kz) * size, source, w.line,
                                      strips + (c * axis[2].phases + phase) * w.line, w.strip, used)
                             else:
@@ -325,8 +337,8 @@ cdef inline void across(const vector* like, const Work* w, Py_ssize_t o, const c
     """A row of outputs of channel o from what was summed along the other axes."""
     cdef Py_ssize_t size = w.blocks.size, channels = w.blocks.channels
     cdef const char* weight = w.along_x + o * channels * w.taps[2] * size
-    if w.shifts:
-        shifted(like, channels, w.taps[2], weight, w.bias + o * size, row, w.channel_step, to, length)
+    if w.near_x:
+        near(like, channels, w.taps[2], weight, w.bias + o * size, row, w.channel_step, to, length)
     else:
         apart(like, channels * w.taps[2], w.offset_x, weight, w.bias + o * size, row, to, length)
 
@@ -791,8 +803,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.area = axis[1].length * w.line
         w.strip = b.channels * axis[2].phases * w.line
         w.in_place = b.size == b.stored_size
-        w.neighbours_y = stride[1] == 1 and dilation[1] == 1
-        w.shifts = SHIFTS and w.taps[2] > 1 and stride[2] == 1 and dilation[2] == 1 and (b.kind == SINGLE or b.kind == HALF or b.kind == DOUBLE)
+        w.near_y = stride[1] == 1 and dilation[1] == 1
+        w.near_x = w.taps[2] > 1 and stride[2] == 1 and dilation[2] == 1 and (b.kind == SINGLE or b.kind == HALF or b.kind == DOUBLE)
         # where taps read: phases of an axis apart, and neighbours inside of one
         entries = w.taps[0] + w.taps[1] + b.channels * w.taps[2]
         table = np.empty(entries, np.intp)
