@@ -29,7 +29,22 @@ def arrays(row):
     x = fill(row.input_shape)
     if not row.is_conv:
         return x, None, None
-    return x, fill(row.weight_shape), fill(row.weight_shape[:1]) if row.options.get("bias") else None
+    weight = gaussian(row) if row.options.get("gaussian") else fill(row.weight_shape)
+    return x, weight, fill(row.weight_shape[:1]) if row.options.get("bias") else None
+
+
+def gaussians(row):
+    """One vector per spatial axis, whose outer product is the kernel: three standard deviations wide to each side, sums 1."""
+    curves = [np.exp(-((np.arange(k) - (k - 1) / 2) ** 2) / (2 * max(k / 6, 0.5) ** 2)) for k in row.weight_shape[2:]]
+    return [curve / curve.sum() for curve in curves]
+
+
+def gaussian(row):
+    """The same Gaussian for every pair of channels."""
+    kernel = np.ones(())
+    for curve in gaussians(row):
+        kernel = kernel[..., None] * curve
+    return np.ascontiguousarray(np.broadcast_to(kernel, row.weight_shape)).astype(row.dtype)
 
 
 def keywords(row):

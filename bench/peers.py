@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 
 from .contenders import Contender
-from .data import keywords
+from .data import gaussians, keywords
 
 
 def installed(name):
@@ -172,6 +172,9 @@ def _opencv(row, x, weight, bias, count):
         if row.dtype not in ("float32", "float64"):  # it saturates integers
             return []
         kernel = weight[0, 0]
+        if row.options.get("gaussian"):
+            down, along = (curve.astype(row.dtype) for curve in gaussians(row))
+            return [_peer("OpenCV", "sepFilter2D", lambda: cv2.sepFilter2D(plane, -1, along, down, borderType=border)[None, None])]
         return [_peer("OpenCV", "filter2D", lambda: cv2.filter2D(plane, -1, kernel, borderType=border)[None, None])]
     size = row.per_axis("kernel", None)
     if row.kind == "max_pool":
@@ -204,6 +207,12 @@ def _scipy_signal(row, x, weight, bias, count):
     ]
 
 
+def _correlate_axes(ndimage, samples, curves):
+    for axis, curve in enumerate(curves):
+        samples = ndimage.correlate1d(samples, curve, axis, mode="constant")
+    return samples
+
+
 def _scipy_ndimage(row, x, weight, bias, count):
     if not _keeps_size(row) or row.dtype == "float16":
         return []
@@ -212,6 +221,8 @@ def _scipy_ndimage(row, x, weight, bias, count):
     samples = x[0, 0]
     if row.is_conv:
         kernel = weight[0, 0]
+        if row.options.get("gaussian"):
+            return [_peer("ndimage", "correlate1d", lambda: _correlate_axes(ndimage, samples, gaussians(row))[None, None])]
         return [_peer("ndimage", "correlate", lambda: ndimage.correlate(samples, kernel, mode="constant")[None, None])]
     size = row.per_axis("kernel", None)
     if row.kind == "max_pool":

@@ -6,7 +6,8 @@
     pool_max_2x2  max_pool2d  16x64x112x112  kernel=2 stride=2 indices
 
 INPUT and WEIGHT are shapes, batch and channels first; WEIGHT stands for convolutions alone. Values that take one number
-per axis are written 2 or 2x3. Keys and flags are those of `KEYS`; what is left out is the function's default.
+per axis are written 2 or 2x3. Keys and flags are those of `KEYS`; what is left out is the function's default. With `gaussian`,
+every kernel is a product of Gaussians, one along each axis, in place of random numbers.
 """
 
 import re
@@ -19,7 +20,7 @@ import numpy as np
 PROBLEMS = Path(__file__).parent / "problems"
 
 _CONV = {"stride": "sizes", "padding": "sizes or a word", "dilation": "sizes", "groups": "number", "dtype": "dtype",
-         "padding_mode": "word", "bias": "flag"}  # fmt: skip
+         "padding_mode": "word", "bias": "flag", "gaussian": "flag"}  # fmt: skip
 _WINDOW = {"kernel": "sizes", "stride": "sizes", "padding": "sizes", "ceil_mode": "flag", "dtype": "dtype"}
 _ADAPTIVE = {"output": "sizes", "dtype": "dtype"}
 KEYS = {  # of each kind of function, without its 1d, 2d or 3d: what a line may say, and how it is written

@@ -21,6 +21,7 @@ from cython.parallel cimport parallel, prange, threadid
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport fabsl
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
 
 from cyconv.cpu.blocks cimport (
     Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, table_bytes,
@@ -516,7 +517,7 @@ cdef bint rescaled(const Shape* s, const int64_t* whole, int shift, double least
     """Whole factors of weights * 2**shift as factors of the weights; False if these are no numbers of this precision."""
     cdef int axis, power, last_power = -shift
     cdef Py_ssize_t i, first = 0, last_first = 0
-    cdef long double moduli
+    cdef long double moduli, down, up
     for axis in range(3):
         if axis == s.last:
             last_first = first
@@ -528,14 +529,16 @@ cdef bint rescaled(const Shape* s, const int64_t* whole, int shift, double least
                 moduli += fabsl(<long double> whole[first + i])
             power = exponent(moduli) + 1
             last_power += power
+            down, up = scaled(1, -power), scaled(1, power)
             for i in range(s.taps[axis]):
-                to[first + i] = <real> scaled(whole[first + i], -power)
-                if scaled(to[first + i], power) != whole[first + i]:
+                to[first + i] = <real> (whole[first + i] * down)
+                if to[first + i] * up != whole[first + i]:
                     return False
         first += s.taps[axis]
+    up, down = scaled(1, last_power), scaled(1, -last_power)
     for i in range(s.taps[s.last]):
-        to[last_first + i] = <real> scaled(whole[last_first + i], last_power)
-        if scaled(to[last_first + i], -last_power) != whole[last_first + i] or (whole[last_first + i] and fabsl(to[last_first + i]) < least):
+        to[last_first + i] = <real> (whole[last_first + i] * up)
+        if to[last_first + i] * down != whole[last_first + i] or (whole[last_first + i] and fabsl(to[last_first + i]) < least):
             return False
     return True
 
@@ -555,7 +558,7 @@ cdef bint factor_real(const Shape* s, const real* w, double eps, double least, d
     cdef long double* along_z = sums
     cdef long double* along_y = sums + kz
     cdef long double* along_x = sums + kz + ky
-    cdef long double total = 0, weight, scale = 1, moduli, allowed = <long double> eps * tolerance
+    cdef long double total = 0, weight, scale, power, moduli, allowed = <long double> eps * tolerance
     cdef int shift, shifts = 0, axis
     if s.plain:
         for i in range(kz + ky + kx):
@@ -586,14 +589,16 @@ cdef bint factor_real(const Shape* s, const real* w, double eps, double least, d
             if fabsl(weight) > 1e-3 * fabsl(<long double> w[a + k] * w[at]):
                 return False
     shift = DIGITS - exponent(largest)
+    scale = scaled(1, shift)            # a product with a power of two is as exact as scaled(), and no call
     for i in range(n):
-        weight = scaled(w[i], shift)
+        weight = w[i] * scale
         digits[i] = <int64_t> weight
         if digits[i] != weight:
             break
     else:
         if factor_whole(s, digits, <uint64_t*> digits + n) and rescaled(s, digits + n, shift, least, to):
             return not sum_of_last(s, to) * eps > 1
+    scale = 1
     for i in range(kz + ky + kx):
         sums[i] = 0
     for i in range(kz):
@@ -611,10 +616,11 @@ cdef bint factor_real(const Shape* s, const real* w, double eps, double least, d
             if s.taps[axis] == 1:
                 to[first] = 1
             else:
-                shift = exponent(total) + 1
+                shift = exponent(total) + 2     # moduli that sum to about 1/4: rounding does not bring them to 1/2
+                power = scaled(1, -shift)
                 moduli = 0
                 for i in range(s.taps[axis]):
-                    to[first + i] = <real> scaled(sums[first + i], -shift)
+                    to[first + i] = <real> (sums[first + i] * power)
                     moduli += fabsl(to[first + i])
                     if sums[first + i] != 0 and fabsl(to[first + i]) < least:
                         return False
@@ -626,8 +632,9 @@ cdef bint factor_real(const Shape* s, const real* w, double eps, double least, d
     if w[at] < 0:
         scale = -scale
     first = s.taps[0] + s.taps[1] if s.last == 2 else s.taps[0]
+    scale = scaled(scale, shifts)
     for i in range(s.taps[s.last]):
-        to[first + i] = <real> scaled(sums[first + i] * scale, shifts)
+        to[first + i] = <real> (sums[first + i] * scale)
         if sums[first + i] != 0 and fabsl(to[first + i]) < least:
             return False
     if sum_of_last(s, to) * eps > 1:    # what the first passes lose below the least normal number must not grow to matter
@@ -744,6 +751,10 @@ cdef Py_ssize_t factor_all(object problem, object weight, char* to, bint keep) e
     digits = <int64_t*> (sums + pitch)
     with nogil:
         for i in range(number):
+            if i > 0 and memcmp(w + (i - 1) * taps * size, w + i * taps * size, taps * size) == 0:
+                if keep:                # the same filter for many channels is common
+                    memcpy(to + i * pitch * b.size, to + (i - 1) * pitch * b.size, pitch * b.size)
+                continue
             if not factor(&b, &s, w + i * taps * size, tolerance, sums, digits, to + i * pitch * b.size if keep else <char*> (digits + taps + pitch)):
                 done = 0
                 break
