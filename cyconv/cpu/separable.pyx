@@ -166,13 +166,13 @@ cdef inline inlined apart_of(const int vectors, const vector* like, Py_ssize_t t
 
 
 cdef void apart(const vector* like, Py_ssize_t taps, const Py_ssize_t* offset, const char* weight, const char* start, const char* src,
-                char* dst, Py_ssize_t length) noexcept nogil:
-    """A run of `length` bytes, rounded up to vectors."""
+                char* dst, Py_ssize_t length, bint loose) noexcept nogil:
+    """A run of `length` bytes, rounded up to vectors; if `loose`, up to LONG of them: a short chain of sums waits for each FMA to end."""
     cdef Py_ssize_t x = 0
-    while x + (LONG - 1) * VB < length:
+    while x + (LONG - 1) * VB < length or loose and x + 4 * VB < length:
         apart_of(LONG, like, taps, offset, weight, start, src + x, dst + x, 1)
         x += LONG * VB
-    if x + 3 * VB < length:
+    if x + 3 * VB < length or loose and x + VB < length:
         apart_of(4, like, taps, offset, weight, start, src + x, dst + x, 1)
         x += 4 * VB
     while x < length:
@@ -227,12 +227,12 @@ cdef inline vector moved(vector a, vector b) noexcept nogil:
 
 cdef void near(const vector* like, Py_ssize_t channels, Py_ssize_t taps, const char* weight, const char* start, const char* src,
                Py_ssize_t pitch, char* dst, Py_ssize_t length) noexcept nogil:
-    """A run of `length` bytes, rounded up to vectors."""
+    """A run of `length` bytes, rounded up to as many as LONG vectors."""
     cdef Py_ssize_t x = 0
-    while x + (LONG - 1) * VB < length:
+    while x + 4 * VB < length:
         near_of(LONG, MOVING, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
         x += LONG * VB
-    if x + 3 * VB < length:
+    if x + VB < length:
         if MOVING and taps > 4:
             near_of(4, 1, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
         else:
@@ -288,7 +288,7 @@ cdef inline void do_block_of(const vector* like, const Work* w, Py_ssize_t item,
     gather_block(b, w.input + n * w.input_step[0] + g * w.input_step[1], w.input_step[2], origin, extent, boxes)
     used_rows = (extent[1] + b.reach[1]) * w.line
     used = (extent[2] + b.reach[2]) * size
-    whole = extent[2] * size // VB * VB if w.in_place else 0
+    whole = extent[2] * size // (LONG * VB) * (LONG * VB) if w.in_place else 0
     rest = extent[2] * size - whole
     for o in range(g * w.rows, (g + 1) * w.rows):
         f = w.factors + o * b.channels * pitch * size
@@ -299,7 +299,7 @@ cdef inline void do_block_of(const vector* like, const Work* w, Py_ssize_t item,
                     for phase in range(phases):
                         apart(like, kz, w.offset_z, f + c * pitch * size, <const char*> &nothing,
                               boxes + c * b.plane * size + phase * axis[0].length * w.area + z * w.area,
-                              planes + (c * phases + phase) * w.area, used_rows)
+                              planes + (c * phases + phase) * w.area, used_rows, True)
             y = 0
             while y < extent[1]:
                 rows = min(<Py_ssize_t> TALL, extent[1] - y)
@@ -318,7 +318,7 @@ cdef inline void do_block_of(const vector* like, const Work* w, Py_ssize_t item,
                             else:
                                 for r in range(rows):
                                     apart(like, ky, w.offset_y, f + (c * pitch + kz) * size, <const char*> &nothing, source + r * w.line,
-                                          strips + (c * axis[2].phases + phase) * w.line + r * w.strip, used)
+                                          strips + (c * axis[2].phases + phase) * w.line + r * w.strip, used, False)
                 for r in range(rows):
                     if ky > 1:
                         row = strips + r * w.strip
@@ -341,7 +341,7 @@ cdef inline void across(const vector* like, const Work* w, Py_ssize_t o, const c
     if w.near_x:
         near(like, channels, w.taps[2], weight, w.bias + o * size, row, w.channel_step, to, length)
     else:
-        apart(like, channels * w.taps[2], w.offset_x, weight, w.bias + o * size, row, to, length)
+        apart(like, channels * w.taps[2], w.offset_x, weight, w.bias + o * size, row, to, length, True)
 
 
 cdef void do_block(const Work* w, Py_ssize_t item, char* boxes, char* planes, char* strips, char* sums) noexcept nogil:
@@ -437,7 +437,8 @@ def amounts(problem):
     lines = phases[2] * count[2] * -(-(block[2] + reach[2]) // lane)  # vectors of a row along y, all phases
     along_z = kz * phases[1] * count[1] * (block[1] + reach[1]) * out[0] * lines * channels if kz > 1 else 0
     along_y = ky * out[0] * out[1] * lines * channels if ky > 1 else 0
-    along_x = kx * channels * out[0] * out[1] * count[2] * -(-block[2] // lane)
+    full, tail = divmod(-(-block[2] // lane), LONG)
+    along_x = kx * channels * out[0] * out[1] * count[2] * (full * LONG + (0 if tail == 0 else 4 if tail <= 4 else LONG))
     near = ky if problem.stride[1] == problem.dilation[1] == 1 else 0
     kind = "shifted" if "int" not in problem.dtype and problem.stride[2] == problem.dilation[2] == 1 and kx > 1 else "apart"
     work = {"shared": 0, "apart": 0, "shifted": 0}
