@@ -439,11 +439,11 @@ def amounts(problem):
     along_y = ky * out[0] * out[1] * lines * channels if ky > 1 else 0
     full, tail = divmod(-(-block[2] // lane), LONG)
     along_x = kx * channels * out[0] * out[1] * count[2] * (full * LONG + (0 if tail == 0 else 4 if tail <= 4 else LONG))
-    near = ky if problem.stride[1] == problem.dilation[1] == 1 else 0
-    kind = "shifted" if "int" not in problem.dtype and problem.stride[2] == problem.dilation[2] == 1 and kx > 1 else "apart"
-    work = {"shared": 0, "apart": 0, "shifted": 0}
+    neighbours = problem.stride[1] == problem.dilation[1] == 1
+    kind = "near" if "int" not in problem.dtype and problem.stride[2] == problem.dilation[2] == 1 and kx > 1 else "apart"
+    work = {"shared": 0, "apart": 0, "near": 0}
     work["apart"] += planes * rows * along_z
-    work["shared" if near else "apart"] += planes * rows * along_y
+    work["shared" if neighbours else "apart"] += planes * rows * along_y
     work[kind] += planes * rows * along_x
     return {
         "call": 1,
