@@ -9,7 +9,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from cases import CASES, FAST, FLOATS, INTEGERS, ROWS, Case, arrays, conv, problem_of, runs, suited, takes
+from cases import CASES, FAST, FLOATS, INTEGERS, ROWS, arrays, conv, problem_of, runs, suited, takes
 
 import cyconv
 from cyconv import select
