@@ -162,18 +162,24 @@ def report(table, measured):
         if ratios:
             low, middle, high = np.percentile(ratios, [5, 50, 95])
             lines.append(f"{row.name:14} {len(ratios):8}   {low:25.2f} {middle:8.2f} {high:6.2f}")
+    for_some = {row.name for row in menu.CONV if row.weights}
+    any_weights = {problem: {name: s for name, s in found.items() if name not in for_some} for problem, found in measured.items()}
+    return lines + regret(table, any_weights, "for any weights") + regret(table, measured, "for outer products")
+
+
+def regret(table, measured, remark):
+    """Lines about what the choices by a table of seconds cost."""
     regrets = []
     for problem, found in measured.items():
         chosen = min(found, key=lambda name: costs.seconds(name, amounts(name, problem), table))
         best = min(found, key=found.get)
         regrets.append((found[chosen] / found[best], str(problem), chosen, best))
-    ratios = [regret[0] for regret in regrets]
-    lines.append(
-        f"chosen / best algorithm: {mean(ratios):.3f} in the geometric mean, {np.percentile(ratios, 95):.2f} at the 95th percentile; the worst:"
-    )
-    worst = [regret for regret in sorted(regrets, reverse=True)[:5] if regret[2] != regret[3]]
-    lines += [f"    {ratio:5.2f}  {chosen} instead of {best}: {text}" for ratio, text, chosen, best in worst]
-    return lines
+    ratios = [each[0] for each in regrets]
+    lines = [
+        f"chosen / best algorithm {remark}: {mean(ratios):.3f} in the geometric mean, {np.percentile(ratios, 95):.2f} at the 95th percentile; the worst:"
+    ]
+    worst = [each for each in sorted(regrets, reverse=True)[:5] if each[2] != each[3]]
+    return lines + [f"    {ratio:5.2f}  {chosen} instead of {best}: {text}" for ratio, text, chosen, best in worst]
 
 
 def block(table, remarks):
@@ -241,7 +247,7 @@ def main(arguments=None):
     print("\nnew table, held-out problems:", *report(table, held_out), sep="\n")
     remarks = [
         f"{processor()}, level {cpu.level}, one thread, {datetime.date.today()}, {options.problems} problems, seed {options.seed}",
-        report(table, held_out)[len(table) + 1].split(";")[0].partition(" the worst")[0] + ", held-out problems",
+        next(line for line in report(table, held_out) if line.startswith("chosen / best")).split(";")[0] + ", held-out problems",
     ]
     new = rewritten(source, table, remarks)
     if options.dry_run:

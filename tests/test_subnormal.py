@@ -1,0 +1,60 @@
+"""Numbers below the smallest normal one are computed with like all others: as exactly, and about as quickly."""
+
+import time
+
+import numpy as np
+import pytest
+from cases import FAST, ROWS, conv, suited, takes
+
+import cyconv
+
+KINDS = [("float32", 1e-40), ("float64", 1e-310)]
+
+
+@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nothing_is_flushed_to_zero(name, dtype):
+    rng = np.random.default_rng(0)
+    least = np.finfo(dtype).smallest_subnormal
+    for rank, shape, kernel, groups in (
+        (2, (1, 8, 12, 13), (16, 8, 3, 3), 1),
+        (2, (1, 6, 12, 13), (6, 1, 3, 3), 6),
+        (1, (1, 1, 400), (1, 1, 3), 1),
+    ):
+        x, w = rng.integers(-3, 4, shape).astype(dtype), rng.integers(-3, 4, kernel).astype(dtype)
+        w = suited(name, w)
+        if not takes(name, x, w, padding=1, groups=groups):
+            continue
+        want = conv(rank)(x, w, padding=1, groups=groups, algorithm="reference") * least
+        got = conv(rank)(x * least, w, padding=1, groups=groups, algorithm=name)
+        if ROWS[name].scale == "terms":
+            np.testing.assert_array_equal(got, want)
+        else:  # transforms have factors that no integer holds: each rounding may cost one of the least numbers
+            assert np.abs(got - want).max() <= 4e3 * least
+        assert least / 2 * 2 == 0 and least * np.ones(1, dtype) == least  # the processor's rounding is as it was
+
+
+@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("dtype, tiny", KINDS)
+def test_they_cost_less_than_twice(name, dtype, tiny):
+    rng = np.random.default_rng(1)
+    groups = 32 if name in ("depthwise", "separable") else 1
+    x, w = rng.standard_normal((1, 32, 40, 40)).astype(dtype), rng.standard_normal((32, 32 // groups, 3, 3)).astype(dtype)
+    w = suited(name, w)
+    if not takes(name, x, w, padding=1, groups=groups):
+        pytest.skip(f"{name} does not take {dtype}")
+    tiny = np.dtype(dtype).type(tiny)
+    out = np.empty((1, 32, 40, 40), dtype)
+    kinds = {"normal": (x, w), "input": (x * tiny, w), "weight": (x, suited(name, w * tiny))}
+    plans = {kind: cyconv.plan_conv(x.shape, weight, padding=1, groups=groups, algorithm=name) for kind, (_, weight) in kinds.items()}
+    for attempt in range(5):  # a busy machine may need several
+        seconds = dict.fromkeys(kinds, np.inf)
+        with cyconv.threads(1):
+            for _ in range(12):
+                for kind, (image, _) in kinds.items():
+                    begin = time.thread_time()
+                    plans[kind](image, out=out)
+                    seconds[kind] = min(seconds[kind], time.thread_time() - begin)
+        if max(seconds["input"], seconds["weight"]) < 2 * seconds["normal"]:
+            return
+    pytest.fail(f"{name}, {dtype}: {seconds}")
