@@ -27,7 +27,9 @@ def test_nothing_is_flushed_to_zero(name, dtype):
             continue
         want = conv(rank)(x, w, padding=1, groups=groups, algorithm="reference") * least
         got = conv(rank)(x * least, w, padding=1, groups=groups, algorithm=name)
-        if ROWS[name].scale == "terms":
+        if ROWS[name].weights:  # the first factors are small, so that no sum overflows: what is lost there, the last one makes larger
+            assert np.abs(got - want).max() <= 4 * w[0, 0].size * np.abs(w).max() * least
+        elif ROWS[name].scale == "terms":
             np.testing.assert_array_equal(got, want)
         else:  # transforms have factors that no integer holds: each rounding may cost one of the least numbers
             assert np.abs(got - want).max() <= 4e3 * least
