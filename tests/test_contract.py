@@ -131,7 +131,11 @@ def test_rule_4_out():
     overlapping = x.copy()
     cyconv.conv2d(overlapping, w, padding=1, out=overlapping)
     np.testing.assert_array_equal(overlapping, want)
-    for name in FAST:  # weights prepared without a copy may overlap, too
+    case = Case("", (1, 3, 3, 1), (3, 3, 1, 1))
+    for verdict in select.verdicts(problem_of(case, "float64", None)):  # weights prepared without a copy may overlap, too
+        if verdict.declined:
+            continue
+        name = verdict.algorithm.name
         square, column = rng.standard_normal((1, 3, 3, 1)), rng.standard_normal((3, 3, 1, 1))
         want = cyconv.conv2d(square, column, algorithm=name)
         cyconv.conv2d(square, column, algorithm=name, out=column.reshape(1, 3, 3, 1))

@@ -124,6 +124,8 @@ def test_non_finite_halves(name):
 @pytest.mark.parametrize("name", FAST)
 def test_one_tap_with_cropping_and_padding(name):
     # a phase of a transposed convolution has one tap, as many outputs as inputs, and yet they are shifted
+    if not runs(name, problem_of(Case("", (1, 1, 3), (1, 1, 1)), "float64", None)):
+        pytest.skip(f"{name} declines")
     x, w = np.array([[[1.0, 2, 3]]]), np.array([[[1.0, 10, 100]]])
     got = cyconv.conv_transpose1d(x, w, stride=3, padding=1, output_padding=2, algorithm=name)
     np.testing.assert_allclose(got, [[[10, 100, 2, 20, 200, 3, 30, 300, 0]]], atol=1e-10)
@@ -132,6 +134,8 @@ def test_one_tap_with_cropping_and_padding(name):
 @pytest.mark.parametrize("name", FAST)
 @pytest.mark.parametrize("channel_stride", [1, 0, -1])
 def test_one_channel_whose_stride_means_nothing(name, channel_stride):
+    if not runs(name, problem_of(Case("", (8, 1, 20, 21), (8, 1, 1, 1)), "float32", None)):
+        pytest.skip(f"{name} declines")
     x = np.random.default_rng(7).integers(-3, 4, (8, 1, 20, 21)).astype("float32")
     strides = (x.strides[0], 4 * channel_stride, *x.strides[2:])
     odd = np.lib.stride_tricks.as_strided(x, x.shape, strides)

@@ -52,6 +52,16 @@ cdef extern from *:
       static inline V cy_high_##S(V a, V b)     { return __builtin_shufflevector(a, b, CY_##N##_HIGH); } \\
       static inline V cy_shift_in_##S(V a, V b) { return __builtin_shufflevector(a, b, CY_##N##_NEXT); } \\
       static inline V cy_keep_##S(V v)          { CY_KEEP(v); return v; }
+    #if defined(__GNUC__) && !defined(__clang__)
+      #define CY_PICK(V, I, n, v, index) \
+        typedef I lanes_of __attribute__((vector_size(CY_VB), aligned(sizeof(I)), may_alias)); \
+        return __builtin_shuffle(v, *(const lanes_of *)index);
+    #else
+      #define CY_PICK(V, I, n, v, index) \
+        V picked = v; \
+        for (int i = 0; i < n; i++) picked[i] = v[((const I *)index)[i]]; \
+        return picked;
+    #endif
     #if defined(__x86_64__)
       #define CY_KEEP(v) __asm__("" : CY_REG(v))
     #else
@@ -59,6 +69,8 @@ cdef extern from *:
     #endif
     CY_SHUFFLES(cy_vf, f, F)
     CY_SHUFFLES(cy_vd, d, D)
+    static inline cy_vf cy_pick_f(cy_vf v, const void *index) { CY_PICK(cy_vf, int32_t, CY_VB / 4, v, index) }
+    static inline cy_vd cy_pick_d(cy_vd v, const void *index) { CY_PICK(cy_vd, int64_t, CY_VB / 8, v, index) }
     static inline void cy_fetch(const void *p) { __builtin_prefetch(p, 0, 3); }
     static inline void cy_own(const void *p)   { __builtin_prefetch(p, 1, 3); }
     #if defined(__AVX512F__)
@@ -86,6 +98,8 @@ cdef extern from *:
     vd shift_in_d "cy_shift_in_d"(vd, vd) noexcept nogil
     vf keep_f "cy_keep_f"(vf) noexcept nogil
     vd keep_d "cy_keep_d"(vd) noexcept nogil
+    vf pick_f "cy_pick_f"(vf, const void*) noexcept nogil
+    vd pick_d "cy_pick_d"(vd, const void*) noexcept nogil
     void fetch "cy_fetch"(const void*) noexcept nogil       # prefetch to read
     void own "cy_own"(const void*) noexcept nogil           # prefetch to write
     void stream "cy_stream"(void*, vf) noexcept nogil       # a whole line past the caches; p a multiple of VB
@@ -132,6 +146,13 @@ cdef inline lanes shift_in(lanes a, lanes b) noexcept nogil:
         return shift_in_f(a, b)
     else:
         return shift_in_d(a, b)
+
+cdef inline lanes pick(lanes v, const char* index) noexcept nogil:
+    """Any of v's numbers in any order: index is as many integers as wide as they are."""
+    if lanes is vf:
+        return pick_f(v, index)
+    else:
+        return pick_d(v, index)
 
 cdef inline lanes keep(lanes v) noexcept nogil:
     """v, held in a register: GCC 12 otherwise reads it from memory again for each use."""

@@ -1,0 +1,864 @@
+"""Winograd's minimal filtering: kernels of 3 taps and stride 1, in tiles of m outputs along each transformed axis.
+
+    Y = A^T [ sum_k (G g_k G^T) * (B^T x_k B) ] A + bias
+
+k counts input planes: channels, times the taps along axes that are not transformed (3-d kernels; 5x3 kernels; strides).
+With points p, A^T[i, j] = p_j**i, row j of B^T holds the coefficients of prod_{q != p_j} (t - q), and G[j, i] =
+p_j**i / prod_{q != p_j} (p_j - q); the last point is infinity. Tiles of 2 have points 0, 1, -1, tiles of 4 have 0, 1, -1,
+1/2, -2: halves keep the errors of 4x4 tiles about 20 times a plain sum's, for 4 times fewer products.
+
+Layout. Tiles form one list: along rows, over rows, planes and batch items; a block is a run of that list.
+    V[f][k][tile]           transformed input, f = frequency; what the register tile broadcasts
+    U[panel][f][k][lane]    transformed weights, two vectors of output channels to a panel
+    M[f][tile][lane]        the products of one panel
+Input rows of a block lie side by side while they are transformed, so that small images fill vectors too: between two
+runs of tiles stands a slot that is none, and `pick` closes the gaps. Weights are transformed with output channels on
+the lanes: all at once if several blocks read them, else piece by piece, each piece used while it is in the cache.
+A dilated axis is as many interleaved ones, each with tiles of its own.
+Wins for 3x3 kernels from about 8 channels on. A tile's numbers all share its rounding, so the error bound is one of norms.
+Threads share out blocks; where there are few, planes while the input of one block is transformed, then panels. No sum
+is ever split.
+Source: Winograd, Arithmetic Complexity of Computations, SIAM 1980; Lavin and Gray, Fast Algorithms for Convolutional
+Neural Networks, CVPR 2016; errors: Barabasz, Anderson, Soodhalter, Gregg, Error Analysis and Improving the Accuracy of
+Winograd Convolution for Deep Neural Networks, ACM TOMS 46 (2020).
+"""
+import numpy as np
+
+cimport numpy as cnp
+from cython.parallel cimport parallel, prange, threadid
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy, memset
+
+from cyconv.cpu.blocks cimport Blocks, choose_kind, input_steps, real_bias, real_matrix
+from cyconv.cpu.packing cimport (
+    CIRCULAR, DOUBLE, HALF, REFLECT, REPLICATE, SINGLE, ZEROS, Axis, Mode, gather_row, half, put_stored, source,
+)
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, even, fetch, lanes, odd, pick, shift_in, transpose
+from cyconv.cpu.simd cimport VB, inlined, splat_d, splat_f, vd, vf
+from cyconv.cpu.tile cimport TILE_ROWS, ceil_div, cut, tile
+
+from cyconv import costs
+from cyconv.memory import empty
+from cyconv.threads import workers as worth_workers
+
+cnp.import_array()
+
+cdef double BATCH = 2.0**31             # multiply-adds of the plain sum between two looks at Ctrl-C
+cdef double SECONDS_EACH = 8e-12        # of one of those: enough to tell whether a second thread is worth its start
+
+cdef enum:
+    MOST = 8                            # points of a tile
+    LARGEST = 6                         # outputs of a tile along one axis
+    BLOCK_BYTES = 448 * 1024            # transformed input and products of one block and panel: stay in a second-level cache
+    WEIGHT_SHARE = 8                    # or this part of the transformed weights, which every block reads once
+    MOST_BLOCK_BYTES = 4 << 20
+    KEPT_BYTES = 8 << 20                # of weights so few that they are worth transforming ahead for a single block
+    PIECE_BYTES = 320 * 1024            # of weights transformed piece by piece
+    PANEL = 2 * VB                      # bytes of one number of each output channel of a panel
+
+
+# ---- the transforms --------------------------------------------------------------------------------------------------
+
+cdef inline lanes number(double x, const lanes* like) noexcept nogil:
+    if lanes is vf:
+        return splat_f(<float> x)
+    else:
+        return splat_d(x)
+
+
+cdef inline inlined input_1d(const int m, const lanes* d, lanes* y) noexcept nogil:
+    """y = B^T d"""
+    cdef lanes u, v, s, w
+    if m == 1:
+        y[0] = d[0]
+    elif m == 2:
+        y[0] = d[2] - d[0]
+        y[1] = d[1] + d[2]
+        y[2] = d[2] - d[1]
+        y[3] = d[3] - d[1]
+    elif m == 4:
+        u = d[4] - d[2]
+        v = d[3] - d[1]
+        s = u + number(1.5, d) * d[3]
+        w = v + number(1.5, d) * d[2]
+        y[0] = (d[0] - d[2]) + u + number(1.5, d) * v
+        y[1] = s + w
+        y[2] = s - w
+        y[3] = u + number(2, d) * v
+        y[4] = u - number(0.5, d) * v
+        y[5] = (d[5] - d[3]) - v + number(1.5, d) * u
+
+
+cdef inline inlined output_1d(const int m, const lanes* x, lanes* y) noexcept nogil:
+    """y = A^T x"""
+    cdef lanes a, b
+    if m == 1:
+        y[0] = x[0]
+    elif m == 2:
+        y[0] = x[0] + (x[1] + x[2])
+        y[1] = (x[1] - x[2]) + x[3]
+    elif m == 4:
+        a = x[1] + x[2]
+        b = x[1] - x[2]
+        y[0] = (x[0] + a) + (x[3] + x[4])
+        y[1] = (b + number(0.5, x) * x[3]) - number(2, x) * x[4]
+        y[2] = (a + number(0.25, x) * x[3]) + number(4, x) * x[4]
+        y[3] = ((b + x[5]) + number(0.125, x) * x[3]) - number(8, x) * x[4]
+
+
+cdef inline inlined weight_1d(const int m, const lanes* g, lanes* y) noexcept nogil:
+    """y = G g"""
+    cdef lanes s, t
+    if m == 1:
+        y[0] = g[0]
+    elif m == 2:
+        s = number(0.5, g) * (g[0] + g[2])
+        t = number(0.5, g) * g[1]
+        y[0] = -g[0]
+        y[1] = s + t
+        y[2] = s - t
+        y[3] = g[2]
+    elif m == 4:
+        s = g[0] + g[2]
+        y[0] = g[0]
+        y[1] = number(1.0 / 3, g) * (s + g[1])
+        y[2] = number(1.0 / 3, g) * (g[1] - s)
+        y[3] = number(-16.0 / 15, g) * ((g[0] + number(0.5, g) * g[1]) + number(0.25, g) * g[2])
+        y[4] = number(1.0 / 15, g) * ((g[0] - number(2, g) * g[1]) + number(4, g) * g[2])
+        y[5] = g[2]
+
+
+# ---- what is to be done ----------------------------------------------------------------------------------------------
+
+cdef struct Work:
+    Blocks b                            # kinds and sizes of numbers; its blocks are not used
+    Mode mode
+    Py_ssize_t batch, groups
+    Py_ssize_t planes                   # k: channels, times taps that are not transformed
+    Py_ssize_t rows                     # output channels of a group, real and imaginary parts counted apart
+    Py_ssize_t panels
+    Py_ssize_t taps                     # of a plane: 3 or 9
+    int my, mx, ny, nx                  # outputs and points of a tile
+    Py_ssize_t frequencies
+    int y_axis, z_axis                  # of the problem: a kernel without extent along y is transformed along z instead
+    Py_ssize_t[3] n                     # all along z, y, x
+    Py_ssize_t[3] out
+    Py_ssize_t[3] pad
+    Py_ssize_t[3] stride
+    Py_ssize_t[3] dilation
+    Py_ssize_t[3] kernel                # taps that are not transformed
+    Py_ssize_t[3] step                  # bytes between neighbours in the input
+    Py_ssize_t[3] out_step              # numbers between neighbours in the output
+    Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
+    Axis x                              # as gather_row wants it
+    Py_ssize_t y_tiles                  # tiles along y: first output and number of outputs of each
+    Py_ssize_t* y_first
+    Py_ssize_t* y_count
+    Py_ssize_t pieces                   # runs of tiles along x: first output, number of outputs
+    Py_ssize_t* x_first
+    Py_ssize_t* x_count
+    Py_ssize_t segments                 # runs of tiles in all
+    Py_ssize_t together                 # segments of a block
+    Py_ssize_t blocks
+    Py_ssize_t tiles                    # of the largest block
+    Py_ssize_t slots
+    Py_ssize_t width                    # outputs of the longest segment
+    Py_ssize_t pitch                    # numbers from plane to plane in V
+    Py_ssize_t v_step                   # bytes from frequency to frequency in V
+    Py_ssize_t m_step                   # and in M
+    Py_ssize_t line                     # bytes of one row of all segments of a block
+    bint straight                       # outputs of a tile's row are neighbours in memory, and as they are computed
+    bint whole                          # and so are those of all rows of a segment
+    bint fused                          # weights are transformed piece by piece
+    Py_ssize_t piece                    # planes of such a piece
+    # parts of a thread's scratch: where they begin
+    Py_ssize_t at_v, at_index, at_m, at_lines, at_sums, at_put, at_u, room
+    const char* input
+    const char* weight
+    const char* bias
+    char* out_data
+    const int32_t* offset
+
+
+cdef int best_tile(Py_ssize_t out, Py_ssize_t dilation) noexcept nogil:
+    """The tile with the fewest points for so many outputs; of equals, the smaller one, whose errors are smaller."""
+    cdef Py_ssize_t r, two = 0, four = 0
+    for r in range(min(dilation, out)):
+        two += 4 * ceil_div(ceil_div(out - r, dilation), 2)
+        four += 6 * ceil_div(ceil_div(out - r, dilation), 4)
+    return 4 if four < two else 2
+
+
+cdef bint roles(Work* w, object problem) except -1:
+    """Which axes are transformed, and how; False if none can be."""
+    cdef tuple kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation, out = problem.out_size
+    cdef bint tx = kernel[2] == 3 and stride[2] == 1, ty
+    w.y_axis = 0 if kernel[1] == 1 and kernel[0] == 3 and stride[0] == 1 else 1
+    w.z_axis = 1 - w.y_axis
+    ty = kernel[w.y_axis] == 3 and stride[w.y_axis] == 1 and (tx or kernel[2] == 1)
+    w.mx = best_tile(out[2], dilation[2]) if tx else 1
+    w.my = best_tile(out[w.y_axis], dilation[w.y_axis]) if ty else 1
+    w.nx = w.mx + 2 if tx else 1
+    w.ny = w.my + 2 if ty else 1
+    w.frequencies = w.nx * w.ny
+    w.taps = (3 if tx else 1) * (3 if ty else 1)
+    return tx or ty
+
+
+cdef object open_work(Work* w, object problem):
+    """Everything but the arrays' places. Returns the array that holds the tables, to be kept while `w` is in use."""
+    cdef Py_ssize_t a, q, r, i, count, target, total, dy, dx, lane, tiles, longest
+    cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
+    cdef tuple pad = problem.pad_before, out = problem.out_size
+    cdef str mode = problem.padding_mode
+    cdef Py_ssize_t each, weights, room
+    cdef Py_ssize_t* table
+    choose_kind(&w.b, problem.dtype)
+    roles(w, problem)
+    w.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
+    w.batch, w.groups = problem.batch, problem.groups
+    for a in range(3):
+        q = w.z_axis if a == 0 else w.y_axis if a == 1 else 2
+        w.n[a], w.out[a], w.pad[a], w.stride[a], w.dilation[a] = size[q], out[q], pad[q], stride[q], dilation[q]
+        w.kernel[a] = kernel[q]
+    w.out_step[2] = 1
+    w.out_step[1] = out[2] if w.y_axis == 1 else out[2] * out[1]
+    w.out_step[0] = out[2] if w.z_axis == 1 else out[2] * out[1]
+    if w.ny > 1:
+        w.kernel[1] = 1
+    if w.nx > 1:
+        w.kernel[2] = 1
+    w.x.n, w.x.pad = w.n[2], w.pad[2]
+    dy = w.dilation[1] if w.ny > 1 else 1
+    dx = w.dilation[2] if w.nx > 1 else 1
+    w.x.stride = dx if w.nx > 1 else w.stride[2]
+    w.planes = problem.in_channels * w.b.parts * w.kernel[0] * w.kernel[1]
+    w.rows = problem.out_channels * w.b.parts
+    lane = VB // w.b.size
+    w.panels = ceil_div(w.rows, 2 * lane)
+    # how many tiles make a block; counted as level v4 has vectors, and all levels do the same
+    each = w.frequencies * (w.planes * w.b.size + 128)
+    weights = w.frequencies * w.planes * ceil_div(w.rows * w.b.size, 128) * 128
+    target = max(min(max(weights // WEIGHT_SHARE, <Py_ssize_t> BLOCK_BYTES), <Py_ssize_t> MOST_BLOCK_BYTES) // each, <Py_ssize_t> 14)
+    room = problem.max_workspace // 2
+    target = max(min(target, room // (each + w.my * w.mx * 256 + 2 * w.ny * w.mx * w.b.size)), <Py_ssize_t> 1)
+    # the tables
+    w.y_tiles = w.pieces = 0
+    for r in range(min(dy, w.out[1])):
+        w.y_tiles += ceil_div(ceil_div(w.out[1] - r, dy), w.my)
+    for r in range(min(dx, w.out[2])):
+        w.pieces += ceil_div(ceil_div(ceil_div(w.out[2] - r, dx), w.mx), target)
+    tables = np.empty(2 * (w.y_tiles + w.pieces) + 1, np.intp)
+    table = <Py_ssize_t*> cnp.PyArray_DATA(<cnp.ndarray> tables)
+    w.y_first, w.y_count = table, table + w.y_tiles
+    w.x_first, w.x_count = table + 2 * w.y_tiles, table + 2 * w.y_tiles + w.pieces
+    q = 0
+    for r in range(min(dy, w.out[1])):
+        count = ceil_div(w.out[1] - r, dy)
+        for i in range(ceil_div(count, w.my)):
+            w.y_first[q], w.y_count[q] = r + dy * w.my * i, min(count - w.my * i, <Py_ssize_t> w.my)
+            q += 1
+    q = longest = 0
+    for r in range(min(dx, w.out[2])):
+        count = ceil_div(w.out[2] - r, dx)
+        tiles = ceil_div(count, w.mx)
+        total = ceil_div(tiles, target)
+        for i in range(total):
+            w.x_first[q] = r + dx * w.mx * cut(tiles, i, total)
+            w.x_count[q] = min(count, w.mx * cut(tiles, i + 1, total)) - w.mx * cut(tiles, i, total)
+            longest = max(longest, w.x_count[q])
+            q += 1
+    w.segments = w.batch * w.out[0] * w.y_tiles * w.pieces
+    tiles = ceil_div(longest, w.mx)
+    w.together = max(target // max(tiles, 1), <Py_ssize_t> 1)
+    w.blocks = ceil_div(w.segments, w.together)
+    w.together = ceil_div(w.segments, max(w.blocks, 1))
+    w.tiles = w.together * tiles
+    w.slots = w.together * (tiles + (w.mx > 1))
+    w.width = longest
+    w.straight = w.b.parts == 1 and w.b.kind != HALF and dx == 1
+    w.whole = w.straight and w.pieces == 1 and dy == 1 and w.out_step[1] == w.out[2]
+    # memory: V and its index, of which threads may share one; M, lines, sums, put and U, which each thread has
+    w.pitch = ceil_div(w.tiles, 4) * 4
+    w.v_step = (ceil_div(w.planes * w.pitch * w.b.size, 64) | 1) * 64
+    w.m_step = (w.tiles | 1) * PANEL
+    q = ceil_div(w.slots, lane)
+    w.line = (q * w.mx + 1) * VB
+    w.at_v = 0
+    w.at_index = w.frequencies * w.v_step + 64
+    w.at_m = w.at_index + q * (VB + 64)
+    w.at_lines = w.at_m + w.frequencies * w.m_step
+    w.at_sums = w.at_lines + w.ny * w.line + 64
+    w.at_put = w.at_sums + w.my * w.width * PANEL
+    w.at_u = w.at_put + (0 if w.straight else 2 * lane * w.my * w.width * w.b.size)
+    w.piece = max(PIECE_BYTES // (w.frequencies * 128), <Py_ssize_t> 8)
+    w.piece = ceil_div(w.planes, max(ceil_div(w.planes, w.piece), 1))
+    w.fused = w.blocks == 1 or weights * w.groups > problem.max_workspace
+    w.room = ceil_div(w.at_u + (w.piece * w.frequencies * PANEL if w.fused else 0), 64) * 64 + 64
+    return tables
+
+
+# ---- input -------------------------------------------------------------------------------------------------------------
+
+cdef struct Segment:
+    Py_ssize_t n, z, y, rows, x, columns, tiles
+
+
+cdef inline Segment segment_of(const Work* w, Py_ssize_t s) noexcept nogil:
+    cdef Segment g
+    cdef Py_ssize_t p = s % w.pieces, t
+    s //= w.pieces
+    t = s % w.y_tiles
+    s //= w.y_tiles
+    g.n, g.z = s // w.out[0], s % w.out[0]
+    g.y, g.rows = w.y_first[t], w.y_count[t]
+    g.x, g.columns = w.x_first[p], w.x_count[p]
+    g.tiles = ceil_div(g.columns, w.mx)
+    return g
+
+
+cdef Py_ssize_t fill_index(const Work* w, Py_ssize_t first, Py_ssize_t last, char* index) noexcept nogil:
+    """For each vector of slots: which of its lanes are tiles (one vector), and the first one's number (64 bytes on).
+    Returns the number of tiles."""
+    cdef Py_ssize_t s, slot = 0, tiles = 0, t, lane = VB // w.b.size, filled = 0
+    cdef Segment g
+    for s in range(first, last):
+        g = segment_of(w, s)
+        for t in range(g.tiles + (w.mx > 1)):
+            if slot % lane == 0:
+                memset(index, 0, VB)
+                (<Py_ssize_t*> (index + VB))[0] = tiles
+                filled = 0
+            if t < g.tiles:
+                if w.b.size == 4:
+                    (<int32_t*> index)[filled] = <int32_t> (slot % lane)
+                else:
+                    (<int64_t*> index)[filled] = slot % lane
+                filled += 1
+                tiles += 1
+            slot += 1
+            if slot % lane == 0:
+                index += VB + 64
+    return tiles
+
+
+cdef inline void gather(const Work* w, Segment* g, Py_ssize_t k, const char* input, char* to) noexcept nogil:
+    """The rows of plane k that a segment reads."""
+    cdef Py_ssize_t i, c, jz, jy, uz, uy, q, columns, rows, first, run
+    cdef const char* src
+    cdef char* row
+    jy = k % w.kernel[1]
+    jz = k // w.kernel[1] % w.kernel[0]
+    c = k // (w.kernel[1] * w.kernel[0])
+    uz = source(g.z * w.stride[0] + jz * w.dilation[0] - w.pad[0], w.n[0], w.mode)
+    columns = g.columns + w.nx - w.mx
+    run = g.tiles * w.mx + w.nx - w.mx
+    rows = g.rows + w.ny - w.my
+    first = g.x * (1 if w.nx > 1 else w.stride[2]) - w.pad[2]
+    src = input + g.n * w.input_step[0] + c // w.b.parts * w.input_step[2] + c % w.b.parts * w.b.stored_size
+    for i in range(w.ny):
+        row = to + i * w.line
+        uy = -1
+        if i < rows and uz >= 0:
+            if w.ny > 1:
+                uy = source(g.y + i * w.dilation[1] - w.pad[1], w.n[1], w.mode)
+            else:
+                uy = source(g.y * w.stride[1] + jy * w.dilation[1] - w.pad[1], w.n[1], w.mode)
+        if uy < 0:
+            memset(row, 0, run * w.b.size)
+            continue
+        if w.b.kind == SINGLE:
+            gather_row[float, float](src + uz * w.step[0] + uy * w.step[1], w.step[2], &w.x, first, columns, w.mode, NULL, <float*> row)
+        elif w.b.kind == DOUBLE:
+            gather_row[double, double](src + uz * w.step[0] + uy * w.step[1], w.step[2], &w.x, first, columns, w.mode, NULL, <double*> row)
+        else:
+            gather_row[half, float](src + uz * w.step[0] + uy * w.step[1], w.step[2], &w.x, first, columns, w.mode, NULL, <float*> row)
+        if columns < run:
+            memset(row + columns * w.b.size, 0, (run - columns) * w.b.size)
+
+
+cdef inline inlined down_of(const int m, const lanes* like, char* lines, Py_ssize_t line, Py_ssize_t vectors) noexcept nogil:
+    """The transform along y, in place: whole rows, no shuffles."""
+    cdef lanes[MOST] d
+    cdef lanes[MOST] e
+    cdef Py_ssize_t v
+    cdef int i
+    for v in range(vectors):
+        for i in range(m + 2):
+            d[i] = (<lanes*> (lines + i * line + v * VB))[0]
+        input_1d(m, d, e)
+        for i in range(m + 2):
+            (<lanes*> (lines + i * line + v * VB))[0] = e[i]
+
+
+cdef inline inlined along_of(const int m, const lanes* like, const char* row, Py_ssize_t vectors, const char* index,
+                             Py_ssize_t pitch, char* to, Py_ssize_t v_step) noexcept nogil:
+    """The transform along x of one row of slots, its gaps closed. Each load reads just what one store wrote: one across
+    two recent stores would wait for both."""
+    cdef lanes[MOST] d
+    cdef lanes[MOST] e
+    cdef lanes t0, t1, t2, t3
+    cdef const lanes* h
+    cdef Py_ssize_t v, at, left
+    cdef char* p
+    cdef int j, side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    for v in range(vectors):
+        h = <const lanes*> (row + v * m * VB)
+        if m == 1:
+            d[0] = h[0]
+        elif m == 2:
+            d[0] = even(h[0], h[1])
+            d[1] = odd(h[0], h[1])
+            d[2] = shift_in(d[0], h[2])
+            d[3] = shift_in(d[1], odd(h[2], h[2]))
+        elif m == 4:
+            t0 = even(h[0], h[1])
+            t1 = odd(h[0], h[1])
+            t2 = even(h[2], h[3])
+            t3 = odd(h[2], h[3])
+            d[0] = even(t0, t2)         # columns 4t, 4t+1, 4t+2, 4t+3 of the tiles
+            d[1] = even(t1, t3)
+            d[2] = odd(t0, t2)
+            d[3] = odd(t1, t3)
+            d[4] = shift_in(d[0], h[4])                 # columns 4t+4, 4t+5: the next tile's first two
+            d[5] = shift_in(d[1], odd(h[4], h[4]))
+        input_1d(m, d, e)
+        at = (<const Py_ssize_t*> (index + VB))[0]
+        left = pitch - at
+        p = to + at * size
+        if left >= side:                # what is stored beyond the tiles, the next vector overwrites
+            for j in range(1 if m == 1 else m + 2):
+                (<lanes*> (p + j * v_step))[0] = pick(e[j], index)
+        else:
+            for j in range(1 if m == 1 else m + 2):
+                t0 = pick(e[j], index)
+                memcpy(p + j * v_step, &t0, left * size)
+        index += VB + 64
+
+
+cdef void transform_plane(const Work* w, const lanes* like, Py_ssize_t k, const char* index, Py_ssize_t vectors, char* lines,
+                          char* to) noexcept nogil:
+    """V of one plane from the gathered lines of all its segments."""
+    cdef int i
+    if w.my == 2:
+        down_of(2, like, lines, w.line, vectors * w.mx + 1)
+    elif w.my == 4:
+        down_of(4, like, lines, w.line, vectors * w.mx + 1)
+    to += k * w.pitch * w.b.size
+    for i in range(w.ny):
+        if w.mx == 1:
+            along_of(1, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+        elif w.mx == 2:
+            along_of(2, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+        elif w.mx == 4:
+            along_of(4, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+        to += w.nx * w.v_step
+
+
+cdef void transform_input(const Work* w, Py_ssize_t group, Py_ssize_t first, Py_ssize_t last, Py_ssize_t k, const char* index,
+                          char* lines, char* v) noexcept nogil:
+    """V of plane k for segments first to last."""
+    cdef Py_ssize_t s, slot = 0
+    cdef Segment g
+    for s in range(first, last):
+        g = segment_of(w, s)
+        gather(w, &g, k, w.input + group * w.input_step[1], lines + slot * w.mx * w.b.size)
+        slot += g.tiles + (w.mx > 1)
+    if w.b.size == 4:
+        transform_plane(w, <vf*> NULL, k, index, ceil_div(slot, LANES_F), lines, v)
+    else:
+        transform_plane(w, <vd*> NULL, k, index, ceil_div(slot, LANES_D), lines, v)
+
+
+# ---- weights -----------------------------------------------------------------------------------------------------------
+
+cdef inline inlined weights_of(const int my, const int mx, const lanes* g, char* to, Py_ssize_t step) noexcept nogil:
+    """One plane's kernel, output channels on the lanes: U of all frequencies."""
+    cdef lanes[3][MOST] t
+    cdef lanes[3] c
+    cdef lanes[MOST] y
+    cdef int i, j
+    cdef int nx = 1 if mx == 1 else mx + 2, ny = 1 if my == 1 else my + 2, kx = 1 if mx == 1 else 3
+    for j in range(kx):
+        for i in range(1 if my == 1 else 3):
+            c[i] = g[i * kx + j]
+        weight_1d(my, c, t[j])
+    for i in range(ny):
+        for j in range(kx):
+            c[j] = t[j][i]
+        weight_1d(mx, c, y)
+        for j in range(nx):
+            (<lanes*> (to + (i * nx + j) * step))[0] = y[j]
+
+
+cdef void transform_weights(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t k0, Py_ssize_t k1,
+                            char* to, Py_ssize_t step) noexcept nogil:
+    """U of planes k0 to k1 and one panel of output channels; `step` bytes from frequency to frequency."""
+    cdef lanes[9 * LANES_F] t
+    cdef Py_ssize_t side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    cdef Py_ssize_t half_panel, batch, part, k, kk, i, q, first, rows, columns, left, pitch = w.planes * w.taps * size
+    cdef const char* src
+    for half_panel in range(2):
+        first = panel * 2 * side + half_panel * side
+        rows = min(max(w.rows - first, 0), side)
+        src = w.weight + (group * w.rows + first) * pitch
+        for batch in range(ceil_div(k1 - k0, side)):
+            k = k0 + batch * side
+            columns = min(k1 - k, side) * w.taps
+            for part in range(ceil_div(columns, side)):         # taps of `side` planes, transposed
+                q = part * side
+                left = columns - q
+                for i in range(side):
+                    if i >= rows:
+                        t[q + i] = number(0, like)
+                    elif left >= side:
+                        t[q + i] = (<const lanes*> (src + i * pitch + (k * w.taps + q) * size))[0]
+                    else:
+                        t[q + i] = number(0, like)
+                        memcpy(&t[q + i], src + i * pitch + (k * w.taps + q) * size, left * size)
+                transpose(&t[q])
+            for kk in range(k, min(k1, k + side)):
+                q = (kk - k) * w.taps
+                if w.my == 4 and w.mx == 4:
+                    weights_of(4, 4, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
+                elif w.my == 2 and w.mx == 2:
+                    weights_of(2, 2, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
+                elif w.my == 2 and w.mx == 4:
+                    weights_of(2, 4, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
+                elif w.my == 4 and w.mx == 2:
+                    weights_of(4, 2, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
+                elif w.my == 1 and w.mx == 2:
+                    weights_of(1, 2, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
+                elif w.my == 1 and w.mx == 4:
+                    weights_of(1, 4, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
+                elif w.my == 2 and w.mx == 1:
+                    weights_of(2, 1, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
+                elif w.my == 4 and w.mx == 1:
+                    weights_of(4, 1, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
+
+
+cdef inline void transform_panel(const Work* w, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t k0, Py_ssize_t k1, char* to,
+                                 Py_ssize_t step) noexcept nogil:
+    if w.b.size == 4:
+        transform_weights(w, <vf*> NULL, group, panel, k0, k1, to, step)
+    else:
+        transform_weights(w, <vd*> NULL, group, panel, k0, k1, to, step)
+
+
+# ---- products ----------------------------------------------------------------------------------------------------------
+
+cdef void multiply(const Work* w, const lanes* like, Py_ssize_t tiles, Py_ssize_t k0, Py_ssize_t k1, const char* v, const char* u,
+                   Py_ssize_t u_step, char* m) noexcept nogil:
+    """M (+)= U V, planes k0 to k1."""
+    cdef lanes[2] zero
+    cdef Py_ssize_t f, s, first, count = ceil_div(tiles, TILE_ROWS)
+    zero[0] = zero[1] = number(0, like)
+    for f in range(w.frequencies):
+        for s in range(count):
+            first = cut(tiles, s, count)
+            tile(<int> (cut(tiles, s + 1, count) - first), like, k1 - k0, v + f * w.v_step + first * w.b.size, w.offset + k0,
+                 u + f * u_step, <const char*> &zero if k0 == 0 else NULL, m + f * w.m_step + first * PANEL)
+
+
+# ---- output ------------------------------------------------------------------------------------------------------------
+
+cdef inline inlined tile_out(const int my, const int mx, const lanes* like, const char* m, Py_ssize_t step, const char* bias,
+                             char* to, Py_ssize_t row_step, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    """One tile, one vector of channels: M of all frequencies becomes rows x columns sums."""
+    cdef lanes[MOST] x
+    cdef lanes[MOST][LARGEST] t
+    cdef lanes[LARGEST] y
+    cdef lanes b = (<const lanes*> bias)[0]
+    cdef int i, j
+    cdef int nx = 1 if mx == 1 else mx + 2, ny = 1 if my == 1 else my + 2
+    for j in range(nx):
+        for i in range(ny):
+            x[i] = (<const lanes*> (m + (i * nx + j) * step))[0]
+        output_1d(my, x, t[j])
+    for i in range(my):
+        if i < rows:
+            for j in range(nx):
+                x[j] = t[j][i]
+            output_1d(mx, x, y)
+            if columns >= mx:
+                for j in range(mx):
+                    (<lanes*> (to + i * row_step + j * PANEL))[0] = y[j] + b
+            else:
+                for j in range(columns):
+                    (<lanes*> (to + i * row_step + j * PANEL))[0] = y[j] + b
+
+
+cdef inline inlined tiles_out(const int my, const int mx, const lanes* like, const char* m, Py_ssize_t step, const char* bias,
+                              char* to, Segment* g) noexcept nogil:
+    cdef Py_ssize_t t
+    for t in range(g.tiles):
+        tile_out(my, mx, like, m + t * PANEL, step, bias, to + t * mx * PANEL, g.columns * PANEL, g.rows, g.columns - t * mx)
+        tile_out(my, mx, like, m + t * PANEL + VB, step, bias + VB, to + t * mx * PANEL + VB, g.columns * PANEL, g.rows, g.columns - t * mx)
+
+
+cdef inline void put_planes(const lanes* like, const char* sums, Py_ssize_t pixels, Py_ssize_t channels, char* out,
+                            Py_ssize_t plane) noexcept nogil:
+    """out[d * plane + p] = sums[p][d] for p < pixels and d < channels; plane in bytes."""
+    cdef lanes[LANES_F] t
+    cdef Py_ssize_t p = 0, half_panel, d, i, side = LANES_F if lanes is vf else LANES_D, size = VB // side, wide
+    while p < pixels:
+        wide = min(pixels - p, side)
+        if p > 0 and wide < side:
+            p = pixels - side           # some pixels twice rather than one by one
+            wide = side
+        for half_panel in range(ceil_div(channels, side)):
+            d = half_panel * side
+            for i in range(side):
+                t[i] = (<const lanes*> (sums + min(p + i, pixels - 1) * PANEL + d * size))[0]
+            transpose(t)
+            if wide == side:
+                for i in range(min(side, channels - d)):
+                    (<lanes*> (out + (d + i) * plane + p * size))[0] = t[i]
+            else:
+                for i in range(min(side, channels - d)):
+                    memcpy(out + (d + i) * plane, &t[i], wide * size)
+        p += side
+
+
+cdef void write_segment(const Work* w, const lanes* like, Segment* g, Py_ssize_t group, Py_ssize_t panel, const char* sums,
+                        char* put) noexcept nogil:
+    """The sums of one segment to their places in the output."""
+    cdef Py_ssize_t side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    cdef Py_ssize_t area = w.out[0] * w.out[1] * w.out[2], first = panel * 2 * side, channels = min(w.rows - first, 2 * side)
+    cdef Py_ssize_t dy = w.dilation[1] if w.ny > 1 else 1, dx = w.dilation[2] if w.nx > 1 else 1
+    cdef Py_ssize_t i, d, row = (g.n * w.groups + group) * w.rows + first, place = g.z * w.out_step[0] + g.x
+    cdef char* to
+    if w.whole:
+        put_planes(like, sums, g.rows * g.columns, channels, w.out_data + (row * area + place + g.y * w.out_step[1]) * size, area * size)
+        return
+    if w.straight:
+        for i in range(g.rows):
+            put_planes(like, sums + i * g.columns * PANEL, g.columns, channels,
+                       w.out_data + (row * area + place + (g.y + dy * i) * w.out_step[1]) * size, area * size)
+        return
+    put_planes(like, sums, g.rows * g.columns, channels, put, g.rows * g.columns * size)
+    for d in range(channels):
+        to = w.out_data + ((row + d) // w.b.parts * area * w.b.parts + (row + d) % w.b.parts) * w.b.stored_size
+        for i in range(g.rows):
+            put_stored(w.b.kind, put + (d * g.rows + i) * g.columns * size,
+                       to + (place + (g.y + dy * i) * w.out_step[1]) * w.b.parts * w.b.stored_size, dx * w.b.parts, g.columns)
+
+
+cdef void transform_output(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last,
+                           const char* m, char* sums, char* put) noexcept nogil:
+    cdef Py_ssize_t s, side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    cdef Segment g
+    cdef lanes[2] bias
+    bias[0] = bias[1] = number(0, like)
+    memcpy(&bias, w.bias + (group * w.rows + panel * 2 * side) * size, min(w.rows - panel * 2 * side, 2 * side) * size)
+    for s in range(first, last):
+        g = segment_of(w, s)
+        if w.my == 4 and w.mx == 4:
+            tiles_out(4, 4, like, m, w.m_step, <const char*> &bias, sums, &g)
+        elif w.my == 2 and w.mx == 2:
+            tiles_out(2, 2, like, m, w.m_step, <const char*> &bias, sums, &g)
+        elif w.my == 2 and w.mx == 4:
+            tiles_out(2, 4, like, m, w.m_step, <const char*> &bias, sums, &g)
+        elif w.my == 4 and w.mx == 2:
+            tiles_out(4, 2, like, m, w.m_step, <const char*> &bias, sums, &g)
+        elif w.my == 1 and w.mx == 2:
+            tiles_out(1, 2, like, m, w.m_step, <const char*> &bias, sums, &g)
+        elif w.my == 1 and w.mx == 4:
+            tiles_out(1, 4, like, m, w.m_step, <const char*> &bias, sums, &g)
+        elif w.my == 2 and w.mx == 1:
+            tiles_out(2, 1, like, m, w.m_step, <const char*> &bias, sums, &g)
+        elif w.my == 4 and w.mx == 1:
+            tiles_out(4, 1, like, m, w.m_step, <const char*> &bias, sums, &g)
+        write_segment(w, like, &g, group, panel, sums, put)
+        m += g.tiles * PANEL
+
+
+# ---- a block -----------------------------------------------------------------------------------------------------------
+
+cdef void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last,
+                   Py_ssize_t tiles, const char* v, char* scratch) noexcept nogil:
+    """The outputs of one panel of channels, from V."""
+    cdef Py_ssize_t piece, k, step
+    cdef char* m = scratch + w.at_m
+    if w.fused:
+        for piece in range(ceil_div(w.planes, w.piece)):
+            k = piece * w.piece
+            step = min(w.piece, w.planes - k) * PANEL
+            transform_weights(w, like, group, panel, k, min(k + w.piece, w.planes), scratch + w.at_u, step)
+            multiply(w, like, tiles, k, min(k + w.piece, w.planes), v, scratch + w.at_u, step, m)
+    else:
+        step = w.planes * PANEL
+        multiply(w, like, tiles, 0, w.planes, v, w.weight + (group * w.panels + panel) * w.frequencies * step, step, m)
+    transform_output(w, like, group, panel, first, last, m, scratch + w.at_sums, scratch + w.at_put)
+
+
+cdef void do_some_panel(const Work* w, Py_ssize_t item, Py_ssize_t panel, Py_ssize_t tiles, const char* v, char* scratch) noexcept nogil:
+    cdef Py_ssize_t group = item // w.blocks, first = item % w.blocks * w.together, last = min(first + w.together, w.segments)
+    if w.b.size == 4:
+        do_panel(w, <vf*> NULL, group, panel, first, last, tiles, v, scratch)
+    else:
+        do_panel(w, <vd*> NULL, group, panel, first, last, tiles, v, scratch)
+
+
+cdef void do_plane(const Work* w, Py_ssize_t item, Py_ssize_t k, const char* shared, char* scratch) noexcept nogil:
+    cdef Py_ssize_t group = item // w.blocks, first = item % w.blocks * w.together, last = min(first + w.together, w.segments)
+    transform_input(w, group, first, last, k, shared + w.at_index, scratch + w.at_lines, <char*> shared)
+
+
+cdef void do_block(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
+    cdef Py_ssize_t first = item % w.blocks * w.together, last = min(first + w.together, w.segments), tiles, k
+    tiles = fill_index(w, first, last, scratch + w.at_index)
+    for k in range(w.planes):
+        do_plane(w, item, k, scratch, scratch)
+    for k in range(w.panels):
+        do_some_panel(w, item, k, tiles, scratch, scratch)
+
+
+# ---- what every algorithm offers -----------------------------------------------------------------------------------------
+
+def why_not(problem):
+    cdef Work w
+    if problem.dtype not in ("float16", "float32", "float64", "complex64", "complex128"):
+        return f"its transforms divide, which {problem.dtype} cannot"
+    if not roles(&w, problem):
+        return "it needs 3 taps and stride 1 along the last axis, or kernels of 3 taps along another one alone"
+    if problem.products * 64 >= 2**31:
+        return f"sums of {problem.products} products are longer than its 32-bit offsets reach"
+    return None
+
+
+def cost(problem):
+    """(predicted seconds on one thread, bytes of workspace on one thread)."""
+    cdef Work w
+    tables = open_work(&w, problem)
+    return costs.seconds("winograd", amounts(problem)), w.room + w.planes * 4
+
+
+def tile_sizes(problem):
+    """Outputs of a tile along the axes that are transformed."""
+    cdef Work w
+    roles(&w, problem)
+    return tuple([m for m, n in ((w.my, w.ny), (w.mx, w.nx)) if n > 1])
+
+
+def amounts(problem):
+    """The work, as costs.py counts it."""
+    cdef Work w
+    tables = open_work(&w, problem)
+    parts, size = costs.parts_and_size(problem)
+    lane = costs.VECTOR_BYTES // size
+    panels = -(-w.rows // (2 * lane))
+    tiles = w.segments * w.groups * w.tiles / max(w.together, 1)
+    width = w.slots * w.mx / max(w.together, 1)
+    vectors = -(-w.slots // lane) * w.blocks * w.groups
+    weights = w.groups * w.planes * panels
+    return {
+        "call": 1,
+        "split_weight": w.groups * w.rows * w.planes * w.taps if parts > 1 or problem.dtype == "float16" else 0,
+        "weight": weights * (w.frequencies + 2 * w.taps),
+        "weight_read": weights * w.frequencies * w.blocks,
+        **costs.gathered(problem, w.segments * w.groups * w.planes * w.ny, w.segments * w.groups * w.planes * w.ny * width, size, 1),
+        "input": vectors * w.planes * w.frequencies,
+        "tile": tiles / max(w.tiles, 1) * -(-w.tiles // 14) * panels * w.frequencies,
+        "fma": tiles * w.planes * panels * 2 * w.frequencies,
+        "output": tiles * panels * 2 * w.frequencies,
+        "written_row": w.segments * w.groups * panels * 2 * lane * (1 if w.whole else w.my) * (1 if w.straight else 8),
+        "written_byte": problem.outputs * parts * size,
+        "far_byte": costs.far_bytes(problem, size * parts),
+    }
+
+
+def prepare(problem, weight):
+    """The transformed weights [group][panel][frequency][plane][lane], one flat array; or the plain ones as a matrix for
+    each group, if `run` transforms them piece by piece."""
+    cdef Work w
+    tables = open_work(&w, problem)
+    cdef Py_ssize_t many = w.groups * w.panels * w.frequencies * w.planes * PANEL
+    if w.fused and many > min(<Py_ssize_t> KEPT_BYTES, <Py_ssize_t> problem.max_workspace):
+        return real_matrix(&w.b, problem, weight)
+    return transformed(&w, problem, weight)
+
+
+def prepare_once(problem, weight):
+    """For a single call: weights that only one block reads stay as they are."""
+    cdef Work w
+    tables = open_work(&w, problem)
+    return real_matrix(&w.b, problem, weight) if w.fused else transformed(&w, problem, weight)
+
+
+cdef object transformed(Work* w, object problem, object weight):
+    matrix = real_matrix(&w.b, problem, weight)
+    cdef Py_ssize_t item, bytes_each = w.frequencies * w.planes * PANEL, items = w.groups * w.panels
+    u = empty(items * bytes_each // w.b.size, np.float32 if w.b.size == 4 else np.float64)
+    cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> u)
+    cdef int workers = worth_workers(2e-10 * items * w.frequencies * w.planes, 1, 1 << 30)
+    w.weight = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
+    if workers == 1:
+        with nogil:
+            for item in range(items):
+                transform_panel(w, item // w.panels, item % w.panels, 0, w.planes, to + item * bytes_each, w.planes * PANEL)
+    else:
+        for item in prange(items, nogil=True, num_threads=workers, schedule="static"):
+            transform_panel(w, item // w.panels, item % w.panels, 0, w.planes, to + item * bytes_each, w.planes * PANEL)
+    return u
+
+
+def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
+    """Writes the result to `out` (C-contiguous). `weight` is what `prepare` or `prepare_once` returned."""
+    cdef Work w
+    cdef Py_ssize_t a, items, item, first, last, batch, k, tiles
+    cdef Py_ssize_t[3] step
+    cdef int workers, worker = 0
+    cdef double work
+    cdef char* base
+    cdef char* shared
+    cdef int32_t* offset
+    tables = open_work(&w, problem)
+    w.fused = weight.ndim > 1
+    input_steps(&w.b, problem, input, w.input_step, step)
+    w.step[0], w.step[1], w.step[2] = step[w.z_axis], step[w.y_axis], step[2]
+    w.input = <const char*> cnp.PyArray_DATA(input)
+    w.weight = <const char*> cnp.PyArray_DATA(weight)
+    start = real_bias(&w.b, problem, bias)
+    w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> start)
+    w.out_data = <char*> cnp.PyArray_DATA(out)
+    items = w.groups * w.blocks
+    work = problem.multiply_adds
+    workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
+    space = empty(w.room * workers + ceil_div(w.planes * 4, 64) * 64 + 128, np.uint8)
+    base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
+    offset = <int32_t*> (base + w.room * workers)
+    for k in range(w.planes):
+        offset[k] = <int32_t> (k * w.pitch * w.b.size)
+    w.offset = offset
+    for a in range(workers):                # what stands in slots that are no tiles is transformed too, and should be cheap
+        memset(base + a * w.room + w.at_lines, 0, w.ny * w.line)
+    batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
+    if workers == 1 or items >= 4 * workers or items % workers == 0 and items > 0:
+        first = 0
+        while first < items:
+            last = min(first + batch, items)
+            if workers == 1:
+                with nogil:
+                    for item in range(first, last):
+                        do_block(&w, item, base)
+            else:
+                with nogil, parallel(num_threads=workers):
+                    worker = threadid()
+                    for item in prange(first, last, schedule="dynamic", chunksize=1):
+                        do_block(&w, item, base + worker * w.room)
+            PyErr_CheckSignals()
+            first = last
+        return
+    shared = base
+    for item in range(items):
+        with nogil:
+            tiles = fill_index(&w, item % w.blocks * w.together, min(item % w.blocks * w.together + w.together, w.segments), shared + w.at_index)
+            with parallel(num_threads=workers):
+                worker = threadid()
+                for k in prange(w.planes, schedule="static"):
+                    do_plane(&w, item, k, shared, base + worker * w.room)
+                for k in prange(w.panels, schedule="dynamic", chunksize=1):
+                    do_some_panel(&w, item, k, tiles, shared, base + worker * w.room)
+        PyErr_CheckSignals()
