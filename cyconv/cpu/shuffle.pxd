@@ -69,6 +69,12 @@ cdef extern from *:
     #endif
     CY_SHUFFLES(cy_vf, f, F)
     CY_SHUFFLES(cy_vd, d, D)
+    static inline Py_ssize_t cy_unknown(Py_ssize_t n) {
+      #if defined(__GNUC__)
+      __asm__("" : "+r"(n));
+      #endif
+      return n;
+    }
     static inline cy_vf cy_pick_f(cy_vf v, const void *index) { CY_PICK(cy_vf, int32_t, CY_VB / 4, v, index) }
     static inline cy_vd cy_pick_d(cy_vd v, const void *index) { CY_PICK(cy_vd, int64_t, CY_VB / 8, v, index) }
     static inline void cy_fetch(const void *p) { __builtin_prefetch(p, 0, 3); }
@@ -98,6 +104,7 @@ cdef extern from *:
     vd shift_in_d "cy_shift_in_d"(vd, vd) noexcept nogil
     vf keep_f "cy_keep_f"(vf) noexcept nogil
     vd keep_d "cy_keep_d"(vd) noexcept nogil
+    Py_ssize_t unknown "cy_unknown"(Py_ssize_t) noexcept nogil       # n, which the compiler cannot tell
     vf pick_f "cy_pick_f"(vf, const void*) noexcept nogil
     vd pick_d "cy_pick_d"(vd, const void*) noexcept nogil
     void fetch "cy_fetch"(const void*) noexcept nogil       # prefetch to read

@@ -12,7 +12,7 @@ any run of pixels can be cut into nearly equal pieces (`cut`), so that no lane c
 added one by one in the order of k: the same bits for every tile height and vector width that has FMA.
 """
 from libc.stdint cimport int32_t
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, transpose
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, transpose, unknown
 from cyconv.cpu.simd cimport VB, inlined, splat, vd, vf
 
 cdef extern from *:
@@ -43,7 +43,7 @@ cdef inline inlined tile_of(const int rows, const lanes* like, Py_ssize_t produc
     cdef int i, size = 4 if lanes is vf else 8
     # Inside a loop of unknown length GCC unrolls the loops over rows before it replaces arrays by scalars; outside of one,
     # acc would pass through the stack at both ends of the sum.
-    for done in range(once):
+    for done in range(unknown(once)):
         if start != NULL:
             b0 = (<const lanes*> start)[0]
             b1 = (<const lanes*> (start + VB))[0]

@@ -34,7 +34,7 @@ from cyconv.cpu.blocks cimport Blocks, choose_kind, input_steps, real_bias, real
 from cyconv.cpu.packing cimport (
     CIRCULAR, DOUBLE, HALF, REFLECT, REPLICATE, SINGLE, ZEROS, Axis, Mode, gather_row, half, put_stored, source,
 )
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, even, fetch, lanes, odd, pick, shift_in, transpose
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, even, fetch, lanes, odd, own, pick, shift_in, transpose
 from cyconv.cpu.simd cimport VB, inlined, splat_d, splat_f, vd, vf
 from cyconv.cpu.tile cimport TILE_ROWS, ceil_div, cut, tile
 
@@ -169,6 +169,7 @@ cdef struct Work:
     Py_ssize_t m_step                   # and in M
     Py_ssize_t line                     # bytes of one row of all segments of a block
     bint straight                       # outputs of a tile's row are neighbours in memory, and as they are computed
+    bint planes_apart                   # rows are contiguous, and plane follows plane
     bint whole                          # and so are those of all rows of a segment
     bint fused                          # weights are transformed piece by piece
     Py_ssize_t piece                    # planes of such a piece
@@ -179,6 +180,11 @@ cdef struct Work:
     const char* bias
     char* out_data
     const int32_t* offset
+
+
+cdef inline Py_ssize_t u_step(Py_ssize_t planes) noexcept nogil:
+    """Bytes from frequency to frequency of a panel of U: never a power of two, or all of them would share a cache's few lines."""
+    return planes * PANEL + 64
 
 
 cdef int best_tile(Py_ssize_t out, Py_ssize_t dilation) noexcept nogil:
@@ -295,7 +301,7 @@ cdef object open_work(Work* w, object problem):
     w.piece = max(PIECE_BYTES // (w.frequencies * 128), <Py_ssize_t> 8)
     w.piece = ceil_div(w.planes, max(ceil_div(w.planes, w.piece), 1))
     w.fused = w.blocks == 1 or weights * w.groups > problem.max_workspace
-    w.room = ceil_div(w.at_u + (w.piece * w.frequencies * PANEL if w.fused else 0), 64) * 64 + 64
+    w.room = ceil_div(w.at_u + (u_step(w.piece) * w.frequencies if w.fused else 0), 64) * 64 + 64
     return tables
 
 
@@ -368,6 +374,9 @@ cdef inline void gather(const Work* w, Segment* g, Py_ssize_t k, const char* inp
         if uy < 0:
             memset(row, 0, run * w.b.size)
             continue
+        if w.planes_apart:                      # the next plane's row is too short a run for the hardware to foresee
+            for q in range(0, columns * w.b.size, 64):
+                fetch(src + w.input_step[2] + uz * w.step[0] + uy * w.step[1] + max(first, <Py_ssize_t> 0) * w.b.size + q)
         if w.b.kind == SINGLE:
             gather_row[float, float](src + uz * w.step[0] + uy * w.step[1], w.step[2], &w.x, first, columns, w.mode, NULL, <float*> row)
         elif w.b.kind == DOUBLE:
@@ -510,6 +519,8 @@ cdef void transform_weights(const Work* w, const lanes* like, Py_ssize_t group, 
                 q = part * side
                 left = columns - q
                 for i in range(side):
+                    if i < rows:                # rows lie far apart: no hardware foresees where they go on
+                        fetch(src + i * pitch + ((k + side) * w.taps + q) * size)
                     if i >= rows:
                         t[q + i] = number(0, like)
                     elif left >= side:
@@ -684,11 +695,11 @@ cdef void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_
     if w.fused:
         for piece in range(ceil_div(w.planes, w.piece)):
             k = piece * w.piece
-            step = min(w.piece, w.planes - k) * PANEL
+            step = u_step(min(w.piece, w.planes - k))
             transform_weights(w, like, group, panel, k, min(k + w.piece, w.planes), scratch + w.at_u, step)
             multiply(w, like, tiles, k, min(k + w.piece, w.planes), v, scratch + w.at_u, step, m)
     else:
-        step = w.planes * PANEL
+        step = u_step(w.planes)
         multiply(w, like, tiles, 0, w.planes, v, w.weight + (group * w.panels + panel) * w.frequencies * step, step, m)
     transform_output(w, like, group, panel, first, last, m, scratch + w.at_sums, scratch + w.at_put)
 
@@ -774,7 +785,7 @@ def prepare(problem, weight):
     each group, if `run` transforms them piece by piece."""
     cdef Work w
     tables = open_work(&w, problem)
-    cdef Py_ssize_t many = w.groups * w.panels * w.frequencies * w.planes * PANEL
+    cdef Py_ssize_t many = w.groups * w.panels * w.frequencies * u_step(w.planes)
     if w.fused and many > min(<Py_ssize_t> KEPT_BYTES, <Py_ssize_t> problem.max_workspace):
         return real_matrix(&w.b, problem, weight)
     return transformed(&w, problem, weight)
@@ -789,7 +800,7 @@ def prepare_once(problem, weight):
 
 cdef object transformed(Work* w, object problem, object weight):
     matrix = real_matrix(&w.b, problem, weight)
-    cdef Py_ssize_t item, bytes_each = w.frequencies * w.planes * PANEL, items = w.groups * w.panels
+    cdef Py_ssize_t item, bytes_each = w.frequencies * u_step(w.planes), items = w.groups * w.panels
     u = empty(items * bytes_each // w.b.size, np.float32 if w.b.size == 4 else np.float64)
     cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> u)
     cdef int workers = worth_workers(2e-10 * items * w.frequencies * w.planes, 1, 1 << 30)
@@ -797,10 +808,10 @@ cdef object transformed(Work* w, object problem, object weight):
     if workers == 1:
         with nogil:
             for item in range(items):
-                transform_panel(w, item // w.panels, item % w.panels, 0, w.planes, to + item * bytes_each, w.planes * PANEL)
+                transform_panel(w, item // w.panels, item % w.panels, 0, w.planes, to + item * bytes_each, u_step(w.planes))
     else:
         for item in prange(items, nogil=True, num_threads=workers, schedule="static"):
-            transform_panel(w, item // w.panels, item % w.panels, 0, w.planes, to + item * bytes_each, w.planes * PANEL)
+            transform_panel(w, item // w.panels, item % w.panels, 0, w.planes, to + item * bytes_each, u_step(w.planes))
     return u
 
 
@@ -818,6 +829,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     w.fused = weight.ndim > 1
     input_steps(&w.b, problem, input, w.input_step, step)
     w.step[0], w.step[1], w.step[2] = step[w.z_axis], step[w.y_axis], step[2]
+    w.planes_apart = w.b.parts == 1 and w.step[2] == w.b.size and w.x.stride == 1 and w.kernel[0] * w.kernel[1] == 1
     w.input = <const char*> cnp.PyArray_DATA(input)
     w.weight = <const char*> cnp.PyArray_DATA(weight)
     start = real_bias(&w.b, problem, bias)
