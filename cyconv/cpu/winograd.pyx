@@ -55,6 +55,7 @@ cdef enum:
     MOST_BLOCK_BYTES = 4 << 20
     KEPT_BYTES = 8 << 20                # of weights so few that they are worth transforming ahead for a single block
     PIECE_BYTES = 320 * 1024            # of weights transformed piece by piece
+    CHUNK = 8                           # tiles whose outputs stay in a first-level cache until they are written
     PANEL = 2 * VB                      # bytes of one number of each output channel of a panel
 
 
@@ -286,7 +287,8 @@ cdef object open_work(Work* w, object problem):
     w.straight = w.b.parts == 1 and w.b.kind != HALF and dx == 1
     w.whole = w.straight and w.pieces == 1 and dy == 1 and w.out_step[1] == w.out[2]
     # memory: V and its index, of which threads may share one; M, lines, sums, put and U, which each thread has
-    w.pitch = ceil_div(w.tiles, 4) * 4
+    q = 64 if w.tiles * w.b.size > 32 else 16
+    w.pitch = ceil_div(w.tiles * w.b.size, q) * q // w.b.size
     w.v_step = (ceil_div(w.planes * w.pitch * w.b.size, 64) | 1) * 64
     w.m_step = (w.tiles | 1) * PANEL
     q = ceil_div(w.slots, lane)
@@ -409,7 +411,7 @@ cdef inline inlined along_of(const int m, const lanes* like, const char* row, Py
     cdef lanes[MOST] e
     cdef lanes t0, t1, t2, t3
     cdef const lanes* h
-    cdef Py_ssize_t v, at, left
+    cdef Py_ssize_t v, i, at, left
     cdef char* p
     cdef int j, side = LANES_F if lanes is vf else LANES_D, size = VB // side
     for v in range(vectors):
@@ -442,7 +444,13 @@ cdef inline inlined along_of(const int m, const lanes* like, const char* row, Py
         else:
             for j in range(1 if m == 1 else m + 2):
                 t0 = pick(e[j], index)
-                memcpy(p + j * v_step, &t0, left * size)
+                at = left * size                        # without a call
+                for i in range(at // 16):
+                    memcpy(p + j * v_step + i * 16, <char*> &t0 + i * 16, 16)
+                if at & 8:
+                    memcpy(p + j * v_step + at // 16 * 16, <char*> &t0 + at // 16 * 16, 8)
+                if at & 4:
+                    memcpy(p + j * v_step + at // 8 * 8, <char*> &t0 + at // 8 * 8, 4)
         index += VB + 64
 
 
@@ -559,13 +567,35 @@ cdef inline void transform_panel(const Work* w, Py_ssize_t group, Py_ssize_t pan
 
 # ---- products ----------------------------------------------------------------------------------------------------------
 
-cdef void multiply(const Work* w, const lanes* like, Py_ssize_t tiles, Py_ssize_t k0, Py_ssize_t k1, const char* v, const char* u,
+cdef void own_places(const Work* w, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last, Py_ssize_t part,
+                     Py_ssize_t parts) noexcept nogil:
+    """Asks for part of the lines that this panel's outputs will be written to, while there is still something to compute."""
+    cdef Py_ssize_t s, q, d, i, size = w.b.size, lane = VB // size, area = w.out[0] * w.out[1] * w.out[2]
+    cdef Py_ssize_t dy = w.dilation[1] if w.ny > 1 else 1, row = group * w.rows + panel * 2 * lane
+    cdef Py_ssize_t channels = min(w.rows - panel * 2 * lane, 2 * lane), total = (last - first) * channels
+    cdef Segment g
+    cdef const char* to
+    part, parts = cut(total, part, parts), cut(total, part + 1, parts)
+    while part < parts:
+        g = segment_of(w, first + part // channels)
+        d = part % channels
+        for i in range(g.rows):
+            to = w.out_data + ((g.n * w.groups * w.rows + row + d) * area + g.z * w.out_step[0] + (g.y + dy * i) * w.out_step[1] + g.x) * size
+            for q in range(0, g.columns * size + 63, 64):
+                own(to + q)
+        part += 1
+
+
+cdef void multiply(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first_segment,
+                   Py_ssize_t last_segment, Py_ssize_t tiles, Py_ssize_t k0, Py_ssize_t k1, const char* v, const char* u,
                    Py_ssize_t u_step, char* m) noexcept nogil:
     """M (+)= U V, planes k0 to k1."""
     cdef lanes[2] zero
     cdef Py_ssize_t f, s, first, count = ceil_div(tiles, TILE_ROWS)
     zero[0] = zero[1] = number(0, like)
     for f in range(w.frequencies):
+        if w.straight and k1 == w.planes:
+            own_places(w, group, panel, first_segment, last_segment, f, w.frequencies)
         for s in range(count):
             first = cut(tiles, s, count)
             tile(<int> (cut(tiles, s + 1, count) - first), like, k1 - k0, v + f * w.v_step + first * w.b.size, w.offset + k0,
@@ -602,34 +632,50 @@ cdef inline inlined tile_out(const int my, const int mx, const lanes* like, cons
 
 cdef inline inlined tiles_out(const int my, const int mx, const lanes* like, const char* m, Py_ssize_t step, const char* bias,
                               char* to, Segment* g) noexcept nogil:
+    """All tiles of a segment, next to each other."""
     cdef Py_ssize_t t
     for t in range(g.tiles):
         tile_out(my, mx, like, m + t * PANEL, step, bias, to + t * mx * PANEL, g.columns * PANEL, g.rows, g.columns - t * mx)
         tile_out(my, mx, like, m + t * PANEL + VB, step, bias + VB, to + t * mx * PANEL + VB, g.columns * PANEL, g.rows, g.columns - t * mx)
 
 
-cdef inline void put_planes(const lanes* like, const char* sums, Py_ssize_t pixels, Py_ssize_t channels, char* out,
-                            Py_ssize_t plane) noexcept nogil:
+cdef void put_planes(const lanes* like, const char* sums, Py_ssize_t pixels, Py_ssize_t channels, char* out,
+                     Py_ssize_t plane) noexcept nogil:
     """out[d * plane + p] = sums[p][d] for p < pixels and d < channels; plane in bytes."""
     cdef lanes[LANES_F] t
-    cdef Py_ssize_t p = 0, half_panel, d, i, side = LANES_F if lanes is vf else LANES_D, size = VB // side, wide
-    while p < pixels:
-        wide = min(pixels - p, side)
-        if p > 0 and wide < side:
-            p = pixels - side           # some pixels twice rather than one by one
-            wide = side
-        for half_panel in range(ceil_div(channels, side)):
-            d = half_panel * side
-            for i in range(side):
-                t[i] = (<const lanes*> (sums + min(p + i, pixels - 1) * PANEL + d * size))[0]
-            transpose(t)
-            if wide == side:
-                for i in range(min(side, channels - d)):
-                    (<lanes*> (out + (d + i) * plane + p * size))[0] = t[i]
+    cdef Py_ssize_t block, p, d, i, side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    cdef const char* src
+    cdef char* to
+    for block in range(ceil_div(pixels, side)):
+        p = block * side
+        if pixels >= side:
+            p = min(p, pixels - side)           # some pixels twice rather than one by one
+        d = 0
+        while d < channels:
+            src = sums + p * PANEL + d * size
+            to = out + d * plane + p * size
+            if pixels >= side:
+                for i in range(side):
+                    t[i] = (<const lanes*> (src + i * PANEL))[0]
+                    fetch(src + (side + i) * PANEL)
+                transpose(t)
             else:
+                for i in range(pixels):
+                    t[i] = (<const lanes*> (src + i * PANEL))[0]
+                for i in range(pixels, side):
+                    t[i] = number(0, like)
+                transpose(t)
+            if pixels < side:
                 for i in range(min(side, channels - d)):
-                    memcpy(out + (d + i) * plane, &t[i], wide * size)
-        p += side
+                    memcpy(to + i * plane, &t[i], pixels * size)
+            elif d + side <= channels:
+                for i in range(side):
+                    (<lanes*> to)[0] = t[i]
+                    to += plane
+            else:
+                for i in range(channels - d):
+                    (<lanes*> (to + i * plane))[0] = t[i]
+            d += side
 
 
 cdef void write_segment(const Work* w, const lanes* like, Segment* g, Py_ssize_t group, Py_ssize_t panel, const char* sums,
@@ -640,7 +686,7 @@ cdef void write_segment(const Work* w, const lanes* like, Segment* g, Py_ssize_t
     cdef Py_ssize_t dy = w.dilation[1] if w.ny > 1 else 1, dx = w.dilation[2] if w.nx > 1 else 1
     cdef Py_ssize_t i, d, row = (g.n * w.groups + group) * w.rows + first, place = g.z * w.out_step[0] + g.x
     cdef char* to
-    if w.whole:
+    if w.whole and g.columns == w.out[2]:
         put_planes(like, sums, g.rows * g.columns, channels, w.out_data + (row * area + place + g.y * w.out_step[1]) * size, area * size)
         return
     if w.straight:
@@ -658,31 +704,42 @@ cdef void write_segment(const Work* w, const lanes* like, Segment* g, Py_ssize_t
 
 cdef void transform_output(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last,
                            const char* m, char* sums, char* put) noexcept nogil:
-    cdef Py_ssize_t s, side = LANES_F if lanes is vf else LANES_D, size = VB // side
-    cdef Segment g
+    cdef Py_ssize_t s, t, part, parts, side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    cdef Segment g, chunk
     cdef lanes[2] bias
     bias[0] = bias[1] = number(0, like)
     memcpy(&bias, w.bias + (group * w.rows + panel * 2 * side) * size, min(w.rows - panel * 2 * side, 2 * side) * size)
     for s in range(first, last):
         g = segment_of(w, s)
-        if w.my == 4 and w.mx == 4:
-            tiles_out(4, 4, like, m, w.m_step, <const char*> &bias, sums, &g)
-        elif w.my == 2 and w.mx == 2:
-            tiles_out(2, 2, like, m, w.m_step, <const char*> &bias, sums, &g)
-        elif w.my == 2 and w.mx == 4:
-            tiles_out(2, 4, like, m, w.m_step, <const char*> &bias, sums, &g)
-        elif w.my == 4 and w.mx == 2:
-            tiles_out(4, 2, like, m, w.m_step, <const char*> &bias, sums, &g)
-        elif w.my == 1 and w.mx == 2:
-            tiles_out(1, 2, like, m, w.m_step, <const char*> &bias, sums, &g)
-        elif w.my == 1 and w.mx == 4:
-            tiles_out(1, 4, like, m, w.m_step, <const char*> &bias, sums, &g)
-        elif w.my == 2 and w.mx == 1:
-            tiles_out(2, 1, like, m, w.m_step, <const char*> &bias, sums, &g)
-        elif w.my == 4 and w.mx == 1:
-            tiles_out(4, 1, like, m, w.m_step, <const char*> &bias, sums, &g)
-        write_segment(w, like, &g, group, panel, sums, put)
-        m += g.tiles * PANEL
+        parts = max(g.tiles // CHUNK, <Py_ssize_t> 1) if w.straight and g.columns >= 4 * side else 1
+        chunk = g
+        for part in range(parts):
+            t = cut(g.tiles, part, parts)
+            chunk.tiles = cut(g.tiles, part + 1, parts) - t
+            chunk.x = g.x + t * w.mx
+            chunk.columns = min(chunk.tiles * w.mx, g.columns - t * w.mx)
+            some_tiles_out(w, like, m, <const char*> &bias, sums, &chunk)
+            write_segment(w, like, &chunk, group, panel, sums, put)
+            m += chunk.tiles * PANEL
+
+
+cdef inline void some_tiles_out(const Work* w, const lanes* like, const char* m, const char* bias, char* sums, Segment* g) noexcept nogil:
+    if w.my == 4 and w.mx == 4:
+        tiles_out(4, 4, like, m, w.m_step, bias, sums, g)
+    elif w.my == 2 and w.mx == 2:
+        tiles_out(2, 2, like, m, w.m_step, bias, sums, g)
+    elif w.my == 2 and w.mx == 4:
+        tiles_out(2, 4, like, m, w.m_step, bias, sums, g)
+    elif w.my == 4 and w.mx == 2:
+        tiles_out(4, 2, like, m, w.m_step, bias, sums, g)
+    elif w.my == 1 and w.mx == 2:
+        tiles_out(1, 2, like, m, w.m_step, bias, sums, g)
+    elif w.my == 1 and w.mx == 4:
+        tiles_out(1, 4, like, m, w.m_step, bias, sums, g)
+    elif w.my == 2 and w.mx == 1:
+        tiles_out(2, 1, like, m, w.m_step, bias, sums, g)
+    elif w.my == 4 and w.mx == 1:
+        tiles_out(4, 1, like, m, w.m_step, bias, sums, g)
 
 
 # ---- a block -----------------------------------------------------------------------------------------------------------
@@ -697,10 +754,10 @@ cdef void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_
             k = piece * w.piece
             step = u_step(min(w.piece, w.planes - k))
             transform_weights(w, like, group, panel, k, min(k + w.piece, w.planes), scratch + w.at_u, step)
-            multiply(w, like, tiles, k, min(k + w.piece, w.planes), v, scratch + w.at_u, step, m)
+            multiply(w, like, group, panel, first, last, tiles, k, min(k + w.piece, w.planes), v, scratch + w.at_u, step, m)
     else:
         step = u_step(w.planes)
-        multiply(w, like, tiles, 0, w.planes, v, w.weight + (group * w.panels + panel) * w.frequencies * step, step, m)
+        multiply(w, like, group, panel, first, last, tiles, 0, w.planes, v, w.weight + (group * w.panels + panel) * w.frequencies * step, step, m)
     transform_output(w, like, group, panel, first, last, m, scratch + w.at_sums, scratch + w.at_put)
 
 
