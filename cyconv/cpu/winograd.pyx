@@ -55,6 +55,7 @@ cdef enum:
     MOST_BLOCK_BYTES = 4 << 20
     KEPT_BYTES = 8 << 20                # of weights so few that they are worth transforming ahead for a single block
     PIECE_BYTES = 320 * 1024            # of weights transformed piece by piece
+    KERNELS_AHEAD = 8                   # planes between the weights in use and those that are asked for
     CHUNK = 8                           # tiles whose outputs stay in a first-level cache until they are written
     PANEL = 2 * VB                      # bytes of one number of each output channel of a panel
 
@@ -172,7 +173,8 @@ cdef struct Work:
     bint straight                       # outputs of a tile's row are neighbours in memory, and as they are computed
     bint planes_apart                   # rows are contiguous, and plane follows plane
     bint whole                          # and so are those of all rows of a segment
-    bint fused                          # weights are transformed piece by piece
+    bint fused                          # weights are transformed piece by piece,
+    bint packed                         # from plain ones that stand in the order of panels
     Py_ssize_t piece                    # planes of such a piece
     # parts of a thread's scratch: where they begin
     Py_ssize_t at_v, at_index, at_m, at_lines, at_sums, at_put, at_u, room
@@ -302,6 +304,7 @@ cdef object open_work(Work* w, object problem):
     w.at_u = w.at_put + (0 if w.straight else 2 * lane * w.my * w.width * w.b.size)
     w.piece = max(PIECE_BYTES // (w.frequencies * 128), <Py_ssize_t> 8)
     w.piece = ceil_div(w.planes, max(ceil_div(w.planes, w.piece), 1))
+    w.packed = False
     w.fused = w.blocks == 1 or weights * w.groups > problem.max_workspace
     w.room = ceil_div(w.at_u + (u_step(w.piece) * w.frequencies if w.fused else 0), 64) * 64 + 64
     return tables
@@ -509,60 +512,99 @@ cdef inline inlined weights_of(const int my, const int mx, const lanes* g, char*
             (<lanes*> (to + (i * nx + j) * step))[0] = y[j]
 
 
+cdef void transform_kernels(const Work* w, const lanes* g, Py_ssize_t ahead, Py_ssize_t planes, char* to, Py_ssize_t step) noexcept nogil:
+    """U of the kernels of some planes, one after the other; those `ahead` are asked for, unless that is 0."""
+    cdef Py_ssize_t k, q
+    for k in range(planes):
+        if ahead:
+            for q in range(w.taps):
+                fetch(<const char*> (g + ahead * w.taps + q))
+        if w.my == 4 and w.mx == 4:
+            weights_of(4, 4, g, to, step)
+        elif w.my == 2 and w.mx == 2:
+            weights_of(2, 2, g, to, step)
+        elif w.my == 2 and w.mx == 4:
+            weights_of(2, 4, g, to, step)
+        elif w.my == 4 and w.mx == 2:
+            weights_of(4, 2, g, to, step)
+        elif w.my == 1 and w.mx == 2:
+            weights_of(1, 2, g, to, step)
+        elif w.my == 1 and w.mx == 4:
+            weights_of(1, 4, g, to, step)
+        elif w.my == 2 and w.mx == 1:
+            weights_of(2, 1, g, to, step)
+        elif w.my == 4 and w.mx == 1:
+            weights_of(4, 1, g, to, step)
+        g += w.taps
+        to += PANEL
+
+
+cdef void columns_to_lanes(const lanes* like, const char* src, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t columns, lanes* to) noexcept nogil:
+    """to[q][i] = src[i][q] for i < rows; zeros for the lanes that are left. Rows are `pitch` bytes apart."""
+    cdef lanes[LANES_F] t
+    cdef Py_ssize_t part, i, q, left, side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    for part in range(ceil_div(columns, side)):
+        q = part * side
+        left = columns - q
+        if rows == side and left >= side:
+            for i in range(side):       # rows lie far apart: no hardware foresees where they go on
+                t[i] = (<const lanes*> (src + i * pitch + q * size))[0]
+                fetch(src + i * pitch + (q + columns) * size)
+        else:
+            for i in range(side):
+                t[i] = number(0, like)
+            for i in range(rows):
+                memcpy(&t[i], src + i * pitch + q * size, min(left, side) * size)
+        transpose(t)
+        for i in range(side):
+            to[q + i] = t[i]
+
+
 cdef void transform_weights(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t k0, Py_ssize_t k1,
                             char* to, Py_ssize_t step) noexcept nogil:
     """U of planes k0 to k1 and one panel of output channels; `step` bytes from frequency to frequency."""
     cdef lanes[9 * LANES_F] t
     cdef Py_ssize_t side = LANES_F if lanes is vf else LANES_D, size = VB // side
-    cdef Py_ssize_t half_panel, batch, part, k, kk, i, q, first, rows, columns, left, pitch = w.planes * w.taps * size
-    cdef const char* src
+    cdef Py_ssize_t half_panel, batch, k, first, rows, pitch = w.planes * w.taps * size
     for half_panel in range(2):
         first = panel * 2 * side + half_panel * side
         rows = min(max(w.rows - first, 0), side)
-        src = w.weight + (group * w.rows + first) * pitch
+        if w.packed:
+            transform_kernels(w, <const lanes*> (w.weight + (((group * w.panels + panel) * 2 + half_panel) * w.planes + k0) * w.taps * VB),
+                              KERNELS_AHEAD, k1 - k0, to + half_panel * VB, step)
+            continue
         for batch in range(ceil_div(k1 - k0, side)):
             k = k0 + batch * side
-            columns = min(k1 - k, side) * w.taps
-            for part in range(ceil_div(columns, side)):         # taps of `side` planes, transposed
-                q = part * side
-                left = columns - q
-                for i in range(side):
-                    if i < rows:                # rows lie far apart: no hardware foresees where they go on
-                        fetch(src + i * pitch + ((k + side) * w.taps + q) * size)
-                    if i >= rows:
-                        t[q + i] = number(0, like)
-                    elif left >= side:
-                        t[q + i] = (<const lanes*> (src + i * pitch + (k * w.taps + q) * size))[0]
-                    else:
-                        t[q + i] = number(0, like)
-                        memcpy(&t[q + i], src + i * pitch + (k * w.taps + q) * size, left * size)
-                transpose(&t[q])
-            for kk in range(k, min(k1, k + side)):
-                q = (kk - k) * w.taps
-                if w.my == 4 and w.mx == 4:
-                    weights_of(4, 4, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
-                elif w.my == 2 and w.mx == 2:
-                    weights_of(2, 2, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
-                elif w.my == 2 and w.mx == 4:
-                    weights_of(2, 4, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
-                elif w.my == 4 and w.mx == 2:
-                    weights_of(4, 2, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
-                elif w.my == 1 and w.mx == 2:
-                    weights_of(1, 2, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
-                elif w.my == 1 and w.mx == 4:
-                    weights_of(1, 4, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
-                elif w.my == 2 and w.mx == 1:
-                    weights_of(2, 1, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
-                elif w.my == 4 and w.mx == 1:
-                    weights_of(4, 1, &t[q], to + (kk - k0) * PANEL + half_panel * VB, step)
+            columns_to_lanes(like, w.weight + (group * w.rows + first) * pitch + k * w.taps * size, pitch, rows,
+                             min(k1 - k, side) * w.taps, t)
+            transform_kernels(w, t, 0, min(k1 - k, side), to + (k - k0) * PANEL + half_panel * VB, step)
 
 
-cdef inline void transform_panel(const Work* w, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t k0, Py_ssize_t k1, char* to,
-                                 Py_ssize_t step) noexcept nogil:
-    if w.b.size == 4:
-        transform_weights(w, <vf*> NULL, group, panel, k0, k1, to, step)
+cdef void pack_weights(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, char* to) noexcept nogil:
+    """A panel's plain weights as the transform reads them: [half of the panel][plane][tap][lane]."""
+    cdef lanes[9 * LANES_F] t
+    cdef Py_ssize_t side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    cdef Py_ssize_t half_panel, batch, k, q, first, columns, pitch = w.planes * w.taps * size
+    for half_panel in range(2):
+        first = panel * 2 * side + half_panel * side
+        for batch in range(ceil_div(w.planes, side)):
+            k = batch * side
+            columns = min(w.planes - k, side) * w.taps
+            columns_to_lanes(like, w.weight + (group * w.rows + first) * pitch + k * w.taps * size, pitch,
+                             min(max(w.rows - first, 0), side), columns, t)
+            for q in range(columns):
+                (<lanes*> (to + ((half_panel * w.planes + k) * w.taps + q) * VB))[0] = t[q]
+
+
+cdef inline void prepare_panel(const Work* w, Py_ssize_t group, Py_ssize_t panel, char* to) noexcept nogil:
+    if w.b.size == 4 and w.fused:
+        pack_weights(w, <vf*> NULL, group, panel, to)
+    elif w.b.size == 4:
+        transform_weights(w, <vf*> NULL, group, panel, 0, w.planes, to, u_step(w.planes))
+    elif w.fused:
+        pack_weights(w, <vd*> NULL, group, panel, to)
     else:
-        transform_weights(w, <vd*> NULL, group, panel, k0, k1, to, step)
+        transform_weights(w, <vd*> NULL, group, panel, 0, w.planes, to, u_step(w.planes))
 
 
 # ---- products ----------------------------------------------------------------------------------------------------------
@@ -838,38 +880,37 @@ def amounts(problem):
 
 
 def prepare(problem, weight):
-    """The transformed weights [group][panel][frequency][plane][lane], one flat array; or the plain ones as a matrix for
-    each group, if `run` transforms them piece by piece."""
+    """The transformed weights [group][panel][frequency][plane][lane], a flat array. If `run` transforms them piece by piece:
+    the plain ones [group][half panel, plane, tap, lane]."""
     cdef Work w
     tables = open_work(&w, problem)
     cdef Py_ssize_t many = w.groups * w.panels * w.frequencies * u_step(w.planes)
-    if w.fused and many > min(<Py_ssize_t> KEPT_BYTES, <Py_ssize_t> problem.max_workspace):
-        return real_matrix(&w.b, problem, weight)
-    return transformed(&w, problem, weight)
+    w.fused = w.fused and many > min(<Py_ssize_t> KEPT_BYTES, <Py_ssize_t> problem.max_workspace)
+    return prepared(&w, problem, weight)
 
 
 def prepare_once(problem, weight):
-    """For a single call: weights that only one block reads stay as they are."""
+    """For a single call: weights that only one block reads stay as they are, [group][output channel][plane, tap]."""
     cdef Work w
     tables = open_work(&w, problem)
-    return real_matrix(&w.b, problem, weight) if w.fused else transformed(&w, problem, weight)
+    return real_matrix(&w.b, problem, weight) if w.fused else prepared(&w, problem, weight)
 
 
-cdef object transformed(Work* w, object problem, object weight):
+cdef object prepared(Work* w, object problem, object weight):
     matrix = real_matrix(&w.b, problem, weight)
-    cdef Py_ssize_t item, bytes_each = w.frequencies * u_step(w.planes), items = w.groups * w.panels
-    u = empty(items * bytes_each // w.b.size, np.float32 if w.b.size == 4 else np.float64)
-    cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> u)
+    cdef Py_ssize_t item, each = w.planes * w.taps * PANEL if w.fused else w.frequencies * u_step(w.planes), items = w.groups * w.panels
+    array = empty(items * each // w.b.size, np.float32 if w.b.size == 4 else np.float64)
+    cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> array)
     cdef int workers = worth_workers(2e-10 * items * w.frequencies * w.planes, 1, 1 << 30)
     w.weight = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
     if workers == 1:
         with nogil:
             for item in range(items):
-                transform_panel(w, item // w.panels, item % w.panels, 0, w.planes, to + item * bytes_each, u_step(w.planes))
+                prepare_panel(w, item // w.panels, item % w.panels, to + item * each)
     else:
         for item in prange(items, nogil=True, num_threads=workers, schedule="static"):
-            transform_panel(w, item // w.panels, item % w.panels, 0, w.planes, to + item * bytes_each, u_step(w.planes))
-    return u
+            prepare_panel(w, item // w.panels, item % w.panels, to + item * each)
+    return array.reshape(w.groups, -1) if w.fused else array
 
 
 def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
@@ -883,7 +924,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef char* shared
     cdef int32_t* offset
     tables = open_work(&w, problem)
-    w.fused = weight.ndim > 1
+    w.fused, w.packed = weight.ndim > 1, weight.ndim == 2
     input_steps(&w.b, problem, input, w.input_step, step)
     w.step[0], w.step[1], w.step[2] = step[w.z_axis], step[w.y_axis], step[2]
     w.planes_apart = w.b.parts == 1 and w.step[2] == w.b.size and w.x.stride == 1 and w.kernel[0] * w.kernel[1] == 1
