@@ -34,7 +34,7 @@ from cyconv.cpu.blocks cimport Blocks, choose_kind, input_steps, real_bias, real
 from cyconv.cpu.packing cimport (
     CIRCULAR, DOUBLE, HALF, REFLECT, REPLICATE, SINGLE, ZEROS, Axis, Mode, gather_row, half, put_stored, source,
 )
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, even, fetch, lanes, odd, own, pick, shift_in, transpose
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, STREAMS, drain, even, fetch, lanes, odd, own, pick, shift_in, stream, transpose
 from cyconv.cpu.simd cimport VB, inlined, splat_d, splat_f, vd, vf
 from cyconv.cpu.tile cimport TILE_ROWS, ceil_div, cut, tile
 
@@ -56,7 +56,9 @@ cdef enum:
     KEPT_BYTES = 8 << 20                # of weights so few that they are worth transforming ahead for a single block
     PIECE_BYTES = 320 * 1024            # of weights transformed piece by piece
     KERNELS_AHEAD = 8                   # planes between the weights in use and those that are asked for
-    CHUNK = 8                           # tiles whose outputs stay in a first-level cache until they are written
+    PAST_BYTES = 8 << 20                # of outputs that no cache would keep,
+    PAST_PLANES = 24                    # with enough to compute meanwhile
+    CHUNK = 16                          # tiles whose outputs stay in a first-level cache until they are written
     PANEL = 2 * VB                      # bytes of one number of each output channel of a panel
 
 
@@ -173,6 +175,7 @@ cdef struct Work:
     bint straight                       # outputs of a tile's row are neighbours in memory, and as they are computed
     bint planes_apart                   # rows are contiguous, and plane follows plane
     bint whole                          # and so are those of all rows of a segment
+    bint past                           # outputs are written past the caches, which they would only fill
     bint fused                          # weights are transformed piece by piece,
     bint packed                         # from plain ones that stand in the order of panels
     Py_ssize_t piece                    # planes of such a piece
@@ -305,6 +308,7 @@ cdef object open_work(Work* w, object problem):
     w.piece = max(PIECE_BYTES // (w.frequencies * 128), <Py_ssize_t> 8)
     w.piece = ceil_div(w.planes, max(ceil_div(w.planes, w.piece), 1))
     w.packed = False
+    w.past = STREAMS and w.straight and w.planes >= PAST_PLANES and problem.outputs * w.b.size >= PAST_BYTES
     w.fused = w.blocks == 1 or weights * w.groups > problem.max_workspace
     w.room = ceil_div(w.at_u + (u_step(w.piece) * w.frequencies if w.fused else 0), 64) * 64 + 64
     return tables
@@ -636,7 +640,7 @@ cdef void multiply(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_
     cdef Py_ssize_t f, s, first, count = ceil_div(tiles, TILE_ROWS)
     zero[0] = zero[1] = number(0, like)
     for f in range(w.frequencies):
-        if w.straight and k1 == w.planes:
+        if w.straight and not w.past and k1 == w.planes:
             own_places(w, group, panel, first_segment, last_segment, f, w.frequencies)
         for s in range(count):
             first = cut(tiles, s, count)
@@ -682,41 +686,50 @@ cdef inline inlined tiles_out(const int my, const int mx, const lanes* like, con
 
 
 cdef void put_planes(const lanes* like, const char* sums, Py_ssize_t pixels, Py_ssize_t channels, char* out,
-                     Py_ssize_t plane) noexcept nogil:
-    """out[d * plane + p] = sums[p][d] for p < pixels and d < channels; plane in bytes."""
+                     Py_ssize_t plane, bint past) noexcept nogil:
+    """out[d * plane + p] = sums[p][d] for p < pixels and d < channels; plane in bytes. Whole lines of the cache are written
+    at once where planes allow that, and past the caches if `past`."""
     cdef lanes[LANES_F] t
-    cdef Py_ssize_t block, p, d, i, side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    cdef Py_ssize_t block, p, d, i, side = LANES_F if lanes is vf else LANES_D, size = VB // side, head = 0
     cdef const char* src
     cdef char* to
-    for block in range(ceil_div(pixels, side)):
-        p = block * side
+    if plane % VB == 0 and <size_t> out % size == 0 and pixels > side:
+        head = (VB - <Py_ssize_t> (<size_t> out % VB)) % VB // size
+    else:
+        past = False
+    for block in range((head > 0) + ceil_div(pixels - head, side)):
+        p = block * side if head == 0 else 0 if block == 0 else head + (block - 1) * side
         if pixels >= side:
             p = min(p, pixels - side)           # some pixels twice rather than one by one
         d = 0
         while d < channels:
             src = sums + p * PANEL + d * size
             to = out + d * plane + p * size
-            if pixels >= side:
+            if pixels < side:
                 for i in range(side):
-                    t[i] = (<const lanes*> (src + i * PANEL))[0]
-                    fetch(src + (side + i) * PANEL)
-                transpose(t)
-            else:
+                    t[i] = number(0, like)
                 for i in range(pixels):
                     t[i] = (<const lanes*> (src + i * PANEL))[0]
-                for i in range(pixels, side):
-                    t[i] = number(0, like)
                 transpose(t)
-            if pixels < side:
                 for i in range(min(side, channels - d)):
                     memcpy(to + i * plane, &t[i], pixels * size)
-            elif d + side <= channels:
+                d += side
+                continue
+            for i in range(side):
+                t[i] = (<const lanes*> (src + i * PANEL))[0]
+                fetch(src + (side + i) * PANEL)
+            transpose(t)
+            if d + side > channels:
+                for i in range(channels - d):
+                    (<lanes*> (to + i * plane))[0] = t[i]
+            elif past and (p - head) % side == 0:
+                for i in range(side):
+                    stream(to, (<vf*> &t[i])[0])
+                    to += plane
+            else:
                 for i in range(side):
                     (<lanes*> to)[0] = t[i]
                     to += plane
-            else:
-                for i in range(channels - d):
-                    (<lanes*> (to + i * plane))[0] = t[i]
             d += side
 
 
@@ -729,14 +742,14 @@ cdef void write_segment(const Work* w, const lanes* like, Segment* g, Py_ssize_t
     cdef Py_ssize_t i, d, row = (g.n * w.groups + group) * w.rows + first, place = g.z * w.out_step[0] + g.x
     cdef char* to
     if w.whole and g.columns == w.out[2]:
-        put_planes(like, sums, g.rows * g.columns, channels, w.out_data + (row * area + place + g.y * w.out_step[1]) * size, area * size)
+        put_planes(like, sums, g.rows * g.columns, channels, w.out_data + (row * area + place + g.y * w.out_step[1]) * size, area * size, w.past)
         return
     if w.straight:
         for i in range(g.rows):
             put_planes(like, sums + i * g.columns * PANEL, g.columns, channels,
-                       w.out_data + (row * area + place + (g.y + dy * i) * w.out_step[1]) * size, area * size)
+                       w.out_data + (row * area + place + (g.y + dy * i) * w.out_step[1]) * size, area * size, w.past)
         return
-    put_planes(like, sums, g.rows * g.columns, channels, put, g.rows * g.columns * size)
+    put_planes(like, sums, g.rows * g.columns, channels, put, g.rows * g.columns * size, False)
     for d in range(channels):
         to = w.out_data + ((row + d) // w.b.parts * area * w.b.parts + (row + d) % w.b.parts) * w.b.stored_size
         for i in range(g.rows):
@@ -763,6 +776,8 @@ cdef void transform_output(const Work* w, const lanes* like, Py_ssize_t group, P
             some_tiles_out(w, like, m, <const char*> &bias, sums, &chunk)
             write_segment(w, like, &chunk, group, panel, sums, put)
             m += chunk.tiles * PANEL
+    if w.past:
+        drain()
 
 
 cdef inline void some_tiles_out(const Work* w, const lanes* like, const char* m, const char* bias, char* sums, Segment* g) noexcept nogil:
