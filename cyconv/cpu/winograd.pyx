@@ -173,19 +173,29 @@ cdef struct Work:
     Py_ssize_t m_step                   # and in M
     Py_ssize_t line                     # bytes of one row of all segments of a block
     bint straight                       # outputs of a tile's row are neighbours in memory, and as they are computed
-    bint planes_apart                   # rows are contiguous, and plane follows plane
+    bint near                           # rows are contiguous, padding is zeros
+    Py_ssize_t next                     # bytes to what is read next, if that can be told
     bint whole                          # and so are those of all rows of a segment
     bint past                           # outputs are written past the caches, which they would only fill
     bint fused                          # weights are transformed piece by piece,
     bint packed                         # from plain ones that stand in the order of panels
     Py_ssize_t piece                    # planes of such a piece
     # parts of a thread's scratch: where they begin
-    Py_ssize_t at_v, at_index, at_m, at_lines, at_sums, at_put, at_u, room
+    Py_ssize_t at_v, at_index, at_list, at_m, at_lines, at_sums, at_put, at_u, room
     const char* input
     const char* weight
     const char* bias
     char* out_data
     const int32_t* offset
+
+
+cdef struct Segment:
+    Py_ssize_t n, z, y, rows, x, columns, tiles     # batch item, first output, outputs, tiles
+    Py_ssize_t line                     # bytes: where it begins in the lines
+    Py_ssize_t begin, count             # bytes of a row that are not padding: where they begin, how many
+    Py_ssize_t first, last              # rows that are not padding
+    Py_ssize_t row                      # of the input: the first of the rows, padding counted
+    const char* src                     # of group 0, plane 0: column `begin` of row 0
 
 
 cdef inline Py_ssize_t u_step(Py_ssize_t planes) noexcept nogil:
@@ -300,9 +310,10 @@ cdef object open_work(Work* w, object problem):
     w.line = (q * w.mx + 1) * VB
     w.at_v = 0
     w.at_index = w.frequencies * w.v_step + 64
-    w.at_m = w.at_index + q * (VB + 64)
+    w.at_list = w.at_index + q * (VB + 64)
+    w.at_m = w.at_list + ceil_div(w.together * sizeof(Segment), 64) * 64
     w.at_lines = w.at_m + w.frequencies * w.m_step
-    w.at_sums = w.at_lines + w.ny * w.line + 64
+    w.at_sums = w.at_lines + 2 * w.ny * w.line + 64
     w.at_put = w.at_sums + w.my * w.width * PANEL
     w.at_u = w.at_put + (0 if w.straight else 2 * lane * w.my * w.width * w.b.size)
     w.piece = max(PIECE_BYTES // (w.frequencies * 128), <Py_ssize_t> 8)
@@ -315,10 +326,6 @@ cdef object open_work(Work* w, object problem):
 
 
 # ---- input -------------------------------------------------------------------------------------------------------------
-
-cdef struct Segment:
-    Py_ssize_t n, z, y, rows, x, columns, tiles
-
 
 cdef inline Segment segment_of(const Work* w, Py_ssize_t s) noexcept nogil:
     cdef Segment g
@@ -333,13 +340,27 @@ cdef inline Segment segment_of(const Work* w, Py_ssize_t s) noexcept nogil:
     return g
 
 
-cdef Py_ssize_t fill_index(const Work* w, Py_ssize_t first, Py_ssize_t last, char* index) noexcept nogil:
-    """For each vector of slots: which of its lanes are tiles (one vector), and the first one's number (64 bytes on).
-    Returns the number of tiles."""
-    cdef Py_ssize_t s, slot = 0, tiles = 0, t, lane = VB // w.b.size, filled = 0
-    cdef Segment g
-    for s in range(first, last):
-        g = segment_of(w, s)
+cdef Py_ssize_t fill_index(const Work* w, Py_ssize_t first, Py_ssize_t last, char* index, Segment* list) noexcept nogil:
+    """Lists the segments of a block, and for each vector of slots: which of its lanes are tiles (one vector), and the first
+    one's number (64 bytes on). Returns the number of tiles."""
+    cdef Py_ssize_t s, slot = 0, tiles = 0, t, lane = VB // w.b.size, filled = 0, at, columns, rows
+    cdef Segment* g
+    for s in range(last - first):
+        list[s] = segment_of(w, first + s)
+        g = list + s
+        g.line = slot * w.mx * w.b.size
+        at = g.x - w.pad[2]             # used for contiguous rows alone, and padding of zeros
+        columns = g.columns + w.nx - w.mx
+        g.begin = min(max(-at, 0), columns)
+        g.count = max(min(columns, w.n[2] - at), g.begin) - g.begin
+        g.src = w.input + g.n * w.input_step[0] + (at + g.begin) * w.b.size
+        g.begin, g.count = g.begin * w.b.size, g.count * w.b.size
+        g.row = g.y * (1 if w.ny > 1 else w.stride[1]) - w.pad[1]
+        rows = g.rows + w.ny - w.my
+        g.first, g.last = 0, rows
+        if w.ny > 1:
+            g.first = min(ceil_div(max(-g.row, 0), w.dilation[1]), rows)
+            g.last = max(min(rows, ceil_div(max(w.n[1] - g.row, 0), w.dilation[1])), g.first)
         for t in range(g.tiles + (w.mx > 1)):
             if slot % lane == 0:
                 memset(index, 0, VB)
@@ -358,7 +379,44 @@ cdef Py_ssize_t fill_index(const Work* w, Py_ssize_t first, Py_ssize_t last, cha
     return tiles
 
 
-cdef inline void gather(const Work* w, Segment* g, Py_ssize_t k, const char* input, char* to) noexcept nogil:
+cdef inline void copy(const char* src, char* to, Py_ssize_t count, Py_ssize_t next) noexcept nogil:
+    """memcpy without a call, and with stores of whole vectors, so that aligned loads soon after need not wait for two of
+    them. What lies `next` bytes on is asked for: too short a run for the hardware to foresee."""
+    cdef Py_ssize_t q
+    if count < VB:
+        memcpy(to, src, count)
+        fetch(src + next)
+        return
+    (<vf*> to)[0] = (<const vf*> src)[0]
+    (<vf*> (to + count - VB))[0] = (<const vf*> (src + count - VB))[0]
+    fetch(src + next)
+    q = VB - <Py_ssize_t> (<size_t> to % VB)
+    while q + VB <= count:
+        fetch(src + next + q)
+        (<vf*> (to + q))[0] = (<const vf*> (src + q))[0]
+        q += VB
+    fetch(src + next + count)
+
+
+cdef inline void gather_near(const Work* w, const Segment* g, Py_ssize_t k, Py_ssize_t plane, char* to) noexcept nogil:
+    """The rows of plane k that a segment reads, of contiguous ones; padding stands there as zeros from the beginning."""
+    cdef Py_ssize_t i, jz, jy, uz, uy
+    cdef const char* src
+    jy = k % w.kernel[1]
+    jz = k // w.kernel[1] % w.kernel[0]
+    uz = g.z * w.stride[0] + jz * w.dilation[0] - w.pad[0]
+    uy = g.row + jy * w.dilation[1]
+    to += g.line + g.begin
+    if not 0 <= uz < w.n[0] or w.ny == 1 and not 0 <= uy < w.n[1]:
+        for i in range(g.first, g.last):
+            memset(to + i * w.line, 0, g.count)
+        return
+    src = g.src + plane + uz * w.step[0] + uy * w.step[1]
+    for i in range(g.first, g.last):
+        copy(src + i * w.dilation[1] * w.step[1], to + i * w.line, g.count, w.next)
+
+
+cdef void gather(const Work* w, const Segment* g, Py_ssize_t k, const char* input, char* to) noexcept nogil:
     """The rows of plane k that a segment reads."""
     cdef Py_ssize_t i, c, jz, jy, uz, uy, q, columns, rows, first, run
     cdef const char* src
@@ -383,9 +441,6 @@ cdef inline void gather(const Work* w, Segment* g, Py_ssize_t k, const char* inp
         if uy < 0:
             memset(row, 0, run * w.b.size)
             continue
-        if w.planes_apart:                      # the next plane's row is too short a run for the hardware to foresee
-            for q in range(0, columns * w.b.size, 64):
-                fetch(src + w.input_step[2] + uz * w.step[0] + uy * w.step[1] + max(first, <Py_ssize_t> 0) * w.b.size + q)
         if w.b.kind == SINGLE:
             gather_row[float, float](src + uz * w.step[0] + uy * w.step[1], w.step[2], &w.x, first, columns, w.mode, NULL, <float*> row)
         elif w.b.kind == DOUBLE:
@@ -396,21 +451,21 @@ cdef inline void gather(const Work* w, Segment* g, Py_ssize_t k, const char* inp
             memset(row + columns * w.b.size, 0, (run - columns) * w.b.size)
 
 
-cdef inline inlined down_of(const int m, const lanes* like, char* lines, Py_ssize_t line, Py_ssize_t vectors) noexcept nogil:
-    """The transform along y, in place: whole rows, no shuffles."""
+cdef inline inlined down_of(const int m, const lanes* like, const char* lines, char* to, Py_ssize_t line, Py_ssize_t vectors) noexcept nogil:
+    """The transform along y: whole rows, no shuffles."""
     cdef lanes[MOST] d
     cdef lanes[MOST] e
     cdef Py_ssize_t v
     cdef int i
     for v in range(vectors):
         for i in range(m + 2):
-            d[i] = (<lanes*> (lines + i * line + v * VB))[0]
+            d[i] = (<const lanes*> (lines + i * line + v * VB))[0]
         input_1d(m, d, e)
         for i in range(m + 2):
-            (<lanes*> (lines + i * line + v * VB))[0] = e[i]
+            (<lanes*> (to + i * line + v * VB))[0] = e[i]
 
 
-cdef inline inlined along_of(const int m, const lanes* like, const char* row, Py_ssize_t vectors, const char* index,
+cdef inline inlined along_of(const int m, const bint gaps, const lanes* like, const char* row, Py_ssize_t vectors, const char* index,
                              Py_ssize_t pitch, char* to, Py_ssize_t v_step) noexcept nogil:
     """The transform along x of one row of slots, its gaps closed. Each load reads just what one store wrote: one across
     two recent stores would wait for both."""
@@ -447,10 +502,10 @@ cdef inline inlined along_of(const int m, const lanes* like, const char* row, Py
         p = to + at * size
         if left >= side:                # what is stored beyond the tiles, the next vector overwrites
             for j in range(1 if m == 1 else m + 2):
-                (<lanes*> (p + j * v_step))[0] = pick(e[j], index)
+                (<lanes*> (p + j * v_step))[0] = pick(e[j], index) if gaps else e[j]
         else:
             for j in range(1 if m == 1 else m + 2):
-                t0 = pick(e[j], index)
+                t0 = pick(e[j], index) if gaps else e[j]
                 at = left * size                        # without a call
                 for i in range(at // 16):
                     memcpy(p + j * v_step + i * 16, <char*> &t0 + i * 16, 16)
@@ -466,33 +521,38 @@ cdef void transform_plane(const Work* w, const lanes* like, Py_ssize_t k, const 
     """V of one plane from the gathered lines of all its segments."""
     cdef int i
     if w.my == 2:
-        down_of(2, like, lines, w.line, vectors * w.mx + 1)
+        down_of(2, like, lines, lines + w.ny * w.line, w.line, vectors * w.mx + 1)
+        lines += w.ny * w.line
     elif w.my == 4:
-        down_of(4, like, lines, w.line, vectors * w.mx + 1)
+        down_of(4, like, lines, lines + w.ny * w.line, w.line, vectors * w.mx + 1)
+        lines += w.ny * w.line
     to += k * w.pitch * w.b.size
     for i in range(w.ny):
         if w.mx == 1:
-            along_of(1, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+            along_of(1, True, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
         elif w.mx == 2:
-            along_of(2, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
-        elif w.mx == 4:
-            along_of(4, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+            along_of(2, True, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+        elif w.together > 1:
+            along_of(4, True, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+        else:
+            along_of(4, False, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
         to += w.nx * w.v_step
 
 
-cdef void transform_input(const Work* w, Py_ssize_t group, Py_ssize_t first, Py_ssize_t last, Py_ssize_t k, const char* index,
+cdef void transform_input(const Work* w, Py_ssize_t group, const Segment* list, Py_ssize_t segments, Py_ssize_t k, const char* index,
                           char* lines, char* v) noexcept nogil:
-    """V of plane k for segments first to last."""
-    cdef Py_ssize_t s, slot = 0
-    cdef Segment g
-    for s in range(first, last):
-        g = segment_of(w, s)
-        gather(w, &g, k, w.input + group * w.input_step[1], lines + slot * w.mx * w.b.size)
-        slot += g.tiles + (w.mx > 1)
+    """V of plane k for the listed segments."""
+    cdef Py_ssize_t s, slots = 0, plane = group * w.input_step[1] + k // (w.kernel[0] * w.kernel[1]) * w.input_step[2]
+    for s in range(segments):
+        if w.near:
+            gather_near(w, list + s, k, plane, lines)
+        else:
+            gather(w, list + s, k, w.input + group * w.input_step[1], lines + list[s].line)
+        slots += list[s].tiles + (w.mx > 1)
     if w.b.size == 4:
-        transform_plane(w, <vf*> NULL, k, index, ceil_div(slot, LANES_F), lines, v)
+        transform_plane(w, <vf*> NULL, k, index, ceil_div(slots, LANES_F), lines, v)
     else:
-        transform_plane(w, <vd*> NULL, k, index, ceil_div(slot, LANES_D), lines, v)
+        transform_plane(w, <vd*> NULL, k, index, ceil_div(slots, LANES_D), lines, v)
 
 
 # ---- weights -----------------------------------------------------------------------------------------------------------
@@ -828,12 +888,23 @@ cdef void do_some_panel(const Work* w, Py_ssize_t item, Py_ssize_t panel, Py_ssi
 
 cdef void do_plane(const Work* w, Py_ssize_t item, Py_ssize_t k, const char* shared, char* scratch) noexcept nogil:
     cdef Py_ssize_t group = item // w.blocks, first = item % w.blocks * w.together, last = min(first + w.together, w.segments)
-    transform_input(w, group, first, last, k, shared + w.at_index, scratch + w.at_lines, <char*> shared)
+    transform_input(w, group, <const Segment*> (shared + w.at_list), last - first, k, shared + w.at_index, scratch + w.at_lines, <char*> shared)
+
+
+cdef Py_ssize_t open_block(const Work* w, Py_ssize_t item, char* shared) noexcept nogil:
+    """Lists a block's segments; returns its number of tiles."""
+    cdef Py_ssize_t first = item % w.blocks * w.together, last = min(first + w.together, w.segments)
+    return fill_index(w, first, last, shared + w.at_index, <Segment*> (shared + w.at_list))
+
+
+cdef void clear_lines(const Work* w, char* scratch) noexcept nogil:
+    """Padding, which is not written again; and slots that are no tiles, which are transformed too and should be cheap."""
+    memset(scratch + w.at_lines, 0, 2 * w.ny * w.line)
 
 
 cdef void do_block(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
-    cdef Py_ssize_t first = item % w.blocks * w.together, last = min(first + w.together, w.segments), tiles, k
-    tiles = fill_index(w, first, last, scratch + w.at_index)
+    cdef Py_ssize_t k, tiles = open_block(w, item, scratch)
+    clear_lines(w, scratch)
     for k in range(w.planes):
         do_plane(w, item, k, scratch, scratch)
     for k in range(w.panels):
@@ -942,7 +1013,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     w.fused, w.packed = weight.ndim > 1, weight.ndim == 2
     input_steps(&w.b, problem, input, w.input_step, step)
     w.step[0], w.step[1], w.step[2] = step[w.z_axis], step[w.y_axis], step[2]
-    w.planes_apart = w.b.parts == 1 and w.step[2] == w.b.size and w.x.stride == 1 and w.kernel[0] * w.kernel[1] == 1
+    w.near = w.b.parts == 1 and w.b.kind != HALF and w.step[2] == w.b.size and w.x.stride == 1 and w.mode == ZEROS
+    w.next = w.input_step[2] if w.kernel[0] * w.kernel[1] == 1 else 0
     w.input = <const char*> cnp.PyArray_DATA(input)
     w.weight = <const char*> cnp.PyArray_DATA(weight)
     start = real_bias(&w.b, problem, bias)
@@ -957,8 +1029,6 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     for k in range(w.planes):
         offset[k] = <int32_t> (k * w.pitch * w.b.size)
     w.offset = offset
-    for a in range(workers):                # what stands in slots that are no tiles is transformed too, and should be cheap
-        memset(base + a * w.room + w.at_lines, 0, w.ny * w.line)
     batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
     if workers == 1 or items >= 4 * workers or items % workers == 0 and items > 0:
         first = 0
@@ -979,9 +1049,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     shared = base
     for item in range(items):
         with nogil:
-            tiles = fill_index(&w, item % w.blocks * w.together, min(item % w.blocks * w.together + w.together, w.segments), shared + w.at_index)
+            tiles = open_block(&w, item, shared)
             with parallel(num_threads=workers):
                 worker = threadid()
+                clear_lines(&w, base + worker * w.room)
                 for k in prange(w.planes, schedule="static"):
                     do_plane(&w, item, k, shared, base + worker * w.room)
                 for k in prange(w.panels, schedule="dynamic", chunksize=1):
