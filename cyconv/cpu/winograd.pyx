@@ -54,7 +54,7 @@ cdef enum:
     WEIGHT_SHARE = 8                    # or this part of the transformed weights, which every block reads once
     MOST_BLOCK_BYTES = 4 << 20
     KEPT_BYTES = 8 << 20                # of weights so few that they are worth transforming ahead for a single block
-    PIECE_BYTES = 320 * 1024            # of weights transformed piece by piece
+    PIECE_BYTES = 160 * 1024            # of weights transformed piece by piece
     KERNELS_AHEAD = 8                   # planes between the weights in use and those that are asked for
     PAST_BYTES = 8 << 20                # of outputs that no cache would keep,
     PAST_PLANES = 24                    # with enough to compute meanwhile
@@ -316,7 +316,7 @@ cdef object open_work(Work* w, object problem):
     w.at_sums = w.at_lines + 2 * w.ny * w.line + 64
     w.at_put = w.at_sums + w.my * w.width * PANEL
     w.at_u = w.at_put + (0 if w.straight else 2 * lane * w.my * w.width * w.b.size)
-    w.piece = max(PIECE_BYTES // (w.frequencies * 128), <Py_ssize_t> 8)
+    w.piece = max(PIECE_BYTES // (w.frequencies * PANEL), <Py_ssize_t> 8)
     w.piece = ceil_div(w.planes, max(ceil_div(w.planes, w.piece), 1))
     w.packed = False
     w.past = STREAMS and w.straight and w.planes >= PAST_PLANES and problem.outputs * w.b.size >= PAST_BYTES
@@ -660,6 +660,24 @@ cdef void pack_weights(const Work* w, const lanes* like, Py_ssize_t group, Py_ss
                 (<lanes*> (to + ((half_panel * w.planes + k) * w.taps + q) * VB))[0] = t[q]
 
 
+cdef void ask_weights(const Work* w, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t k0, Py_ssize_t k1, Py_ssize_t part,
+                      Py_ssize_t parts) noexcept nogil:
+    """Asks for part of the plain weights of a piece, while the one before is in use."""
+    cdef Py_ssize_t size = w.b.size, lane = VB // size, i, q
+    cdef Py_ssize_t count = k1 - k0 if w.packed else min(w.rows - panel * 2 * lane, 2 * lane)
+    cdef const char* src
+    for i in range(cut(count, part, parts), cut(count, part + 1, parts)):
+        if w.packed:
+            src = w.weight + ((group * w.panels + panel) * 2 * w.planes + k0 + i) * w.taps * VB
+            for q in range(0, w.taps * VB, 64):
+                fetch(src + q)
+                fetch(src + w.planes * w.taps * VB + q)
+        else:
+            src = w.weight + ((group * w.rows + panel * 2 * lane + i) * w.planes + k0) * w.taps * size
+            for q in range(0, (k1 - k0) * w.taps * size + 63, 64):
+                fetch(src + q)
+
+
 cdef inline void prepare_panel(const Work* w, Py_ssize_t group, Py_ssize_t panel, char* to) noexcept nogil:
     if w.b.size == 4 and w.fused:
         pack_weights(w, <vf*> NULL, group, panel, to)
@@ -702,6 +720,10 @@ cdef void multiply(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_
     for f in range(w.frequencies):
         if w.straight and not w.past and k1 == w.planes:
             own_places(w, group, panel, first_segment, last_segment, f, w.frequencies)
+        if w.fused and k1 < w.planes:
+            ask_weights(w, group, panel, k1, min(k1 + w.piece, w.planes), f, w.frequencies)
+        elif w.fused and panel + 1 < w.panels:
+            ask_weights(w, group, panel + 1, 0, min(w.piece, w.planes), f, w.frequencies)
         for s in range(count):
             first = cut(tiles, s, count)
             tile(<int> (cut(tiles, s + 1, count) - first), like, k1 - k0, v + f * w.v_step + first * w.b.size, w.offset + k0,
