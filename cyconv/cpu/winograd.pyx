@@ -54,6 +54,7 @@ cdef enum:
     WEIGHT_SHARE = 8                    # or this part of the transformed weights, which every block reads once
     MOST_BLOCK_BYTES = 4 << 20
     KEPT_BYTES = 8 << 20                # of weights so few that they are worth transforming ahead for a single block
+    FEW_BLOCKS = 3                      # for which weights of a single call are transformed again, rather than written and read
     PIECE_BYTES = 160 * 1024            # of weights transformed piece by piece
     KERNELS_AHEAD = 8                   # planes between the weights in use and those that are asked for
     PAST_BYTES = 8 << 20                # of outputs that no cache would keep,
@@ -178,6 +179,7 @@ cdef struct Work:
     bint whole                          # and so are those of all rows of a segment
     bint past                           # outputs are written past the caches, which they would only fill
     bint fused                          # weights are transformed piece by piece,
+    Py_ssize_t many                     # bytes of all transformed weights, as level v4 has them
     bint packed                         # from plain ones that stand in the order of panels
     Py_ssize_t piece                    # planes of such a piece
     # parts of a thread's scratch: where they begin
@@ -320,7 +322,8 @@ cdef object open_work(Work* w, object problem):
     w.piece = ceil_div(w.planes, max(ceil_div(w.planes, w.piece), 1))
     w.packed = False
     w.past = STREAMS and w.straight and w.planes >= PAST_PLANES and problem.outputs * w.b.size >= PAST_BYTES
-    w.fused = w.blocks == 1 or weights * w.groups > problem.max_workspace
+    w.many = weights * w.groups
+    w.fused = w.blocks <= FEW_BLOCKS or w.many > problem.max_workspace
     w.room = ceil_div(w.at_u + (u_step(w.piece) * w.frequencies if w.fused else 0), 64) * 64 + 64
     return tables
 
@@ -974,8 +977,8 @@ def amounts(problem):
     return {
         "call": 1,
         "split_weight": w.groups * w.rows * w.planes * w.taps if parts > 1 or problem.dtype == "float16" else 0,
-        "weight": weights * (w.frequencies + 2 * w.taps),
-        "weight_read": weights * w.frequencies * w.blocks,
+        "weight": weights * (w.frequencies + 2 * w.taps) * (w.blocks if w.fused else 1),
+        "weight_read": 0 if w.fused else weights * w.frequencies * w.blocks,
         **costs.gathered(problem, w.segments * w.groups * w.planes * w.ny, w.segments * w.groups * w.planes * w.ny * width, size, 1),
         "input": vectors * w.planes * w.frequencies,
         "tile": tiles / max(w.tiles, 1) * -(-w.tiles // 14) * panels * w.frequencies,
@@ -992,8 +995,7 @@ def prepare(problem, weight):
     the plain ones [group][half panel, plane, tap, lane]."""
     cdef Work w
     tables = open_work(&w, problem)
-    cdef Py_ssize_t many = w.groups * w.panels * w.frequencies * u_step(w.planes)
-    w.fused = w.fused and many > min(<Py_ssize_t> KEPT_BYTES, <Py_ssize_t> problem.max_workspace)
+    w.fused = w.many > problem.max_workspace or w.blocks < FEW_BLOCKS and w.many > KEPT_BYTES
     return prepared(&w, problem, weight)
 
 
