@@ -111,7 +111,9 @@ def test_cropping():
     x, w = rng.standard_normal((2, 3, 20, 21)), rng.standard_normal((3, 4, 3, 3))
     for padding in (0, 1, 2, ((0, 2), (1, 2))):
         got = cyconv.conv_transpose2d(x, w, padding=padding, algorithm="winograd")
-        np.testing.assert_allclose(got, cyconv.conv_transpose2d(x, w, padding=padding, algorithm="reference"), atol=1e-12)
+        np.testing.assert_allclose(
+            got, cyconv.conv_transpose2d(x, w, padding=padding, algorithm="reference"), atol=1e-12
+        )
 
 
 def test_what_is_cropped_has_no_say():
@@ -122,7 +124,9 @@ def test_what_is_cropped_has_no_say():
     np.testing.assert_array_equal(cyconv.conv_transpose2d(x, w, padding=4, algorithm="winograd"), want)
 
 
-@pytest.mark.parametrize("shape, kernel", [((1, 96, 14, 14), (80, 96, 3, 3)), ((3, 64, 12, 29), (64, 64, 3, 3)), ((2, 8, 300), (40, 8, 3))])
+@pytest.mark.parametrize(
+    "shape, kernel", [((1, 96, 14, 14), (80, 96, 3, 3)), ((3, 64, 12, 29), (64, 64, 3, 3)), ((2, 8, 300), (40, 8, 3))]
+)
 def test_prepared_weights_and_threads_change_no_bit(shape, kernel):
     rng = np.random.default_rng(2)
     x, w = rng.standard_normal(shape).astype("float32"), rng.standard_normal(kernel).astype("float32")
@@ -139,7 +143,12 @@ def test_layout_changes_no_bit():
     rng = np.random.default_rng(3)
     x, w = rng.standard_normal((2, 5, 13, 30)).astype("float32"), rng.standard_normal((7, 5, 3, 3)).astype("float32")
     want = cyconv.conv2d(x, w, padding=1, algorithm="winograd")
-    for view in (np.asfortranarray(x), np.ascontiguousarray(x[..., ::-1])[..., ::-1], np.repeat(x, 2, -1)[..., ::2], np.repeat(x, 3, -1)[..., ::3]):
+    for view in (
+        np.asfortranarray(x),
+        np.ascontiguousarray(x[..., ::-1])[..., ::-1],
+        np.repeat(x, 2, -1)[..., ::2],
+        np.repeat(x, 3, -1)[..., ::3],
+    ):
         np.testing.assert_array_equal(cyconv.conv2d(view, np.asfortranarray(w), padding=1, algorithm="winograd"), want)
 
 
@@ -156,7 +165,10 @@ def adversaries(rng, shape, dtype):
     yield "a large neighbour in each tile", x + spikes
     checks = (-1.0) ** (np.arange(shape[2])[:, None] + np.arange(shape[3]))
     yield "a chequerboard", checks * (1 + 1e-3 * x)
-    yield "powers of the points", (-2.0) ** (np.arange(shape[2])[:, None] % 6 + np.arange(shape[3]) % 6) * np.ones(shape)
+    yield (
+        "powers of the points",
+        (-2.0) ** (np.arange(shape[2])[:, None] % 6 + np.arange(shape[3]) % 6) * np.ones(shape),
+    )
     cancel = x.copy()
     cancel[:, 1::2] = -cancel[:, ::2] * (1 + 1e-6)
     yield "channels that cancel", cancel

@@ -6,8 +6,8 @@ from .documentation import documented
 
 _SHARED = """
 algorithm : str
-    'auto' (default) takes the cheapest by a cost model, see `explain`; a name of the menu overrules it. 'fft',
-    forced, may spread a NaN or infinity to all outputs of its tile; 'auto' never does.
+    'auto' (default) takes the cheapest by a cost model, see `explain`; a name of the menu overrules it. 'fft' and 'winograd',
+    forced, may spread a NaN or infinity to all outputs of a tile; 'auto' never does.
 precision : {'default', 'strict'}
     'strict' leaves out algorithms whose error bound is above the direct sum's.
 max_workspace : int
