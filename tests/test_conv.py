@@ -70,6 +70,8 @@ def test_many_blocks(name):
         (2, (1, 40, 70, 1500), (9, 40, 3, 3), {"padding": 1}),
         (2, (1, 300, 40, 33), (300, 300, 1, 1), {}),
         (3, (1, 16, 30, 20, 40), (5, 16, 3, 3, 3), {"padding": 1, "stride": (1, 2, 1)}),
+        (2, (1, 6, 300, 700), (12, 1, 3, 3), {"groups": 6, "padding": 1, "stride": 2}),
+        (3, (1, 2, 50, 60, 90), (2, 1, 3, 2, 5), {"groups": 2, "padding": 1}),
     ):
         x, w = (rng.integers(-2, 3, s).astype("float32") for s in (shape, kernel))
         w = suited(name, w)

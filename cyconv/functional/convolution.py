@@ -259,11 +259,11 @@ def explain(
     >>> import numpy as np, cyconv
     >>> why = cyconv.explain(np.zeros((1, 8, 8), np.int32), np.zeros((4, 1, 3, 3), np.int32))
     >>> why.chosen
-    'direct'
+    'depthwise'
     >>> print(why)  # doctest: +ELLIPSIS
     1x1x8x8 -> 4x6x6, kernel 3x3, int32
     ...
-    direct ... exact...chosen: the least predicted time
+    depthwise ... exact...chosen: the least predicted time
     im2col ... no: BLAS has no int32
     ...
     """

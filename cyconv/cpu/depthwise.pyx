@@ -1,0 +1,526 @@
+"""Few channels to a sum:  out[g, o, p] = bias[g, o] + sum over c <= 4, i, j, k of weight[g, o, c, i, j, k] * input[g, c, p*s + (i, j, k)*d - pad].
+
+Depthwise layers, plain images, signals and volumes. Outputs of a row stand on the lanes of vectors. Rows are read where
+they lie if they are contiguous floats (or integers of the width computed with) and need neither other padding than zeros nor a stride
+along x; else those that a block of outputs reads are first gathered, padded, into a box (packing.pxd), columns of equal remainder modulo the
+stride side by side. Either way the register tiles (row_tiles.pxd) see a table of rows.
+
+A row of inputs belongs to several rows of outputs. With stride s and dilation d along y, rows i of the kernel with equal
+i*d mod s, every (s/gcd)-th, meet rows of outputs d/gcd apart as a kernel of stride 1 and dilation 1 meets neighbours: such
+kernel rows make up a slab, such rows of outputs a strip. Products are added in the order [c][i][slab][j][k]; where s is 1, that of the weights.
+
+Complex numbers are pairs of real planes, integers are computed modulo 2**32 or 2**64, half precision in float32.
+Wins where a sum has few products, so that reading and writing cost as much as they do. Threads share out blocks of
+outputs, several planes to a block where they are small; the cut depends on the problem alone and splits no sum.
+"""
+import numpy as np
+
+cimport numpy as cnp
+from cython.parallel cimport parallel, prange, threadid
+from cpython.exc cimport PyErr_CheckSignals
+
+from cyconv.cpu.blocks cimport Blocks, ceil_div, choose_kind, gcd, input_steps, number_type, real_bias, real_matrix
+from cyconv.cpu.packing cimport (
+    Axis, BITS32, BITS64, Box, CIRCULAR, DOUBLE, HALF, Mode, REFLECT, REPLICATE, SINGLE, Stored, ZEROS, gather_stored, put_stored,
+)
+from cyconv.cpu.pieces cimport PB, pd, pf, pq, pw
+from cyconv.cpu.row_tiles cimport DOWN, Plane, Taps, tile_along, walk_along
+
+from cyconv import costs
+from cyconv.threads import workers as worth_workers
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    void* PyMem_Malloc(size_t)
+    void PyMem_Free(void*)
+
+cdef double BATCH = 2.0**31             # multiply-adds between two looks at Ctrl-C: about 0.1 s; too many for a C enum
+cdef double SECONDS_EACH = 3e-11        # of a multiply-add, and
+cdef double SECONDS_OUT = 2e-10         # of an output: enough to tell whether a second thread is worth its start
+
+cdef enum:
+    MOST_CHANNELS = 4                   # of one sum; with more, tiles that also share inputs between output channels win
+    BOX_BYTES = 256 * 1024              # of one block: stays in a second-level cache
+    BLOCK_OUTPUTS = 32 * 1024
+    ITEM_OUTPUTS = 4 * 1024             # several planes are worked on as one item up to here
+    LEAST_ITEMS = 16
+    WIDE_BLOCK = 8192                   # outputs of a row that is not cut
+    WALK_ROWS = 16                      # rows that a walk over wide rows goes down, so that what it leaves in the caches is used
+    WALK_BYTES = 24 * 1024              # of a plane that is walked down at once
+
+cdef struct Work:
+    Stored kind
+    Py_ssize_t size                     # bytes of a number that is computed with
+    Py_ssize_t stored_size              # bytes of a number in the caller's arrays (of a part, if complex)
+    Py_ssize_t parts                    # 2 for complex: real and imaginary parts are planes of their own
+    Py_ssize_t batch
+    Py_ssize_t groups
+    Py_ssize_t channels                 # of a sum, parts counted apart
+    Py_ssize_t rows                     # output channels of a group, parts counted apart
+    Py_ssize_t[3] n                     # sizes along z, y, x, as are all of the following
+    Py_ssize_t[3] k
+    Py_ssize_t[3] s
+    Py_ssize_t[3] d
+    Py_ssize_t[3] pad
+    Py_ssize_t[3] out
+    Py_ssize_t[3] block                 # outputs of one block
+    Py_ssize_t[3] count                 # blocks along each axis
+    Py_ssize_t planes                   # of one item: groups and batch items
+    bint walks                          # kernel 3 x 3 over one channel, with stride 1 or 2
+    bint could_stay                     # whether rows can be read where they lie, if they are contiguous
+    bint stays                          # whether they are
+    Py_ssize_t period                   # every so manieth row of the kernel makes up a slab
+    Py_ssize_t classes                  # slabs of one channel and z
+    Py_ssize_t apart                    # rows between the rows of outputs of a strip
+    Py_ssize_t strip                    # rows of outputs of a tile
+    Py_ssize_t table                    # pointers to rows that a strip needs
+    Box box
+    Py_ssize_t plane                    # numbers in the box of one channel
+    Py_ssize_t zeros                    # numbers in a row of zeros
+    Py_ssize_t sums                     # pitch in numbers of rows of sums that are converted on the way out; 0: none are
+    Py_ssize_t[4] at                    # bytes from the start of a thread's scratch to its box, zeros, sums, table; in all
+    Taps taps
+    Py_ssize_t* memory                  # of tables; what to free
+    const char* input
+    Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
+    Py_ssize_t[3] step                  # and to the next z, y, x
+    const char* weight
+    const char* bias
+    char* result
+
+
+cdef inline double box_numbers(const Work* w, Py_ssize_t z, Py_ssize_t y, Py_ssize_t x) noexcept nogil:
+    """Of the boxes of all channels for a block of z * y * x outputs; in floating point, where nothing overflows."""
+    cdef double planes = (z - 1.0) * w.s[0] + (w.k[0] - 1.0) * w.d[0] + 1
+    cdef double rows = (y - 1.0) * w.s[1] + (w.k[1] - 1.0) * w.d[1] + 1
+    return planes * rows * row_numbers(w, x) * w.channels
+
+
+cdef inline double row_numbers(const Work* w, Py_ssize_t x) noexcept nogil:
+    """Of a row of the box, all its phases."""
+    if w.walks:
+        return (x + 3.0 * PB) * w.s[2] + 16
+    return (x + PB + <double> ((w.k[2] - 1) * w.d[2] // w.s[2])) * w.box.axis[2].phases
+
+
+cdef int open_work(Work* w, object problem, bint tables) except -1:
+    """Fills `w` but for arrays; `close_work` afterwards."""
+    cdef Blocks b
+    cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
+    cdef tuple pad = problem.pad_before, out = problem.out_size
+    cdef str mode = problem.padding_mode
+    cdef Py_ssize_t a, m, j, g, limit, wanted, pieces
+    cdef Axis* axis
+    cdef double numbers, bytes
+    choose_kind(&b, problem.dtype)
+    w.kind, w.size, w.stored_size, w.parts = b.kind, b.size, b.stored_size, b.parts
+    w.batch, w.groups = problem.batch, problem.groups
+    w.channels = <Py_ssize_t> problem.in_channels * w.parts
+    w.rows = <Py_ssize_t> problem.out_channels * w.parts
+    for a in range(3):
+        w.n[a], w.k[a], w.s[a], w.d[a], w.pad[a], w.out[a] = size[a], kernel[a], stride[a], dilation[a], pad[a], out[a]
+    w.memory = NULL
+    w.walks = (
+        w.channels == 1 and w.k[0] == 1 and w.k[1] == 3 and w.k[2] == 3 and w.s[1] == w.s[2] and w.s[1] <= 2
+        and w.d[1] == 1 and w.d[2] == 1
+    )
+    w.could_stay = mode == "zeros" and w.parts == 1 and w.size == w.stored_size and (w.walks or w.s[2] == 1)
+    if not w.walks and w.k[2] > 3 and w.out[2] < 128:
+        w.could_stay = False                                # most tiles would lie at an edge, and mask every load
+    g = gcd(w.s[1], w.d[1])
+    w.period, w.apart = w.s[1] // g, w.d[1] // g
+    w.classes = min(w.k[1], w.period)
+    w.strip = 1 if w.k[1] == 1 or w.out[1] == 1 else DOWN
+    w.taps.slabs = w.channels * w.k[0] * w.classes
+    w.taps.columns, w.taps.dilation = w.k[2], w.d[2]
+    w.table = w.channels * w.k[0] * (w.k[1] + w.classes * (w.strip - 1))
+
+    w.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
+    for a in range(3):
+        axis = &w.box.axis[a]
+        axis.n, axis.stride, axis.pad, axis.phases = w.n[a], 1, w.pad[a], 1
+    if not w.walks:
+        axis.stride = w.s[2]
+        axis.phases = min(w.k[2], w.s[2] // gcd(w.s[2], w.d[2]))
+
+    # Rows first, as long as they fit; then more rows; then more planes.
+    limit = max(min(<Py_ssize_t> problem.max_workspace // 4, <Py_ssize_t> BOX_BYTES) // w.size, 1)
+    m = ceil_div(w.out[2], ceil_div(w.out[2], WIDE_BLOCK))
+    while m > 64 and box_numbers(w, 1, 1, m) > limit:
+        m = (m + 1) // 2
+    w.block[2] = m
+    m = 1
+    while m < w.out[1] and box_numbers(w, 1, m + 1, w.block[2]) <= limit and (m + 1) * w.block[2] <= BLOCK_OUTPUTS:
+        m += 1
+    pieces = w.batch * w.groups * ceil_div(w.out[2], w.block[2]) * w.out[0]
+    if pieces < LEAST_ITEMS and m * w.block[2] > ITEM_OUTPUTS:
+        wanted = ceil_div(LEAST_ITEMS, max(pieces, 1))
+        m = min(m, max(ceil_div(w.out[1], wanted), ceil_div(ITEM_OUTPUTS, w.block[2])))
+    w.block[1] = ceil_div(w.out[1], ceil_div(w.out[1], m))
+    m = 1
+    if w.block[1] == w.out[1]:
+        while m < w.out[0] and box_numbers(w, m + 1, w.out[1], w.block[2]) <= limit and (m + 1) * w.out[1] * w.block[2] <= BLOCK_OUTPUTS:
+            m += 1
+    w.block[0] = ceil_div(w.out[0], ceil_div(w.out[0], m))
+    w.planes = 1
+    for a in range(3):
+        w.count[a] = ceil_div(w.out[a], w.block[a])
+    if w.count[0] * w.count[1] * w.count[2] == 1:
+        pieces = w.out[0] * w.out[1] * w.out[2] * w.rows
+        w.planes = max(min(ITEM_OUTPUTS // max(pieces, 1), w.batch * w.groups // LEAST_ITEMS), <Py_ssize_t> 1)
+
+    # the scratch of one thread
+    axis = w.box.axis
+    axis[0].length = (w.block[0] - 1) * w.s[0] + (w.k[0] - 1) * w.d[0] + 1
+    axis[1].length = (w.block[1] - 1) * w.s[1] + (w.k[1] - 1) * w.d[1] + 1
+    if w.walks:
+        axis[2].length = (w.block[2] + PB // w.size) * w.s[2] + 2
+    else:
+        axis[2].length = ceil_div(w.block[2], PB // w.size) * (PB // w.size) + (w.k[2] - 1) * w.d[2] // w.s[2]
+    axis[2].length = ceil_div(axis[2].length, 16) * 16 + 16     # whole lines, seldom a power of two
+    numbers = <double> axis[0].length * axis[1].length * axis[2].length * axis[2].phases
+    w.plane = <Py_ssize_t> min(numbers, 2.0**60)
+    w.zeros = (w.block[2] + PB) * w.s[2] + (w.k[2] - 1) * w.d[2] + 1
+    w.sums = 0
+    if w.parts > 1 or w.size != w.stored_size:
+        w.sums = ceil_div(w.block[2], PB // w.size) * (PB // w.size)
+    w.at[0] = line(numbers * w.channels * w.size)
+    w.at[1] = w.at[0] + line(<double> w.zeros * w.size)
+    w.at[2] = w.at[1] + line(<double> w.sums * w.size * max(WALK_ROWS, DOWN))
+    w.at[3] = w.at[2] + line(<double> w.table * sizeof(void*))
+    if not tables:
+        return 0
+    if numbers * w.channels * w.size >= 2.0**60:
+        raise MemoryError("the box of one block is larger than any memory")
+    w.memory = <Py_ssize_t*> PyMem_Malloc((w.taps.slabs + 2 * w.k[2]) * sizeof(Py_ssize_t))
+    if w.memory == NULL:
+        raise MemoryError("no room for tables")
+    for m in range(w.taps.slabs):
+        w.memory[m] = ceil_div(w.k[1] - m % w.classes, w.period)
+    w.taps.rows = w.memory
+    w.taps.place = w.memory + w.taps.slabs
+    w.box.axis[2].remainder = w.taps.place + w.k[2]
+    for a in range(2):
+        w.box.axis[a].remainder = &NO_REMAINDER
+    for j in range(w.k[2]):
+        w.memory[w.taps.slabs + w.k[2] + j] = 0 if w.walks else j * w.d[2] % w.s[2]
+    return 0
+
+cdef Py_ssize_t NO_REMAINDER = 0
+
+
+cdef void place_taps(Work* w) noexcept nogil:
+    """Where the columns of the kernel lie in a row: one that stays, or one of the box."""
+    cdef Py_ssize_t j, s = w.s[2], phases = w.box.axis[2].phases
+    cdef Py_ssize_t area = w.box.axis[0].length * w.box.axis[1].length * w.box.axis[2].length
+    cdef Py_ssize_t* place = w.memory + w.taps.slabs
+    for j in range(w.k[2]):
+        if w.stays:
+            place[j] = j * w.d[2] * w.size
+        else:
+            place[j] = (j % phases * area + j * w.d[2] // s) * w.size
+
+
+cdef inline Py_ssize_t line(double bytes) noexcept nogil:
+    """Rounded up to whole lines; no more than 2**61."""
+    return (<Py_ssize_t> min(bytes, 2.0**61) + 63) // 64 * 64
+
+
+cdef void close_work(Work* w) noexcept:
+    PyMem_Free(w.memory)
+
+
+cdef void tiles(const Work* w, const char** rows, Py_ssize_t c, Py_ssize_t o, char* out, Py_ssize_t pitch, Py_ssize_t count,
+                Py_ssize_t length) noexcept nogil:
+    """One strip of output channel o (of all groups)."""
+    cdef const char* weight = w.weight + o * w.channels * w.k[0] * w.k[1] * w.k[2] * w.size
+    cdef const char* bias = w.bias + o * w.size
+    if w.kind == SINGLE or w.kind == HALF:
+        tile_along(<pf*> NULL, &w.taps, rows, c, weight, bias, out, pitch, w.strip, count, length)
+    elif w.kind == DOUBLE:
+        tile_along(<pd*> NULL, &w.taps, rows, c, weight, bias, out, pitch, w.strip, count, length)
+    elif w.kind == BITS64:
+        tile_along(<pq*> NULL, &w.taps, rows, c, weight, bias, out, pitch, w.strip, count, length)
+    else:
+        tile_along(<pw*> NULL, &w.taps, rows, c, weight, bias, out, pitch, w.strip, count, length)
+
+
+cdef void walk(const Work* w, const Plane* plane, Py_ssize_t o, char* out, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t count) noexcept nogil:
+    cdef const char* weight = w.weight + o * 9 * w.size
+    cdef const char* bias = w.bias + o * w.size
+    if w.kind == SINGLE or w.kind == HALF:
+        if w.s[1] == 1:
+            walk_along(1, <pf*> NULL, plane, weight, bias, out, pitch, rows, count)
+        else:
+            walk_along(2, <pf*> NULL, plane, weight, bias, out, pitch, rows, count)
+    elif w.kind == DOUBLE:
+        if w.s[1] == 1:
+            walk_along(1, <pd*> NULL, plane, weight, bias, out, pitch, rows, count)
+        else:
+            walk_along(2, <pd*> NULL, plane, weight, bias, out, pitch, rows, count)
+    elif w.kind == BITS64:
+        if w.s[1] == 1:
+            walk_along(1, <pq*> NULL, plane, weight, bias, out, pitch, rows, count)
+        else:
+            walk_along(2, <pq*> NULL, plane, weight, bias, out, pitch, rows, count)
+    elif w.s[1] == 1:
+        walk_along(1, <pw*> NULL, plane, weight, bias, out, pitch, rows, count)
+    else:
+        walk_along(2, <pw*> NULL, plane, weight, bias, out, pitch, rows, count)
+
+
+cdef void convert(const Work* w, char* sums, Py_ssize_t n, Py_ssize_t row, Py_ssize_t z, Py_ssize_t y, Py_ssize_t apart, Py_ssize_t x,
+                  Py_ssize_t count, Py_ssize_t length) noexcept nogil:
+    """Rows of sums to the result: rows y, y + apart, ... of output channel `row` (of all groups) of batch item n."""
+    cdef Py_ssize_t r, area = w.out[0] * w.out[1] * w.out[2]
+    cdef char* to = w.result + (n * w.groups * w.rows + row) // w.parts * area * w.parts * w.stored_size + row % w.parts * w.stored_size
+    for r in range(count):
+        put_stored(w.kind, sums + r * w.sums * w.size, to + ((z * w.out[1] + y + r * apart) * w.out[2] + x) * w.parts * w.stored_size,
+                   w.parts, length)
+
+
+cdef void do_walks(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g, const Py_ssize_t* origin, const Py_ssize_t* extent,
+                   char* scratch) noexcept nogil:
+    """A block of a plane at `source`, or in the box if that does not stay."""
+    cdef Plane plane
+    cdef Py_ssize_t o, row, y, z, rows, strip = extent[1], area = w.out[0] * w.out[1] * w.out[2]
+    cdef char* to
+    if w.sums or strip * extent[2] * w.size * w.s[1] * w.s[1] > WALK_BYTES:
+        strip = WALK_ROWS
+    plane.width = w.n[2]
+    plane.height = w.n[1]
+    plane.pitch = w.step[1]
+    plane.c = origin[2] * w.s[2] - w.pad[2]
+    plane.zeros = scratch + w.at[0] + (plane.c - max(plane.c, <Py_ssize_t> 0)) * w.size
+    if not w.stays:
+        plane.height = w.box.axis[1].length
+        plane.width = w.box.axis[2].length
+        plane.pitch = plane.width * w.size
+        plane.c = 0
+    for z in range(extent[0]):
+        y = -strip
+        while y + strip < extent[1]:
+            y += strip
+            rows = min(strip, extent[1] - y)
+            if w.stays:
+                # a kernel of one plane: plane z - pad of the input, or nothing but padding
+                plane.row = source + ((origin[0] + z) * w.s[0] - w.pad[0]) * w.step[0] + plane.c * w.size
+                plane.y = (origin[1] + y) * w.s[1] - w.pad[1]
+                if not 0 <= (origin[0] + z) * w.s[0] - w.pad[0] < w.n[0]:
+                    plane.height = 0
+                else:
+                    plane.height = w.n[1]
+            else:
+                plane.row = scratch + z * w.s[0] * w.box.axis[1].length * plane.pitch
+                plane.y = y * w.s[1]
+            for o in range(w.rows):
+                row = g * w.rows + o
+                if w.sums:
+                    walk(w, &plane, row, scratch + w.at[1], w.sums * w.size, rows, extent[2])
+                    convert(w, scratch + w.at[1], n, row, origin[0] + z, origin[1] + y, 1, origin[2], rows, extent[2])
+                else:
+                    to = w.result + ((n * w.groups * w.rows + row) * area
+                                     + ((origin[0] + z) * w.out[1] + origin[1] + y) * w.out[2] + origin[2]) * w.size
+                    walk(w, &plane, row, to, w.out[2] * w.size, rows, extent[2])
+
+
+cdef void do_tiles(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g, const Py_ssize_t* origin, const Py_ssize_t* extent,
+                   char* scratch) noexcept nogil:
+    """The same for any kernel, with the rows of all its channels."""
+    cdef const char** table = <const char**> (scratch + w.at[2])
+    cdef const char** entry
+    cdef const char* zeros
+    cdef Py_ssize_t c0 = origin[2] * w.s[2] - w.pad[2] if w.stays else 0, depth = w.box.axis[0].length, height = w.box.axis[1].length
+    cdef Py_ssize_t pitch = w.box.axis[2].length * w.size, area = w.out[0] * w.out[1] * w.out[2]
+    cdef Py_ssize_t o, row, z, y, r, u, c, i, p, t, uz, uy, count, wanted
+    cdef char* to
+    zeros = scratch + w.at[0] + (c0 - max(c0, <Py_ssize_t> 0)) * w.size
+    for z in range(extent[0]):
+        for r in range(min(w.apart, extent[1])):
+            count = ceil_div(extent[1] - r, w.apart)
+            u = -w.strip
+            while u + w.strip < count:
+                u += w.strip
+                wanted = min(w.strip, count - u)
+                y = r + u * w.apart
+                entry = table
+                for c in range(w.channels):
+                    for i in range(w.k[0]):
+                        for p in range(w.classes):
+                            for t in range(w.taps.rows[p] + w.strip - 1):
+                                uz = z * w.s[0] + i * w.d[0]
+                                uy = y * w.s[1] + (p + t * w.period) * w.d[1]
+                                if w.stays:
+                                    uz += origin[0] * w.s[0] - w.pad[0]
+                                    uy += origin[1] * w.s[1] - w.pad[1]
+                                    if 0 <= uz < w.n[0] and 0 <= uy < w.n[1]:
+                                        entry[0] = source + c * w.input_step[2] + uz * w.step[0] + uy * w.step[1] + c0 * w.size
+                                    else:
+                                        entry[0] = zeros
+                                else:                       # rows below the block: only rows of outputs that are not wanted read them
+                                    uy = min(uy, height - 1)
+                                    entry[0] = scratch + (c * w.plane * w.size) + (uz * height + uy) * pitch
+                                entry += 1
+                for o in range(w.rows):
+                    row = g * w.rows + o
+                    if w.sums:
+                        tiles(w, table, c0, row, scratch + w.at[1], w.sums * w.size, wanted, extent[2])
+                        convert(w, scratch + w.at[1], n, row, origin[0] + z, origin[1] + y, w.apart, origin[2], wanted, extent[2])
+                    else:
+                        to = w.result + ((n * w.groups * w.rows + row) * area
+                                         + ((origin[0] + z) * w.out[1] + origin[1] + y) * w.out[2] + origin[2]) * w.size
+                        tiles(w, table, c0, row, to, w.apart * w.out[2] * w.size, wanted, extent[2])
+
+
+cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
+    """One block of outputs of one plane, or several planes."""
+    cdef Py_ssize_t[3] origin
+    cdef Py_ssize_t[3] extent
+    cdef Py_ssize_t[3] corner
+    cdef Py_ssize_t[3] filled
+    cdef Py_ssize_t plane, n, g, c, a, lanes = PB // w.size
+    cdef const char* source
+    for a in range(2, -1, -1):
+        origin[a] = item % w.count[a] * w.block[a]
+        extent[a] = min(w.block[a], w.out[a] - origin[a])
+        item //= w.count[a]
+    for a in range(2):
+        corner[a] = origin[a] * w.s[a]
+        filled[a] = (extent[a] - 1) * w.s[a] + (w.k[a] - 1) * w.d[a] + 1
+    corner[2], filled[2] = origin[2], w.box.axis[2].length
+    if w.walks:
+        corner[2] = origin[2] * w.s[2]
+    for plane in range(item * w.planes, min((item + 1) * w.planes, w.batch * w.groups)):
+        n, g = plane // w.groups, plane % w.groups
+        source = w.input + n * w.input_step[0] + g * w.input_step[1]
+        if not w.stays:
+            for c in range(w.channels):
+                gather_stored(w.kind, source + c // w.parts * w.input_step[2] + c % w.parts * w.stored_size, &w.box, corner, filled,
+                              scratch + c * w.plane * w.size)
+        if w.walks:
+            do_walks(w, source, n, g, origin, extent, scratch)
+        else:
+            do_tiles(w, source, n, g, origin, extent, scratch)
+
+
+def why_not(problem):
+    if problem.in_channels > MOST_CHANNELS:
+        return f"{problem.in_channels} input channels in a group: made for at most {MOST_CHANNELS}"
+    if problem.taps > 65536:
+        return f"{problem.taps} taps: its tables are made for at most 65536"
+    return None
+
+
+def cost(problem):
+    """(predicted seconds on one thread, bytes of workspace on one thread)."""
+    cdef Work w
+    open_work(&w, problem, False)
+    return costs.seconds("depthwise", amounts(problem)), w.at[3]
+
+
+def amounts(problem):
+    """The work, as costs.py counts it."""
+    cdef Work w
+    open_work(&w, problem, False)
+    parts, size = costs.parts_and_size(problem)
+    lanes = 32 // size
+    planes = problem.batch * problem.groups
+    area = w.out[0] * w.out[1]
+    runs = planes * w.rows * area * w.count[2]              # rows of outputs of a block
+    vectors = -(-w.block[2] // lanes)
+    work = {"call": 1, "split_weight" if parts > 1 else "weight": problem.groups * w.rows * w.channels * problem.taps}
+    if not w.could_stay:
+        rows = planes * w.channels * (w.count[0] * w.box.axis[0].length) * (w.count[1] * w.box.axis[1].length) * w.count[2]
+        rows *= w.box.axis[2].phases
+        work |= costs.gathered(problem, rows, rows * w.box.axis[2].length, size, w.box.axis[2].phases)
+    kind = "multiply_add_64" if size == 8 else "multiply_add_32"
+    kind = kind if "int" in problem.dtype else "fma"
+    if w.walks:
+        work["walk"] = runs * -(-vectors // 4)
+        work[kind] = runs * vectors * 9
+        work["shuffled"] = runs * vectors * 9 if w.s[1] == 2 else 0
+    else:
+        height = area / max(-(-w.out[1] // w.strip) * w.strip * w.out[0], 1)
+        steps = runs / max(height, 0.25) * w.channels * problem.taps
+        work["tile"] = runs / w.strip * -(-vectors // 4)
+        work[kind] = steps * vectors
+        work["single" if w.strip == 1 else "row"] = runs / w.strip * -(-vectors // 4) * w.taps.slabs * (w.k[1] / w.classes + w.strip - 1) * w.k[2]
+    if parts > 1 or problem.dtype in costs.CONVERTED:
+        work["converted_row"] = planes * w.rows * area * w.count[2]
+        work["converted_out"] = problem.outputs * parts
+    work["far_byte"] = costs.far_bytes(problem, size * parts)
+    return work
+
+
+def prepare(problem, weight):
+    """The weights as `tile` reads them: [output channel][input channel][z][slab][row][column], in the dtype that is computed with."""
+    cdef Work w
+    cdef Blocks b
+    choose_kind(&b, problem.dtype)
+    matrix = real_matrix(&b, problem, weight)
+    open_work(&w, problem, False)
+    if w.walks or w.classes == 1:
+        return matrix
+    order = [i for p in range(w.classes) for i in range(p, w.k[1], w.period)]
+    return np.ascontiguousarray(matrix.reshape(-1, w.k[1], w.k[2])[:, order])
+
+
+def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
+    """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
+    cdef Work w
+    cdef Blocks b
+    cdef Py_ssize_t items, item, first, last, batch, room, share
+    cdef int workers, worker = 0
+    cdef double work
+    cdef char* base
+    open_work(&w, problem, True)
+    try:
+        choose_kind(&b, problem.dtype)
+        input_steps(&b, problem, input, w.input_step, w.step)
+        for first in range(3):
+            w.box.step[first] = w.step[first]
+        w.stays = w.could_stay and (w.step[2] == w.size or w.n[2] == 1)
+        place_taps(&w)
+        w.taps.width = w.n[2] if w.stays else <Py_ssize_t> 1 << 60
+        w.input = <const char*> cnp.PyArray_DATA(input)
+        w.weight = <const char*> cnp.PyArray_DATA(weight)
+        sums_from = real_bias(&b, problem, bias)
+        w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
+        w.result = <char*> cnp.PyArray_DATA(out)
+
+        work = <double> w.batch * w.groups * w.rows * w.out[0] * w.out[1] * w.out[2]
+        items = ceil_div(w.batch * w.groups, w.planes) * w.count[0] * w.count[1] * w.count[2]
+        workers = worth_workers(work * SECONDS_OUT + work * w.channels * w.k[0] * w.k[1] * w.k[2] * SECONDS_EACH, w.at[3],
+                                problem.max_workspace)
+        work *= <double> w.channels * w.k[0] * w.k[1] * w.k[2] + 8
+        room = w.at[3]
+        space = np.empty(room * workers + 64, np.uint8)
+        base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
+        if w.stays:                                         # rows of zeros
+            for worker in range(workers):
+                clear(base + worker * room + w.at[0], w.at[1] - w.at[0])
+        batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
+        first = 0
+        while first < items:
+            last = min(first + batch, items)
+            if workers == 1:
+                with nogil:
+                    for item in range(first, last):
+                        do_item(&w, item, base)
+            else:
+                share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
+                with nogil, parallel(num_threads=workers):
+                    worker = threadid()
+                    for item in prange(first, last, schedule="dynamic", chunksize=share):
+                        do_item(&w, item, base + worker * room)
+            PyErr_CheckSignals()
+            first = last
+    finally:
+        close_work(&w)
+
+
+cdef inline void clear(char* p, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(count):
+        p[i] = 0

@@ -1,0 +1,329 @@
+"""The two register tiles of `depthwise`. Outputs of a row stand on the lanes of vectors, weights are broadcast.
+
+walk    kernels of three rows and columns: columns of a few vectors walk down the rows. A row of inputs is loaded once and
+        goes to the three rows of outputs that it belongs to, all under way at once; the nine weights stay in registers.
+tile    any kernel: a few rows of outputs times a few vectors; each loaded vector goes to as many rows of outputs as it
+        belongs to, each broadcast weight to all vectors.
+
+Both read rows of inputs where they lie: lanes outside of the row are masked off and count as the zeros of the padding.
+Products are added one by one, in an order that depends on the problem alone.
+"""
+from cyconv.cpu.pieces cimport PB, ACROSS, WALK, clamp, evens, hold, odds, pd, pf, piece, pq, pw, put_part, spread, within
+from cyconv.cpu.simd cimport inlined
+
+cdef enum:
+    MOST_WALK = 4                       # of any level
+    DOWN = 4                            # rows of a tile
+    ALONG = 8                           # vectors of a tile of one row, which needs as many sums under way to hide latency
+
+cdef struct Plane:                      # rows of inputs, and where a walk begins
+    const char* row                     # row 0 of the plane, at the column that the first tap of the first output reads
+    const char* zeros                   # the same column in a row of zeros, for rows outside of the plane
+    Py_ssize_t pitch                    # bytes between rows
+    Py_ssize_t height                   # rows of the plane
+    Py_ssize_t y                        # row that the first tap of the first output reads
+    Py_ssize_t c                        # its column: lanes at columns 0..width-1 exist
+    Py_ssize_t width
+
+
+cdef inline const char* row_of(const Plane* p, Py_ssize_t y) noexcept nogil:
+    return p.row + y * p.pitch if 0 <= y < p.height else p.zeros
+
+
+cdef inline inlined taps(const int NV, const int s, const int masked, const piece* like, piece[3][MOST_WALK] x, const char* row,
+                         Py_ssize_t last, Py_ssize_t c, Py_ssize_t n) noexcept nogil:
+    """What three neighbouring taps read of a row; the last of NV vectors lies `last` bytes of outputs behind the first."""
+    cdef int v, j, size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
+    cdef const char* p
+    cdef Py_ssize_t u
+    cdef piece a, b
+    for v in range(NV):
+        p = row + s * (last if v == NV - 1 else v * PB)
+        u = c + (s * last // size if v == NV - 1 else s * v * lanes)
+        if s == 1:
+            for j in range(3):
+                if masked and (v == 0 or v == NV - 1):
+                    x[j][v] = within(p + j * size, clamp(-u - j, lanes), clamp(n - u - j, lanes), like)
+                else:
+                    x[j][v] = hold((<const piece*> (p + j * size))[0])
+        else:
+            if masked and (v == 0 or v == NV - 1):
+                a = within(p, clamp(-u, lanes), clamp(n - u, lanes), like)
+                b = within(p + PB, clamp(-u - lanes, lanes), clamp(n - u - lanes, lanes), like)
+            else:
+                a = (<const piece*> p)[0]
+                b = (<const piece*> (p + PB))[0]
+            x[0][v] = evens(a, b)
+            x[1][v] = odds(a, b)
+            u += 2
+            p += 2 * size
+            if masked and (v == 0 or v == NV - 1):
+                a = within(p, clamp(-u, lanes), clamp(n - u, lanes), like)
+                b = within(p + PB, clamp(-u - lanes, lanes), clamp(n - u - lanes, lanes), like)
+            else:
+                a = (<const piece*> p)[0]
+                b = (<const piece*> (p + PB))[0]
+            x[2][v] = evens(a, b)
+
+
+cdef inline inlined walk_of(const int NV, const int s, const int masked, const piece* like, const Plane* plane, Py_ssize_t x,
+                            Py_ssize_t last, Py_ssize_t lone, const char* weight, const char* bias, char* out, Py_ssize_t pitch,
+                            Py_ssize_t rows) noexcept nogil:
+    """`rows` rows of outputs in NV vectors from output x on; lone: lanes of the only vector that count, or 0."""
+    cdef piece[9] w
+    cdef piece[MOST_WALK] a
+    cdef piece[MOST_WALK] b
+    cdef piece[3][MOST_WALK] t
+    cdef piece start = spread(bias, like)
+    cdef int v, size = 8 if piece is pd or piece is pq else 4
+    cdef Py_ssize_t i, y = plane.y, c = plane.c + s * x, n = plane.width, shift = s * x * size
+    for v in range(9):
+        w[v] = spread(weight + v * size, like)
+    taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
+    for v in range(NV):
+        b[v] = start + w[0] * t[0][v]
+    for v in range(NV):
+        b[v] = b[v] + w[1] * t[1][v]
+    for v in range(NV):
+        b[v] = b[v] + w[2] * t[2][v]
+    if s == 1:
+        y += 1
+        taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
+        for v in range(NV):
+            a[v] = b[v] + w[3] * t[0][v]
+            b[v] = start + w[0] * t[0][v]
+        for v in range(NV):
+            a[v] = a[v] + w[4] * t[1][v]
+            b[v] = b[v] + w[1] * t[1][v]
+        for v in range(NV):
+            a[v] = a[v] + w[5] * t[2][v]
+            b[v] = b[v] + w[2] * t[2][v]
+    for i in range(rows):
+        y += 1
+        if s == 2:
+            taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
+            for v in range(NV):
+                a[v] = b[v] + w[3] * t[0][v]
+            for v in range(NV):
+                a[v] = a[v] + w[4] * t[1][v]
+            for v in range(NV):
+                a[v] = a[v] + w[5] * t[2][v]
+            y += 1
+        taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
+        for v in range(NV):
+            a[v] = a[v] + w[6] * t[0][v]
+        for v in range(NV):
+            a[v] = a[v] + w[7] * t[1][v]
+        for v in range(NV):
+            a[v] = a[v] + w[8] * t[2][v]
+        for v in range(NV):
+            if NV == 1 and lone:
+                put_part(out, a[0], lone)
+            else:
+                (<piece*> (out + (last if v == NV - 1 else v * PB)))[0] = a[v]
+        out += pitch
+        if s == 1:
+            for v in range(NV):
+                a[v] = b[v] + w[3] * t[0][v]
+                b[v] = start + w[0] * t[0][v]
+            for v in range(NV):
+                a[v] = a[v] + w[4] * t[1][v]
+                b[v] = b[v] + w[1] * t[1][v]
+            for v in range(NV):
+                a[v] = a[v] + w[5] * t[2][v]
+                b[v] = b[v] + w[2] * t[2][v]
+        else:
+            for v in range(NV):
+                b[v] = start + w[0] * t[0][v]
+            for v in range(NV):
+                b[v] = b[v] + w[1] * t[1][v]
+            for v in range(NV):
+                b[v] = b[v] + w[2] * t[2][v]
+
+
+cdef inline inlined walk_along(const int s, const piece* like, const Plane* plane, const char* weight, const char* bias, char* out,
+                     Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t count) noexcept nogil:
+    """Rows of `count` outputs each."""
+    cdef int size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
+    cdef Py_ssize_t x = 0, m, last, lone, c
+    cdef bint inside
+    cdef char* to
+    while x < count:
+        m = min((count - x + lanes - 1) // lanes, <Py_ssize_t> WALK)
+        if m > 1 and (count - x + lanes - 1) // lanes == WALK + 1:
+            m = (WALK + 1) // 2                             # rather than a tile of one vector behind this one
+        c = plane.c + s * x
+        if m > 2 and (c + s * lanes < 0 or c + s * (m - 1) * lanes + 2 > plane.width):
+            m = 1                                           # padding reaches beyond the outer vectors of this tile
+        lone = 0
+        last = (m - 1) * PB
+        if x + m * lanes > count:
+            if m == 1 and count < lanes:
+                lone = count
+            elif m == 1:
+                x = count - lanes                           # overlaps the tile before
+                c = plane.c + s * x
+            else:
+                last = (count - x - lanes) * size           # the last vector overlaps the one before
+        inside = c >= 0 and c + s * (last // size + lanes) + 2 <= plane.width
+        to = out + x * size
+        if m == 1:
+            if inside:
+                walk_of(1, s, 0, like, plane, x, last, lone, weight, bias, to, pitch, rows)
+            else:
+                walk_of(1, s, 1, like, plane, x, last, lone, weight, bias, to, pitch, rows)
+        elif m == 2:
+            if inside:
+                walk_of(2, s, 0, like, plane, x, last, 0, weight, bias, to, pitch, rows)
+            else:
+                walk_of(2, s, 1, like, plane, x, last, 0, weight, bias, to, pitch, rows)
+        elif m == 3 and WALK >= 3:
+            if inside:
+                walk_of(3, s, 0, like, plane, x, last, 0, weight, bias, to, pitch, rows)
+            else:
+                walk_of(3, s, 1, like, plane, x, last, 0, weight, bias, to, pitch, rows)
+        elif m == 4 and WALK >= 4:
+            if inside:
+                walk_of(4, s, 0, like, plane, x, last, 0, weight, bias, to, pitch, rows)
+            else:
+                walk_of(4, s, 1, like, plane, x, last, 0, weight, bias, to, pitch, rows)
+        x += m * lanes
+
+
+cdef struct Taps:                       # a kernel as `tile` sees it
+    Py_ssize_t slabs                    # its rows come in slabs: [slab][row][column]
+    const Py_ssize_t* rows              # of each slab
+    Py_ssize_t columns
+    const Py_ssize_t* place             # bytes from an output's own place in a row to what a column reads
+    Py_ssize_t dilation                 # columns between columns; only where lanes are masked
+    Py_ssize_t width                    # lanes at columns 0..width-1 exist
+
+
+cdef inline inlined input_row(const int first, const int last, const int NV, const int masked, const piece* like,
+                              piece[DOWN][ALONG] acc, const char* row, const Taps* k, const char* w, Py_ssize_t c) noexcept nogil:
+    """One row of inputs into rows first..last-1 of outputs; w is the kernel row that output row 0 would meet."""
+    cdef int r, v, size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
+    cdef Py_ssize_t j, u
+    cdef const char* p
+    cdef piece[ALONG] x
+    cdef piece wv
+    for j in range(k.columns):
+        p = row + k.place[j]
+        for v in range(NV):
+            if masked:
+                u = c + j * k.dilation + v * lanes
+                x[v] = within(p + v * PB, clamp(-u, lanes), clamp(k.width - u, lanes), like)
+            else:
+                x[v] = hold((<const piece*> (p + v * PB))[0])
+        for r in range(first, last):
+            wv = spread(w + (j - r * k.columns) * size, like)
+            for v in range(NV):
+                acc[r][v] = acc[r][v] + wv * x[v]
+
+
+cdef inline inlined tile_of(const int R, const int NV, const int masked, const piece* like, const Taps* k, const char** rows,
+                            Py_ssize_t x, Py_ssize_t c, Py_ssize_t part, const char* weight, const char* bias, char* out,
+                            Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t once) noexcept nogil:
+    """R (DOWN or 1) rows of outputs, `count` of them wanted; part: lanes of the last vector that count, or 0; once: 1."""
+    cdef piece[DOWN][ALONG] acc
+    cdef piece start
+    cdef Py_ssize_t slab, t, K, done, hop
+    cdef int r, v, size = 8 if piece is pd or piece is pq else 4
+    for done in range(once):
+        start = spread(bias, like)
+        for r in range(R):
+            for v in range(NV):
+                acc[r][v] = start
+        x *= size
+        hop = k.columns * size
+        for slab in range(k.slabs):
+            K = k.rows[slab]
+            if R == 1:
+                for t in range(K):
+                    input_row(0, 1, NV, masked, like, acc, rows[t] + x, k, weight + t * hop, c)
+                rows += K
+            elif K >= 3:
+                # Row t meets output rows t-K+1 .. t: one more at each of the first rows, one fewer at each of the last.
+                input_row(0, 1, NV, masked, like, acc, rows[0] + x, k, weight, c)
+                input_row(0, 2, NV, masked, like, acc, rows[1] + x, k, weight + hop, c)
+                input_row(0, 3, NV, masked, like, acc, rows[2] + x, k, weight + 2 * hop, c)
+                for t in range(3, K):
+                    input_row(0, 4, NV, masked, like, acc, rows[t] + x, k, weight + t * hop, c)
+                input_row(1, 4, NV, masked, like, acc, rows[K] + x, k, weight + K * hop, c)
+                input_row(2, 4, NV, masked, like, acc, rows[K + 1] + x, k, weight + (K + 1) * hop, c)
+                input_row(3, 4, NV, masked, like, acc, rows[K + 2] + x, k, weight + (K + 2) * hop, c)
+                rows += K + 3
+            elif K == 2:
+                input_row(0, 1, NV, masked, like, acc, rows[0] + x, k, weight, c)
+                input_row(0, 2, NV, masked, like, acc, rows[1] + x, k, weight + hop, c)
+                input_row(1, 3, NV, masked, like, acc, rows[2] + x, k, weight + 2 * hop, c)
+                input_row(2, 4, NV, masked, like, acc, rows[3] + x, k, weight + 3 * hop, c)
+                input_row(3, 4, NV, masked, like, acc, rows[4] + x, k, weight + 4 * hop, c)
+                rows += 5
+            else:
+                input_row(0, 1, NV, masked, like, acc, rows[0] + x, k, weight, c)
+                input_row(1, 2, NV, masked, like, acc, rows[1] + x, k, weight + hop, c)
+                input_row(2, 3, NV, masked, like, acc, rows[2] + x, k, weight + 2 * hop, c)
+                input_row(3, 4, NV, masked, like, acc, rows[3] + x, k, weight + 3 * hop, c)
+                rows += 4
+            weight += K * hop
+        for r in range(R):
+            if r < count:
+                for v in range(NV):
+                    if v == NV - 1 and part:
+                        put_part(out + r * pitch + v * PB, acc[r][v], part)
+                    else:
+                        (<piece*> (out + r * pitch + v * PB))[0] = acc[r][v]
+
+
+cdef inline inlined tiles_of(const int R, const int masked, const piece* like, const Taps* k, const char** rows, Py_ssize_t x,
+                             Py_ssize_t c, Py_ssize_t part, const char* weight, const char* bias, char* out, Py_ssize_t pitch,
+                             Py_ssize_t count, Py_ssize_t m) noexcept nogil:
+    if m == 1:
+        tile_of(R, 1, masked, like, k, rows, x, c, part, weight, bias, out, pitch, count, 1)
+    elif m == 2:
+        tile_of(R, 2, masked, like, k, rows, x, c, part, weight, bias, out, pitch, count, 1)
+    elif m == 3 and (R == 1 or ACROSS >= 3):
+        tile_of(R, 3, masked, like, k, rows, x, c, part, weight, bias, out, pitch, count, 1)
+    elif m == 4 and (R == 1 or ACROSS >= 4):
+        tile_of(R, 4, masked, like, k, rows, x, c, part, weight, bias, out, pitch, count, 1)
+    elif m == 8 and R == 1:
+        tile_of(R, 8, masked, like, k, rows, x, c, part, weight, bias, out, pitch, count, 1)
+
+
+cdef inline inlined tile_along(const piece* like, const Taps* k, const char** rows, Py_ssize_t c, const char* weight, const char* bias,
+                     char* out, Py_ssize_t pitch, Py_ssize_t strip, Py_ssize_t count, Py_ssize_t length) noexcept nogil:
+    """`count` rows of `length` outputs each, in tiles of `strip` rows: DOWN or 1. c: column that the first tap reads."""
+    cdef int size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
+    cdef Py_ssize_t x = 0, m, part, left
+    cdef bint inside
+    while x < length:
+        left = (length - x + lanes - 1) // lanes
+        if strip == 1:
+            m = 8 if left > 4 else left
+        else:
+            m = min(left, <Py_ssize_t> ACROSS)
+            if left == ACROSS + 1:
+                m = (ACROSS + 1) // 2
+        part = 0
+        if x + m * lanes > length:
+            if length >= m * lanes:
+                x = length - m * lanes                      # overlaps the tile before
+            else:
+                m = left
+                if strip == 1 and m > 4:
+                    m = 4
+                part = length - x - (m - 1) * lanes
+                if part >= lanes:
+                    part = 0
+        inside = c + x >= 0 and c + x + (k.columns - 1) * k.dilation + m * lanes <= k.width
+        if strip == 1:
+            if inside:
+                tiles_of(1, 0, like, k, rows, x, c + x, part, weight, bias, out + x * size, pitch, count, m)
+            else:
+                tiles_of(1, 1, like, k, rows, x, c + x, part, weight, bias, out + x * size, pitch, count, m)
+        elif inside:
+            tiles_of(DOWN, 0, like, k, rows, x, c + x, part, weight, bias, out + x * size, pitch, count, m)
+        else:
+            tiles_of(DOWN, 1, like, k, rows, x, c + x, part, weight, bias, out + x * size, pitch, count, m)
+        x += m * lanes
