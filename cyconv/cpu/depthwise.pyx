@@ -24,7 +24,7 @@ from cyconv.cpu.packing cimport (
     Axis, BITS32, BITS64, Box, CIRCULAR, DOUBLE, HALF, Mode, REFLECT, REPLICATE, SINGLE, Stored, ZEROS, gather_stored, put_stored,
 )
 from cyconv.cpu.pieces cimport PB, pd, pf, pq, pw
-from cyconv.cpu.row_tiles cimport DOWN, Plane, Taps, tile_along, walk_along
+from cyconv.cpu.row_tiles cimport ALONG, DOWN, Plane, Taps, pad_row, split_row, tile_along, walk_along
 
 from cyconv import costs
 from cyconv.threads import workers as worth_workers
@@ -70,16 +70,16 @@ cdef struct Work:
     bint walks                          # kernel 3 x 3 over one channel, with stride 1 or 2
     bint could_stay                     # whether rows can be read where they lie, if they are contiguous
     bint stays                          # whether they are
+    bint plain                          # if not, whether they are gathered by whole vectors
     Py_ssize_t period                   # every so manieth row of the kernel makes up a slab
     Py_ssize_t classes                  # slabs of one channel and z
     Py_ssize_t apart                    # rows between the rows of outputs of a strip
     Py_ssize_t strip                    # rows of outputs of a tile
-    Py_ssize_t table                    # pointers to rows that a strip needs
     Box box
     Py_ssize_t plane                    # numbers in the box of one channel
     Py_ssize_t zeros                    # numbers in a row of zeros
     Py_ssize_t sums                     # pitch in numbers of rows of sums that are converted on the way out; 0: none are
-    Py_ssize_t[4] at                    # bytes from the start of a thread's scratch to its box, zeros, sums, table; in all
+    Py_ssize_t[5] at                    # bytes from the start of a thread's scratch to its zeros, sums, table, edge; in all
     Taps taps
     Py_ssize_t* memory                  # of tables; what to free
     const char* input
@@ -134,7 +134,7 @@ cdef int open_work(Work* w, object problem, bint tables) except -1:
     w.strip = 1 if w.k[1] == 1 or w.out[1] == 1 else DOWN
     w.taps.slabs = w.channels * w.k[0] * w.classes
     w.taps.columns, w.taps.dilation = w.k[2], w.d[2]
-    w.table = w.channels * w.k[0] * (w.k[1] + w.classes * (w.strip - 1))
+    w.taps.table = w.channels * w.k[0] * (w.k[1] + w.classes * (w.strip - 1))
 
     w.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
     for a in range(3):
@@ -188,7 +188,9 @@ cdef int open_work(Work* w, object problem, bint tables) except -1:
     w.at[0] = line(numbers * w.channels * w.size)
     w.at[1] = w.at[0] + line(<double> w.zeros * w.size)
     w.at[2] = w.at[1] + line(<double> w.sums * w.size * max(WALK_ROWS, DOWN))
-    w.at[3] = w.at[2] + line(<double> w.table * sizeof(void*))
+    w.at[3] = w.at[2] + line(2.0 * w.taps.table * sizeof(void*))
+    w.taps.edge = (ALONG * PB + (w.k[2] - 1) * w.d[2] * w.size + 2 * PB) // 64 * 64 + 64
+    w.at[4] = w.at[3] + (line(<double> w.taps.table * w.taps.edge) if w.could_stay else 0)
     if not tables:
         return 0
     if numbers * w.channels * w.size >= 2.0**60:
@@ -231,19 +233,19 @@ cdef void close_work(Work* w) noexcept:
     PyMem_Free(w.memory)
 
 
-cdef void tiles(const Work* w, const char** rows, Py_ssize_t c, Py_ssize_t o, char* out, Py_ssize_t pitch, Py_ssize_t count,
+cdef void tiles(const Work* w, const char** rows, Py_ssize_t c, char* edge, Py_ssize_t o, char* out, Py_ssize_t pitch, Py_ssize_t count,
                 Py_ssize_t length) noexcept nogil:
     """One strip of output channel o (of all groups)."""
     cdef const char* weight = w.weight + o * w.channels * w.k[0] * w.k[1] * w.k[2] * w.size
     cdef const char* bias = w.bias + o * w.size
     if w.kind == SINGLE or w.kind == HALF:
-        tile_along(<pf*> NULL, &w.taps, rows, c, weight, bias, out, pitch, w.strip, count, length)
+        tile_along(<pf*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
     elif w.kind == DOUBLE:
-        tile_along(<pd*> NULL, &w.taps, rows, c, weight, bias, out, pitch, w.strip, count, length)
+        tile_along(<pd*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
     elif w.kind == BITS64:
-        tile_along(<pq*> NULL, &w.taps, rows, c, weight, bias, out, pitch, w.strip, count, length)
+        tile_along(<pq*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
     else:
-        tile_along(<pw*> NULL, &w.taps, rows, c, weight, bias, out, pitch, w.strip, count, length)
+        tile_along(<pw*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
 
 
 cdef void walk(const Work* w, const Plane* plane, Py_ssize_t o, char* out, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t count) noexcept nogil:
@@ -333,8 +335,12 @@ cdef void do_tiles(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g
     cdef const char* zeros
     cdef Py_ssize_t c0 = origin[2] * w.s[2] - w.pad[2] if w.stays else 0, depth = w.box.axis[0].length, height = w.box.axis[1].length
     cdef Py_ssize_t pitch = w.box.axis[2].length * w.size, area = w.out[0] * w.out[1] * w.out[2]
-    cdef Py_ssize_t o, row, z, y, r, u, c, i, p, t, uz, uy, count, wanted
+    cdef Py_ssize_t o, row, z, y, r, u, c, i, p, t, uz, uy, count, wanted, hop
+    cdef const char* deep
     cdef char* to
+    if w.stays:
+        for t in range(w.taps.table):
+            table[w.taps.table + t] = scratch + w.at[3] + t * w.taps.edge
     zeros = scratch + w.at[0] + (c0 - max(c0, <Py_ssize_t> 0)) * w.size
     for z in range(extent[0]):
         for r in range(min(w.apart, extent[1])):
@@ -345,32 +351,68 @@ cdef void do_tiles(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g
                 wanted = min(w.strip, count - u)
                 y = r + u * w.apart
                 entry = table
+                hop = w.period * w.d[1]
                 for c in range(w.channels):
                     for i in range(w.k[0]):
+                        uz = z * w.s[0] + i * w.d[0]
+                        if w.stays:
+                            uz += origin[0] * w.s[0] - w.pad[0]
+                            deep = source + c * w.input_step[2] + uz * w.step[0] + c0 * w.size
+                        else:
+                            deep = scratch + c * w.plane * w.size + uz * height * pitch
                         for p in range(w.classes):
-                            for t in range(w.taps.rows[p] + w.strip - 1):
-                                uz = z * w.s[0] + i * w.d[0]
-                                uy = y * w.s[1] + (p + t * w.period) * w.d[1]
-                                if w.stays:
-                                    uz += origin[0] * w.s[0] - w.pad[0]
-                                    uy += origin[1] * w.s[1] - w.pad[1]
-                                    if 0 <= uz < w.n[0] and 0 <= uy < w.n[1]:
-                                        entry[0] = source + c * w.input_step[2] + uz * w.step[0] + uy * w.step[1] + c0 * w.size
-                                    else:
-                                        entry[0] = zeros
-                                else:                       # rows below the block: only rows of outputs that are not wanted read them
-                                    uy = min(uy, height - 1)
-                                    entry[0] = scratch + (c * w.plane * w.size) + (uz * height + uy) * pitch
-                                entry += 1
+                            uy = y * w.s[1] + p * w.d[1]
+                            t = w.taps.rows[p] + w.strip - 1
+                            if w.stays:
+                                uy += origin[1] * w.s[1] - w.pad[1]
+                                while t > 0:
+                                    entry[0] = deep + uy * w.step[1] if 0 <= uy < w.n[1] and 0 <= uz < w.n[0] else zeros
+                                    entry += 1
+                                    uy += hop
+                                    t -= 1
+                            else:                           # rows below the block: only rows of outputs that are not wanted read them
+                                while t > 0:
+                                    entry[0] = deep + min(uy, height - 1) * pitch
+                                    entry += 1
+                                    uy += hop
+                                    t -= 1
                 for o in range(w.rows):
                     row = g * w.rows + o
                     if w.sums:
-                        tiles(w, table, c0, row, scratch + w.at[1], w.sums * w.size, wanted, extent[2])
+                        tiles(w, table, c0, scratch + w.at[3], row, scratch + w.at[1], w.sums * w.size, wanted, extent[2])
                         convert(w, scratch + w.at[1], n, row, origin[0] + z, origin[1] + y, w.apart, origin[2], wanted, extent[2])
                     else:
                         to = w.result + ((n * w.groups * w.rows + row) * area
                                          + ((origin[0] + z) * w.out[1] + origin[1] + y) * w.out[2] + origin[2]) * w.size
-                        tiles(w, table, c0, row, to, w.apart * w.out[2] * w.size, wanted, extent[2])
+                        tiles(w, table, c0, scratch + w.at[3], row, to, w.apart * w.out[2] * w.size, wanted, extent[2])
+
+
+cdef void pad_plane(const Work* w, const char* source, const Py_ssize_t* corner, const Py_ssize_t* filled, char* box) noexcept nogil:
+    """The box of one channel, from contiguous rows."""
+    cdef const Axis* axis = w.box.axis
+    cdef Py_ssize_t z, y, uz, uy, pitch = axis[2].length * w.size, second = 0, c, n
+    cdef const char* row
+    cdef char* to
+    if axis[2].phases == 2:
+        second = axis[0].length * axis[1].length * pitch
+    for z in range(filled[0]):
+        uz = corner[0] + z - w.pad[0]
+        for y in range(filled[1]):
+            uy = corner[1] + y - w.pad[1]
+            to = box + (z * axis[1].length + y) * pitch
+            c, n = corner[2] * axis[2].stride - w.pad[2], w.n[2]
+            row = source + uz * w.step[0] + uy * w.step[1] + c * w.size
+            if not (0 <= uz < w.n[0] and 0 <= uy < w.n[1]):
+                n = 0
+            if axis[2].stride == 1:
+                if w.size == 4:
+                    pad_row(<pw*> NULL, row, c, n, to, filled[2])
+                else:
+                    pad_row(<pq*> NULL, row, c, n, to, filled[2])
+            elif w.size == 4:
+                split_row(<pw*> NULL, row, c, n, to, second, filled[2])
+            else:
+                split_row(<pq*> NULL, row, c, n, to, second, filled[2])
 
 
 cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
@@ -388,13 +430,19 @@ cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
     for a in range(2):
         corner[a] = origin[a] * w.s[a]
         filled[a] = (extent[a] - 1) * w.s[a] + (w.k[a] - 1) * w.d[a] + 1
-    corner[2], filled[2] = origin[2], w.box.axis[2].length
+    corner[2] = origin[2]
+    filled[2] = ceil_div(extent[2], PB // w.size) * (PB // w.size) + (w.k[2] - 1) * w.d[2] // w.s[2]
     if w.walks:
-        corner[2] = origin[2] * w.s[2]
+        corner[2], filled[2] = origin[2] * w.s[2], w.box.axis[2].length - PB // w.size
+    n, g = item * w.planes // w.groups, item * w.planes % w.groups
     for plane in range(item * w.planes, min((item + 1) * w.planes, w.batch * w.groups)):
-        n, g = plane // w.groups, plane % w.groups
+        if g == w.groups:
+            n, g = n + 1, 0
         source = w.input + n * w.input_step[0] + g * w.input_step[1]
-        if not w.stays:
+        if w.plain:
+            for c in range(w.channels):
+                pad_plane(w, source + c * w.input_step[2], corner, filled, scratch + c * w.plane * w.size)
+        elif not w.stays:
             for c in range(w.channels):
                 gather_stored(w.kind, source + c // w.parts * w.input_step[2] + c % w.parts * w.stored_size, &w.box, corner, filled,
                               scratch + c * w.plane * w.size)
@@ -402,6 +450,7 @@ cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
             do_walks(w, source, n, g, origin, extent, scratch)
         else:
             do_tiles(w, source, n, g, origin, extent, scratch)
+        g += 1
 
 
 def why_not(problem):
@@ -416,7 +465,7 @@ def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
     cdef Work w
     open_work(&w, problem, False)
-    return costs.seconds("depthwise", amounts(problem)), w.at[3]
+    return costs.seconds("depthwise", amounts(problem)), w.at[4]
 
 
 def amounts(problem):
@@ -481,6 +530,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         for first in range(3):
             w.box.step[first] = w.step[first]
         w.stays = w.could_stay and (w.step[2] == w.size or w.n[2] == 1)
+        w.plain = (
+            not w.stays and w.box.mode == ZEROS and w.parts == 1 and w.size == w.stored_size and (w.step[2] == w.size or w.n[2] == 1)
+            and (w.box.axis[2].stride == 1 or w.box.axis[2].stride == 2 and w.d[2] % 2 == 1)
+        )
         place_taps(&w)
         w.taps.width = w.n[2] if w.stays else <Py_ssize_t> 1 << 60
         w.input = <const char*> cnp.PyArray_DATA(input)
@@ -491,10 +544,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
 
         work = <double> w.batch * w.groups * w.rows * w.out[0] * w.out[1] * w.out[2]
         items = ceil_div(w.batch * w.groups, w.planes) * w.count[0] * w.count[1] * w.count[2]
-        workers = worth_workers(work * SECONDS_OUT + work * w.channels * w.k[0] * w.k[1] * w.k[2] * SECONDS_EACH, w.at[3],
+        workers = worth_workers(work * SECONDS_OUT + work * w.channels * w.k[0] * w.k[1] * w.k[2] * SECONDS_EACH, w.at[4],
                                 problem.max_workspace)
         work *= <double> w.channels * w.k[0] * w.k[1] * w.k[2] + 8
-        room = w.at[3]
+        room = w.at[4]
         space = np.empty(room * workers + 64, np.uint8)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
         if w.stays:                                         # rows of zeros

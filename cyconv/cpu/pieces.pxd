@@ -84,6 +84,7 @@ cdef extern from *:
     #endif
     #define CY_PIECES(V, S, T, N) \\
       static inline V cy_all_##S(const char *p) { T x; memcpy(&x, p, sizeof(T)); return x - (V){0}; } \\
+      static inline V cy_none_##S(void)         { return (V){0}; } \\
       static inline V cy_pev_##S(V a, V b)      { return __builtin_shufflevector(a, b, CY_##N##_EVEN); } \\
       static inline V cy_pod_##S(V a, V b)      { return __builtin_shufflevector(a, b, CY_##N##_ODD); } \\
       static inline V cy_hold_##S(V v)          { CY_HOLD(v); return v; }
@@ -112,6 +113,10 @@ cdef extern from *:
     pd all_d "cy_all_d"(const char*) noexcept nogil
     pw all_w "cy_all_w"(const char*) noexcept nogil
     pq all_q "cy_all_q"(const char*) noexcept nogil
+    pf none_f "cy_none_f"() noexcept nogil
+    pd none_d "cy_none_d"() noexcept nogil
+    pw none_w "cy_none_w"() noexcept nogil
+    pq none_q "cy_none_q"() noexcept nogil
     pf evens_f "cy_pev_f"(pf, pf) noexcept nogil
     pd evens_d "cy_pev_d"(pd, pd) noexcept nogil
     pw evens_w "cy_pev_w"(pw, pw) noexcept nogil
@@ -142,6 +147,17 @@ cdef inline piece spread(const char* p, const piece* like) noexcept nogil:
         return all_w(p)
     else:
         return all_q(p)
+
+cdef inline piece nothing(const piece* like) noexcept nogil:
+    """Zeros."""
+    if piece is pf:
+        return none_f()
+    elif piece is pd:
+        return none_d()
+    elif piece is pw:
+        return none_w()
+    else:
+        return none_q()
 
 cdef inline piece within(const char* p, Py_ssize_t lo, Py_ssize_t hi, const piece* like) noexcept nogil:
     """Lanes lo..hi-1 from memory at p, zeros in the others, whose memory is not read."""

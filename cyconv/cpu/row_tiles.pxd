@@ -5,10 +5,11 @@ walk    kernels of three rows and columns: columns of a few vectors walk down th
 tile    any kernel: a few rows of outputs times a few vectors; each loaded vector goes to as many rows of outputs as it
         belongs to, each broadcast weight to all vectors.
 
-Both read rows of inputs where they lie: lanes outside of the row are masked off and count as the zeros of the padding.
+Both read rows of inputs where they lie. Lanes of a walk outside of the row are masked off and count as the zeros of the
+padding; a tile that reaches beyond its rows reads copies with zeros.
 Products are added one by one, in an order that depends on the problem alone.
 """
-from cyconv.cpu.pieces cimport PB, ACROSS, WALK, clamp, evens, hold, odds, pd, pf, piece, pq, pw, put_part, spread, within
+from cyconv.cpu.pieces cimport PB, ACROSS, WALK, clamp, evens, hold, nothing, odds, pd, pf, piece, pq, pw, put_part, spread, within
 from cyconv.cpu.simd cimport inlined
 
 cdef enum:
@@ -66,6 +67,13 @@ cdef inline inlined taps(const int NV, const int s, const int masked, const piec
             x[2][v] = evens(a, b)
 
 
+cdef inline piece three(piece[9] w, const int i, piece[3][MOST_WALK] t, const int v) noexcept nogil:
+    """A row of the kernel times three columns, apart from other rows: a sum that waits for no other."""
+    cdef piece p = hold(w[i] * t[0][v])                     # held, or else it is left open which product is rounded
+    p = p + w[i + 1] * t[1][v]
+    return p + w[i + 2] * t[2][v]
+
+
 cdef inline inlined walk_of(const int NV, const int s, const int masked, const piece* like, const Plane* plane, Py_ssize_t x,
                             Py_ssize_t last, Py_ssize_t lone, const char* weight, const char* bias, char* out, Py_ssize_t pitch,
                             Py_ssize_t rows) noexcept nogil:
@@ -76,69 +84,44 @@ cdef inline inlined walk_of(const int NV, const int s, const int masked, const p
     cdef piece[3][MOST_WALK] t
     cdef piece start = spread(bias, like)
     cdef int v, size = 8 if piece is pd or piece is pq else 4
-    cdef Py_ssize_t i, y = plane.y, c = plane.c + s * x, n = plane.width, shift = s * x * size
+    cdef Py_ssize_t i, y = plane.y, c = plane.c + s * x, n = plane.width, shift = s * x * size, whole = rows
+    if lone:                                                # what a whole vector writes too much, later rows write again
+        whole = rows - (PB + pitch - 1) // pitch + 1 if pitch == lone * size else 0
     for v in range(9):
         w[v] = spread(weight + v * size, like)
     taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
     for v in range(NV):
         b[v] = start + w[0] * t[0][v]
-    for v in range(NV):
         b[v] = b[v] + w[1] * t[1][v]
-    for v in range(NV):
         b[v] = b[v] + w[2] * t[2][v]
     if s == 1:
         y += 1
         taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
         for v in range(NV):
-            a[v] = b[v] + w[3] * t[0][v]
+            a[v] = b[v] + three(w, 3, t, v)
             b[v] = start + w[0] * t[0][v]
-        for v in range(NV):
-            a[v] = a[v] + w[4] * t[1][v]
             b[v] = b[v] + w[1] * t[1][v]
-        for v in range(NV):
-            a[v] = a[v] + w[5] * t[2][v]
             b[v] = b[v] + w[2] * t[2][v]
     for i in range(rows):
         y += 1
         if s == 2:
             taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
             for v in range(NV):
-                a[v] = b[v] + w[3] * t[0][v]
-            for v in range(NV):
-                a[v] = a[v] + w[4] * t[1][v]
-            for v in range(NV):
-                a[v] = a[v] + w[5] * t[2][v]
+                a[v] = b[v] + three(w, 3, t, v)
             y += 1
         taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
         for v in range(NV):
-            a[v] = a[v] + w[6] * t[0][v]
-        for v in range(NV):
-            a[v] = a[v] + w[7] * t[1][v]
-        for v in range(NV):
-            a[v] = a[v] + w[8] * t[2][v]
-        for v in range(NV):
-            if NV == 1 and lone:
+            a[v] = a[v] + three(w, 6, t, v)
+            if NV == 1 and i >= whole:
                 put_part(out, a[0], lone)
             else:
                 (<piece*> (out + (last if v == NV - 1 else v * PB)))[0] = a[v]
+            if s == 1:
+                a[v] = b[v] + three(w, 3, t, v)
+            b[v] = start + w[0] * t[0][v]
+            b[v] = b[v] + w[1] * t[1][v]
+            b[v] = b[v] + w[2] * t[2][v]
         out += pitch
-        if s == 1:
-            for v in range(NV):
-                a[v] = b[v] + w[3] * t[0][v]
-                b[v] = start + w[0] * t[0][v]
-            for v in range(NV):
-                a[v] = a[v] + w[4] * t[1][v]
-                b[v] = b[v] + w[1] * t[1][v]
-            for v in range(NV):
-                a[v] = a[v] + w[5] * t[2][v]
-                b[v] = b[v] + w[2] * t[2][v]
-        else:
-            for v in range(NV):
-                b[v] = start + w[0] * t[0][v]
-            for v in range(NV):
-                b[v] = b[v] + w[1] * t[1][v]
-            for v in range(NV):
-                b[v] = b[v] + w[2] * t[2][v]
 
 
 cdef inline inlined walk_along(const int s, const piece* like, const Plane* plane, const char* weight, const char* bias, char* out,
@@ -195,34 +178,31 @@ cdef struct Taps:                       # a kernel as `tile` sees it
     const Py_ssize_t* rows              # of each slab
     Py_ssize_t columns
     const Py_ssize_t* place             # bytes from an output's own place in a row to what a column reads
-    Py_ssize_t dilation                 # columns between columns; only where lanes are masked
-    Py_ssize_t width                    # lanes at columns 0..width-1 exist
+    Py_ssize_t dilation                 # columns between columns of the kernel
+    Py_ssize_t width                    # columns 0..width-1 of rows exist
+    Py_ssize_t table                    # rows that a strip reads
+    Py_ssize_t edge                     # bytes between two of them, copied
 
 
-cdef inline inlined input_row(const int first, const int last, const int NV, const int masked, const piece* like,
-                              piece[DOWN][ALONG] acc, const char* row, const Taps* k, const char* w, Py_ssize_t c) noexcept nogil:
+cdef inline inlined input_row(const int first, const int last, const int NV, const piece* like, piece[DOWN][ALONG] acc,
+                              const char* row, const Taps* k, const char* w) noexcept nogil:
     """One row of inputs into rows first..last-1 of outputs; w is the kernel row that output row 0 would meet."""
-    cdef int r, v, size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
-    cdef Py_ssize_t j, u
+    cdef int r, v, size = 8 if piece is pd or piece is pq else 4
+    cdef Py_ssize_t j
     cdef const char* p
     cdef piece[ALONG] x
     cdef piece wv
     for j in range(k.columns):
         p = row + k.place[j]
         for v in range(NV):
-            if masked:
-                u = c + j * k.dilation + v * lanes
-                x[v] = within(p + v * PB, clamp(-u, lanes), clamp(k.width - u, lanes), like)
-            else:
-                x[v] = hold((<const piece*> (p + v * PB))[0])
+            x[v] = hold((<const piece*> (p + v * PB))[0])
         for r in range(first, last):
             wv = spread(w + (j - r * k.columns) * size, like)
             for v in range(NV):
                 acc[r][v] = acc[r][v] + wv * x[v]
 
 
-cdef inline inlined tile_of(const int R, const int NV, const int masked, const piece* like, const Taps* k, const char** rows,
-                            Py_ssize_t x, Py_ssize_t c, Py_ssize_t part, const char* weight, const char* bias, char* out,
+cdef inline inlined tile_of(const int R, const int NV, const piece* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part, const char* weight, const char* bias, char* out,
                             Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t once) noexcept nogil:
     """R (DOWN or 1) rows of outputs, `count` of them wanted; part: lanes of the last vector that count, or 0; once: 1."""
     cdef piece[DOWN][ALONG] acc
@@ -240,31 +220,31 @@ cdef inline inlined tile_of(const int R, const int NV, const int masked, const p
             K = k.rows[slab]
             if R == 1:
                 for t in range(K):
-                    input_row(0, 1, NV, masked, like, acc, rows[t] + x, k, weight + t * hop, c)
+                    input_row(0, 1, NV, like, acc, rows[t] + x, k, weight + t * hop)
                 rows += K
             elif K >= 3:
                 # Row t meets output rows t-K+1 .. t: one more at each of the first rows, one fewer at each of the last.
-                input_row(0, 1, NV, masked, like, acc, rows[0] + x, k, weight, c)
-                input_row(0, 2, NV, masked, like, acc, rows[1] + x, k, weight + hop, c)
-                input_row(0, 3, NV, masked, like, acc, rows[2] + x, k, weight + 2 * hop, c)
+                input_row(0, 1, NV, like, acc, rows[0] + x, k, weight)
+                input_row(0, 2, NV, like, acc, rows[1] + x, k, weight + hop)
+                input_row(0, 3, NV, like, acc, rows[2] + x, k, weight + 2 * hop)
                 for t in range(3, K):
-                    input_row(0, 4, NV, masked, like, acc, rows[t] + x, k, weight + t * hop, c)
-                input_row(1, 4, NV, masked, like, acc, rows[K] + x, k, weight + K * hop, c)
-                input_row(2, 4, NV, masked, like, acc, rows[K + 1] + x, k, weight + (K + 1) * hop, c)
-                input_row(3, 4, NV, masked, like, acc, rows[K + 2] + x, k, weight + (K + 2) * hop, c)
+                    input_row(0, 4, NV, like, acc, rows[t] + x, k, weight + t * hop)
+                input_row(1, 4, NV, like, acc, rows[K] + x, k, weight + K * hop)
+                input_row(2, 4, NV, like, acc, rows[K + 1] + x, k, weight + (K + 1) * hop)
+                input_row(3, 4, NV, like, acc, rows[K + 2] + x, k, weight + (K + 2) * hop)
                 rows += K + 3
             elif K == 2:
-                input_row(0, 1, NV, masked, like, acc, rows[0] + x, k, weight, c)
-                input_row(0, 2, NV, masked, like, acc, rows[1] + x, k, weight + hop, c)
-                input_row(1, 3, NV, masked, like, acc, rows[2] + x, k, weight + 2 * hop, c)
-                input_row(2, 4, NV, masked, like, acc, rows[3] + x, k, weight + 3 * hop, c)
-                input_row(3, 4, NV, masked, like, acc, rows[4] + x, k, weight + 4 * hop, c)
+                input_row(0, 1, NV, like, acc, rows[0] + x, k, weight)
+                input_row(0, 2, NV, like, acc, rows[1] + x, k, weight + hop)
+                input_row(1, 3, NV, like, acc, rows[2] + x, k, weight + 2 * hop)
+                input_row(2, 4, NV, like, acc, rows[3] + x, k, weight + 3 * hop)
+                input_row(3, 4, NV, like, acc, rows[4] + x, k, weight + 4 * hop)
                 rows += 5
             else:
-                input_row(0, 1, NV, masked, like, acc, rows[0] + x, k, weight, c)
-                input_row(1, 2, NV, masked, like, acc, rows[1] + x, k, weight + hop, c)
-                input_row(2, 3, NV, masked, like, acc, rows[2] + x, k, weight + 2 * hop, c)
-                input_row(3, 4, NV, masked, like, acc, rows[3] + x, k, weight + 3 * hop, c)
+                input_row(0, 1, NV, like, acc, rows[0] + x, k, weight)
+                input_row(1, 2, NV, like, acc, rows[1] + x, k, weight + hop)
+                input_row(2, 3, NV, like, acc, rows[2] + x, k, weight + 2 * hop)
+                input_row(3, 4, NV, like, acc, rows[3] + x, k, weight + 3 * hop)
                 rows += 4
             weight += K * hop
         for r in range(R):
@@ -276,27 +256,31 @@ cdef inline inlined tile_of(const int R, const int NV, const int masked, const p
                         (<piece*> (out + r * pitch + v * PB))[0] = acc[r][v]
 
 
-cdef inline inlined tiles_of(const int R, const int masked, const piece* like, const Taps* k, const char** rows, Py_ssize_t x,
-                             Py_ssize_t c, Py_ssize_t part, const char* weight, const char* bias, char* out, Py_ssize_t pitch,
-                             Py_ssize_t count, Py_ssize_t m) noexcept nogil:
+cdef inline inlined tiles_of(const int R, const piece* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part,
+                             const char* weight, const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t m) noexcept nogil:
     if m == 1:
-        tile_of(R, 1, masked, like, k, rows, x, c, part, weight, bias, out, pitch, count, 1)
+        tile_of(R, 1, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
     elif m == 2:
-        tile_of(R, 2, masked, like, k, rows, x, c, part, weight, bias, out, pitch, count, 1)
+        tile_of(R, 2, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
     elif m == 3 and (R == 1 or ACROSS >= 3):
-        tile_of(R, 3, masked, like, k, rows, x, c, part, weight, bias, out, pitch, count, 1)
+        tile_of(R, 3, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
     elif m == 4 and (R == 1 or ACROSS >= 4):
-        tile_of(R, 4, masked, like, k, rows, x, c, part, weight, bias, out, pitch, count, 1)
+        tile_of(R, 4, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
     elif m == 8 and R == 1:
-        tile_of(R, 8, masked, like, k, rows, x, c, part, weight, bias, out, pitch, count, 1)
+        tile_of(R, 8, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
 
 
-cdef inline inlined tile_along(const piece* like, const Taps* k, const char** rows, Py_ssize_t c, const char* weight, const char* bias,
-                     char* out, Py_ssize_t pitch, Py_ssize_t strip, Py_ssize_t count, Py_ssize_t length) noexcept nogil:
-    """`count` rows of `length` outputs each, in tiles of `strip` rows: DOWN or 1. c: column that the first tap reads."""
+cdef inline inlined tile_along(const piece* like, const Taps* k, const char** rows, Py_ssize_t c, const char** edge_rows, char* edge,
+                               const char* weight, const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t strip, Py_ssize_t count,
+                               Py_ssize_t length) noexcept nogil:
+    """`count` rows of `length` outputs each, in tiles of `strip` rows: DOWN or 1. c: column that the first tap reads.
+
+    What tiles read that reach beyond the rows is copied to `edge`, with zeros, and `edge_rows` are its rows.
+    """
     cdef int size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
-    cdef Py_ssize_t x = 0, m, part, left
-    cdef bint inside
+    cdef Py_ssize_t x = 0, m, part, left, reach, t
+    cdef const char** at
+    cdef Py_ssize_t begin
     while x < length:
         left = (length - x + lanes - 1) // lanes
         if strip == 1:
@@ -316,14 +300,58 @@ cdef inline inlined tile_along(const piece* like, const Taps* k, const char** ro
                 part = length - x - (m - 1) * lanes
                 if part >= lanes:
                     part = 0
-        inside = c + x >= 0 and c + x + (k.columns - 1) * k.dilation + m * lanes <= k.width
+        at, begin = rows, x
+        reach = (k.columns - 1) * k.dilation + m * lanes
+        if c + x < 0 or c + x + reach > k.width:
+            for t in range(k.table):
+                pad_row(like, rows[t] + x * size, c + x, k.width, edge + t * k.edge, reach)
+            at, begin = edge_rows, 0
         if strip == 1:
-            if inside:
-                tiles_of(1, 0, like, k, rows, x, c + x, part, weight, bias, out + x * size, pitch, count, m)
-            else:
-                tiles_of(1, 1, like, k, rows, x, c + x, part, weight, bias, out + x * size, pitch, count, m)
-        elif inside:
-            tiles_of(DOWN, 0, like, k, rows, x, c + x, part, weight, bias, out + x * size, pitch, count, m)
+            tiles_of(1, like, k, at, begin, part, weight, bias, out + x * size, pitch, count, m)
         else:
-            tiles_of(DOWN, 1, like, k, rows, x, c + x, part, weight, bias, out + x * size, pitch, count, m)
+            tiles_of(DOWN, like, k, at, begin, part, weight, bias, out + x * size, pitch, count, m)
         x += m * lanes
+
+
+cdef inline inlined pad_row(const piece* like, const char* row, Py_ssize_t c, Py_ssize_t n, char* to, Py_ssize_t count) noexcept nogil:
+    """Columns c .. c+count-1 (or more, up to a whole vector) of a row of n; `row` is where column c would be. Zeros beyond."""
+    cdef int size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
+    cdef Py_ssize_t i, lo = clamp(-c, count), hi = max(clamp(n - c, count), lo)
+    cdef piece zero = hold(nothing(like))                   # held, or else GCC calls memset for a few bytes
+    i = 0
+    while i < lo:
+        (<piece*> (to + i * size))[0] = zero
+        i += lanes
+    if hi - lo >= lanes:                                    # the last vector overlaps the one before
+        i = lo
+        while i + lanes < hi:
+            (<piece*> (to + i * size))[0] = (<const piece*> (row + i * size))[0]
+            i += lanes
+        i = hi - lanes
+        (<piece*> (to + i * size))[0] = (<const piece*> (row + i * size))[0]
+    elif hi > lo:
+        (<piece*> (to + lo * size))[0] = within(row + lo * size, 0, hi - lo, like)
+    i = hi
+    while i < count:
+        (<piece*> (to + i * size))[0] = zero
+        i += lanes
+
+
+cdef inline inlined split_row(const piece* like, const char* row, Py_ssize_t c, Py_ssize_t n, char* to, Py_ssize_t second, Py_ssize_t count) noexcept nogil:
+    """Columns c, c + 2, ... (count of them) to `to`, the others to `second` bytes behind it, if that is not 0."""
+    cdef int size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
+    cdef Py_ssize_t i = 0
+    cdef piece a, b
+    while i < count:
+        if c >= 0 and c + 2 * lanes <= n:
+            a = (<const piece*> row)[0]
+            b = (<const piece*> (row + PB))[0]
+        else:
+            a = within(row, clamp(-c, lanes), clamp(n - c, lanes), like)
+            b = within(row + PB, clamp(-c - lanes, lanes), clamp(n - c - lanes, lanes), like)
+        (<piece*> (to + i * size))[0] = evens(a, b)
+        if second:
+            (<piece*> (to + second + i * size))[0] = odds(a, b)
+        row += 2 * PB
+        c += 2 * lanes
+        i += lanes
