@@ -24,7 +24,7 @@ from cyconv.cpu.packing cimport (
     Axis, BITS32, BITS64, Box, CIRCULAR, DOUBLE, HALF, Mode, REFLECT, REPLICATE, SINGLE, Stored, ZEROS, gather_stored, put_stored,
 )
 from cyconv.cpu.pieces cimport PB, pd, pf, pq, pw
-from cyconv.cpu.row_tiles cimport ALONG, DOWN, Plane, Taps, pad_row, split_row, tile_along, walk_along
+from cyconv.cpu.row_tiles cimport ALONG, DOWN, Plane, Taps, pad_row, split_row, tile_along, walk_along, walk_planes
 
 from cyconv import costs
 from cyconv.threads import workers as worth_workers
@@ -70,6 +70,7 @@ cdef struct Work:
     bint walks                          # kernel 3 x 3 over one channel, with stride 1 or 2
     bint could_stay                     # whether rows can be read where they lie, if they are contiguous
     bint stays                          # whether they are
+    bint short_planes                   # whether they, and whole planes, fit two vectors
     bint plain                          # if not, whether they are gathered by whole vectors
     Py_ssize_t period                   # every so manieth row of the kernel makes up a slab
     Py_ssize_t classes                  # slabs of one channel and z
@@ -169,6 +170,12 @@ cdef int open_work(Work* w, object problem, bint tables) except -1:
     if w.count[0] * w.count[1] * w.count[2] == 1:
         pieces = w.out[0] * w.out[1] * w.out[2] * w.rows
         w.planes = max(min(ITEM_OUTPUTS // max(pieces, 1), w.batch * w.groups // LEAST_ITEMS), <Py_ssize_t> 1)
+
+    w.short_planes = (
+        w.walks and w.s[1] == 1 and w.rows == 1 and w.out[2] <= 2 * PB // w.size and w.count[0] * w.count[1] * w.count[2] == 1
+        and w.out[0] == 1 and w.n[0] == 1 and w.out[1] > 1 and 0 <= w.pad[1] <= 1 and 0 <= w.out[1] + 2 - w.pad[1] - w.n[1] <= 1
+        and (w.kind == SINGLE or w.kind == DOUBLE)
+    )
 
     # the scratch of one thread
     axis = w.box.axis
@@ -415,6 +422,19 @@ cdef void pad_plane(const Work* w, const char* source, const Py_ssize_t* corner,
                 split_row(<pq*> NULL, row, c, n, to, second, filled[2])
 
 
+cdef void do_short_planes(const Work* w, const char* source, Py_ssize_t at, Py_ssize_t g, Py_ssize_t count) noexcept nogil:
+    """Whole planes of groups g, g + 1, ... of one batch item."""
+    cdef Plane plane
+    cdef char* to = w.result + at * w.out[1] * w.out[2] * w.size
+    plane.width, plane.height, plane.pitch = w.n[2], w.n[1], w.step[1]
+    plane.c, plane.y = -w.pad[2], -w.pad[1]
+    plane.row = source - w.pad[2] * w.size
+    if w.kind == SINGLE:
+        walk_planes(<pf*> NULL, &plane, w.input_step[1], w.weight + 9 * g * w.size, w.bias + g * w.size, to, w.out[1], w.out[2], count)
+    else:
+        walk_planes(<pd*> NULL, &plane, w.input_step[1], w.weight + 9 * g * w.size, w.bias + g * w.size, to, w.out[1], w.out[2], count)
+
+
 cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
     """One block of outputs of one plane, or several planes."""
     cdef Py_ssize_t[3] origin
@@ -435,6 +455,14 @@ cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
     if w.walks:
         corner[2], filled[2] = origin[2] * w.s[2], w.box.axis[2].length - PB // w.size
     n, g = item * w.planes // w.groups, item * w.planes % w.groups
+    if w.short_planes and w.stays:
+        plane = item * w.planes
+        while plane < min((item + 1) * w.planes, w.batch * w.groups):
+            c = min((item + 1) * w.planes - plane, w.groups - g)
+            do_short_planes(w, w.input + n * w.input_step[0] + g * w.input_step[1], plane, g, c)
+            plane += c
+            n, g = n + 1, 0
+        return
     for plane in range(item * w.planes, min((item + 1) * w.planes, w.batch * w.groups)):
         if g == w.groups:
             n, g = n + 1, 0

@@ -173,6 +173,89 @@ cdef inline inlined walk_along(const int s, const piece* like, const Plane* plan
         x += m * lanes
 
 
+cdef inline inlined two_rows(const int NV, piece[9] w, piece start, piece[MOST_WALK] a, piece[MOST_WALK] b,
+                                  piece[3][MOST_WALK] t) noexcept nogil:
+    """A row of inputs as the middle row of one row of outputs and the first of the next."""
+    cdef int v
+    for v in range(NV):
+        a[v] = b[v] + three(w, 3, t, v)
+        b[v] = start + w[0] * t[0][v]
+        b[v] = b[v] + w[1] * t[1][v]
+        b[v] = b[v] + w[2] * t[2][v]
+
+
+cdef inline inlined walk_planes_of(const int NV, const piece* like, const Plane* plane, Py_ssize_t step, const char* weight,
+                                   const char* bias, char* out, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t count) noexcept nogil:
+    """`count` neighbouring planes with a filter each, of rows that NV (1 or 2) vectors cover. One row of padding at most."""
+    cdef piece[9] w
+    cdef piece[MOST_WALK] a
+    cdef piece[MOST_WALK] b
+    cdef piece[3][MOST_WALK] t
+    cdef piece[3][MOST_WALK] zero
+    cdef piece start
+    cdef int v, j, size = 8 if piece is pd or piece is pq else 4
+    cdef Py_ssize_t q, i, y = plane.y, c = plane.c, n = plane.width, pitch = columns * size, last = pitch - PB, whole
+    cdef Py_ssize_t below = rows + 2 + y - plane.height     # rows of padding below
+    cdef const char* row
+    for v in range(NV):
+        for j in range(3):
+            zero[j][v] = nothing(like)
+    if NV == 1:
+        last = 0
+    whole = count * rows - (PB + pitch - 1) // pitch + 1    # rows before the last ones may write more than their own
+    for q in range(count):
+        for v in range(9):
+            w[v] = spread(weight + v * size, like)
+        start = spread(bias, like)
+        row = plane.row + q * step
+        if y < 0:
+            for v in range(NV):
+                b[v] = start + w[0] * zero[0][v]
+                b[v] = b[v] + w[1] * zero[1][v]
+                b[v] = b[v] + w[2] * zero[2][v]
+        else:
+            taps(NV, 1, 1, like, t, row, last, c, n)
+            for v in range(NV):
+                b[v] = start + w[0] * t[0][v]
+                b[v] = b[v] + w[1] * t[1][v]
+                b[v] = b[v] + w[2] * t[2][v]
+            row += plane.pitch
+        taps(NV, 1, 1, like, t, row, last, c, n)
+        row += plane.pitch
+        two_rows(NV, w, start, a, b, t)
+        for i in range(rows - below):
+            taps(NV, 1, 1, like, t, row, last, c, n)
+            row += plane.pitch
+            for v in range(NV):
+                a[v] = a[v] + three(w, 6, t, v)
+                if NV == 1 and i >= whole:
+                    put_part(out, a[0], columns)
+                else:
+                    (<piece*> (out + (last if v == 1 else 0)))[0] = a[v]
+            out += pitch
+            two_rows(NV, w, start, a, b, t)
+        if below:
+            for v in range(NV):
+                a[v] = a[v] + three(w, 6, zero, v)
+                if NV == 1 and rows > whole:
+                    put_part(out, a[0], columns)
+                else:
+                    (<piece*> (out + (last if v == 1 else 0)))[0] = a[v]
+            out += pitch
+        whole -= rows
+        weight += 9 * size
+        bias += size
+
+
+cdef inline inlined walk_planes(const piece* like, const Plane* plane, Py_ssize_t step, const char* weight, const char* bias,
+                                char* out, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t count) noexcept nogil:
+    cdef int size = 8 if piece is pd or piece is pq else 4
+    if columns * size <= PB:
+        walk_planes_of(1, like, plane, step, weight, bias, out, rows, columns, count)
+    else:
+        walk_planes_of(2, like, plane, step, weight, bias, out, rows, columns, count)
+
+
 cdef struct Taps:                       # a kernel as `tile` sees it
     Py_ssize_t slabs                    # its rows come in slabs: [slab][row][column]
     const Py_ssize_t* rows              # of each slab
