@@ -24,7 +24,7 @@ from cyconv.cpu.packing cimport (
     Axis, BITS32, BITS64, Box, CIRCULAR, DOUBLE, HALF, Mode, REFLECT, REPLICATE, SINGLE, Stored, ZEROS, gather_stored, put_stored,
 )
 from cyconv.cpu.pieces cimport PB, pd, pf, pq, pw
-from cyconv.cpu.row_tiles cimport ALONG, DOWN, Plane, Taps, pad_row, split_row, tile_along, walk_along, walk_planes
+from cyconv.cpu.row_tiles cimport ALONG, DOWN, Plane, Taps, copy_row, pad_row, split_row, tile_along, walk_along, walk_planes
 
 from cyconv import costs
 from cyconv.threads import workers as worth_workers
@@ -422,6 +422,24 @@ cdef void pad_plane(const Work* w, const char* source, const Py_ssize_t* corner,
                 split_row(<pq*> NULL, row, c, n, to, second, filled[2])
 
 
+cdef void fill_plane(const Work* w, const char* source, char* box) noexcept nogil:
+    """The same for a whole plane in a box that held another one before: its zeros are there."""
+    cdef const Axis* axis = w.box.axis
+    cdef Py_ssize_t z, y, pitch = axis[2].length * w.size, crop = max(-w.pad[2], <Py_ssize_t> 0)
+    cdef Py_ssize_t count = min(w.n[2] - crop, axis[2].length - PB // w.size - max(w.pad[2], <Py_ssize_t> 0))
+    cdef const char* row
+    cdef char* to
+    for z in range(max(-w.pad[0], <Py_ssize_t> 0), min(w.n[0], axis[0].length - w.pad[0])):
+        for y in range(max(-w.pad[1], <Py_ssize_t> 0), min(w.n[1], axis[1].length - w.pad[1])):
+            row = source + z * w.step[0] + y * w.step[1] + crop * w.size
+            to = box + ((z + w.pad[0]) * axis[1].length + y + w.pad[1]) * pitch + (crop + w.pad[2]) * w.size
+            if count > 0:
+                if w.size == 4:
+                    copy_row(<pw*> NULL, row, to, count)
+                else:
+                    copy_row(<pq*> NULL, row, to, count)
+
+
 cdef void do_short_planes(const Work* w, const char* source, Py_ssize_t at, Py_ssize_t g, Py_ssize_t count) noexcept nogil:
     """Whole planes of groups g, g + 1, ... of one batch item."""
     cdef Plane plane
@@ -469,6 +487,9 @@ cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
         source = w.input + n * w.input_step[0] + g * w.input_step[1]
         if w.plain:
             for c in range(w.channels):
+                if plane > item * w.planes and w.box.axis[2].stride == 1:
+                    fill_plane(w, source + c * w.input_step[2], scratch + c * w.plane * w.size)
+                    continue
                 pad_plane(w, source + c * w.input_step[2], corner, filled, scratch + c * w.plane * w.size)
         elif not w.stays:
             for c in range(w.channels):

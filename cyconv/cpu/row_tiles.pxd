@@ -420,6 +420,20 @@ cdef inline inlined pad_row(const piece* like, const char* row, Py_ssize_t c, Py
         i += lanes
 
 
+cdef inline inlined copy_row(const piece* like, const char* row, char* to, Py_ssize_t count) noexcept nogil:
+    """`count` numbers; zeros behind them where they are fewer than a vector holds."""
+    cdef int size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
+    cdef Py_ssize_t i = 0
+    if count < lanes:
+        (<piece*> to)[0] = within(row, 0, count, like)
+        return
+    while i + lanes < count:
+        (<piece*> (to + i * size))[0] = (<const piece*> (row + i * size))[0]
+        i += lanes
+    i = count - lanes
+    (<piece*> (to + i * size))[0] = (<const piece*> (row + i * size))[0]
+
+
 cdef inline inlined split_row(const piece* like, const char* row, Py_ssize_t c, Py_ssize_t n, char* to, Py_ssize_t second, Py_ssize_t count) noexcept nogil:
     """Columns c, c + 2, ... (count of them) to `to`, the others to `second` bytes behind it, if that is not 0."""
     cdef int size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
