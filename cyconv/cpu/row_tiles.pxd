@@ -10,6 +10,7 @@ padding; a tile that reaches beyond its rows reads copies with zeros.
 Products are added one by one, in an order that depends on the problem alone.
 """
 from cyconv.cpu.pieces cimport PB, ACROSS, WALK, clamp, evens, hold, nothing, odds, pd, pf, piece, pq, pw, put_part, spread, within
+from cyconv.cpu.shuffle cimport fetch, own
 from cyconv.cpu.simd cimport inlined
 
 cdef enum:
@@ -83,6 +84,7 @@ cdef inline inlined walk_of(const int NV, const int s, const int masked, const p
     cdef piece[MOST_WALK] b
     cdef piece[3][MOST_WALK] t
     cdef piece start = spread(bias, like)
+    cdef const char* row
     cdef int v, size = 8 if piece is pd or piece is pq else 4
     cdef Py_ssize_t i, y = plane.y, c = plane.c + s * x, n = plane.width, shift = s * x * size, whole = rows
     if lone:                                                # what a whole vector writes too much, later rows write again
@@ -104,6 +106,22 @@ cdef inline inlined walk_of(const int NV, const int s, const int masked, const p
             b[v] = b[v] + w[2] * t[2][v]
     for i in range(rows):
         y += 1
+        if NV == WALK:                                      # what the tile to the right will read and write
+            row = row_of(plane, y) + shift + s * NV * PB
+            fetch(row)
+            if NV * PB > 64:
+                fetch(row + 64)
+            if s == 2:
+                fetch(row + 128)
+                fetch(row + 192)
+                row = row_of(plane, y + 1) + shift + s * NV * PB
+                fetch(row)
+                fetch(row + 64)
+                fetch(row + 128)
+                fetch(row + 192)
+            own(out + NV * PB)
+            if NV * PB > 64:
+                own(out + NV * PB + 64)
         if s == 2:
             taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
             for v in range(NV):
