@@ -6,8 +6,9 @@ along x; else those that a block of outputs reads are first gathered, padded, in
 stride side by side. Either way the register tiles (row_tiles.pxd) see a table of rows.
 
 A row of inputs belongs to several rows of outputs. With stride s and dilation d along y, rows i of the kernel with equal
-i*d mod s, every (s/gcd)-th, meet rows of outputs d/gcd apart as a kernel of stride 1 and dilation 1 meets neighbours: such
-kernel rows make up a slab, such rows of outputs a strip. Products are added in the order [c][i][slab][j][k]; where s is 1, that of the weights.
+i*d mod s, every (s/gcd)-th of them, meet rows of outputs d/gcd apart as a kernel of stride 1 and dilation 1 meets neighbours: such
+kernel rows make up a slab, such rows of outputs a strip. Products are added in the order [c][i][slab][j][k]; where s is 1, that of the weights. Kernels of 3 x 3 with
+stride 1 or 2 sum their second and third rows apart and then add them, so that no sum waits for another.
 
 Complex numbers are pairs of real planes, integers are computed modulo 2**32 or 2**64, half precision in float32.
 Wins where a sum has few products, so that reading and writing cost as much as they do. Threads share out blocks of
@@ -21,7 +22,7 @@ from cpython.exc cimport PyErr_CheckSignals
 
 from cyconv.cpu.blocks cimport Blocks, ceil_div, choose_kind, gcd, input_steps, number_type, real_bias, real_matrix
 from cyconv.cpu.packing cimport (
-    Axis, BITS32, BITS64, Box, CIRCULAR, DOUBLE, HALF, Mode, REFLECT, REPLICATE, SINGLE, Stored, ZEROS, gather_stored, put_stored,
+    Axis, BITS64, Box, CIRCULAR, DOUBLE, HALF, Mode, REFLECT, REPLICATE, SINGLE, Stored, ZEROS, gather_stored, put_stored,
 )
 from cyconv.cpu.pieces cimport PB, pd, pf, pq, pw
 from cyconv.cpu.row_tiles cimport ALONG, DOWN, Plane, Taps, copy_row, pad_row, split_row, tile_along, walk_along, walk_planes
@@ -72,7 +73,7 @@ cdef struct Work:
     bint stays                          # whether they are
     bint short_planes                   # whether they, and whole planes, fit two vectors
     bint plain                          # if not, whether they are gathered by whole vectors
-    Py_ssize_t period                   # every so manieth row of the kernel makes up a slab
+    Py_ssize_t period                   # every so many-th row of the kernel makes up a slab
     Py_ssize_t classes                  # slabs of one channel and z
     Py_ssize_t apart                    # rows between the rows of outputs of a strip
     Py_ssize_t strip                    # rows of outputs of a tile
@@ -113,7 +114,7 @@ cdef int open_work(Work* w, object problem, bint tables) except -1:
     cdef str mode = problem.padding_mode
     cdef Py_ssize_t a, m, j, g, limit, wanted, pieces
     cdef Axis* axis
-    cdef double numbers, bytes
+    cdef double numbers
     choose_kind(&b, problem.dtype)
     w.kind, w.size, w.stored_size, w.parts = b.kind, b.size, b.stored_size, b.parts
     w.batch, w.groups = problem.batch, problem.groups
