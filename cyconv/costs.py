@@ -53,6 +53,18 @@ SECONDS = {
         "converted_out": 2e-10,
         "far_byte": 2.8e-11,
     },
+    "implicit_gemm": {
+        "call": 9e-06,
+        "weight": 3e-10,
+        "gathered_row": 6e-09,
+        "gathered_byte": 5e-11,
+        "fma": 2.9e-10,
+        "tile": 2e-08,
+        "written": 1e-10,
+        "scattered": 8e-10,
+        "converted": 5e-10,
+        "far_byte": 3e-11,
+    },
     "im2col": {
         "call": 1.14e-05,
         "split_weight": 1.78e-09,

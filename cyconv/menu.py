@@ -94,6 +94,7 @@ def _winograd_bound(problem):
 CONV = (
     _cpu("direct", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("depthwise", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
+    _cpu("implicit_gemm", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("im2col", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("separable", _passes_bound, "terms", "((kz + ky + C kx + 1)/2 + 8) eps sum|w||x|, (K + 1)/2 if less", weights="the kernel is not an outer product"),
     _cpu("fft", _fft_bound, "norms", "(6.4 log2(points) + 1.5 C + 2) eps sum_c |w_c||x_c|", spreads_nonfinite=True),

@@ -1,15 +1,17 @@
 """The register tile of implicit_gemm and winograd, and the way from its sums back to planes of outputs.
 
-    sums[i, :] = start[:] + sum_k a[offset[k] + i] * panel[k, :]        i < rows <= TILE_ROWS, rows of two vectors
+    sums[i, :] = start[:] + sum_k a[offset[k] + place[i]] * panel[k, :]        i < rows <= TILE_ROWS, rows of two vectors
 
 a       one number per pixel i and product k, broadcast. `offset` is a table of byte distances, so `a` may be the image
         itself: nothing is copied into columns.
-panel   [k][two vectors]: the weights of as many output channels, packed.
+place   byte distances of the pixels, wherever they lie; or NULL: neighbours.
+panel   [k][one or two vectors]: the weights of as many output channels, packed.
 start   the bias, or zeros; or NULL to go on with the sums that stand there (products may come in several calls).
 
 Pixels sit on the broadcast side and output channels on the vector side: channels usually come in multiples of 32, and
 any run of pixels can be cut into nearly equal pieces (`cut`), so that no lane computes something unused. Products are
 added one by one in the order of k: the same bits for every tile height and vector width that has FMA.
+Places cost a load and an add each beside the broadcast, which a tile's multiply-adds hide (measured: within 1 %).
 """
 from libc.stdint cimport int32_t
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, transpose, unknown
@@ -24,18 +26,27 @@ cdef extern from *:
     #else
       #define CY_TILE_ROWS 6
     #endif
+    #if defined(__GNUC__) && !defined(__clang__)
+      #define CY_APART __attribute__((noipa))
+      #pragma GCC diagnostic ignored "-Wattributes"     /* Cython calls every function of a .pxd inline */
+    #else
+      #define CY_APART
+    #endif
     """
     enum:
         TILE_ROWS "CY_TILE_ROWS"
+    ctypedef void apart "CY_APART void"         # a function of its own: inlined, tiles share registers and spill them
 
 cdef enum:
-    TALLEST_TILE = 14                           # of any level: what is taller than TILE_ROWS is dead code that must compile
+    TALLEST_TILE = 14                           # of any level, and of one vector on every level: what is taller than
+                                                # TILE_ROWS is dead code that must compile
     AHEAD = 2048                                # bytes between the panel being read and the prefetch: the next panel comes in time
 
 
-cdef inline inlined tile_of(const int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset,
-                            const char* panel, const char* start, char* sums, Py_ssize_t once) noexcept nogil:
-    """`rows` is a constant once inlined; `once` is 1."""
+cdef inline inlined tile_of(const int rows, const int vectors, const bint scattered, const lanes* like, Py_ssize_t products,
+                            const char* a, const Py_ssize_t* place, const int32_t* offset, const char* panel,
+                            const char* start, char* sums, Py_ssize_t once) noexcept nogil:
+    """`rows`, `vectors` and `scattered` are constants once inlined; `once` is 1."""
     cdef lanes[TALLEST_TILE][2] acc
     cdef lanes b0, b1, av
     cdef const char* ak
@@ -56,50 +67,94 @@ cdef inline inlined tile_of(const int rows, const lanes* like, Py_ssize_t produc
                 acc[i][1] = (<const lanes*> (sums + 2 * VB * i + VB))[0]
         for k in range(products):
             ak = a + offset[k]
-            b0 = (<const lanes*> (panel + 2 * VB * k))[0]
-            b1 = (<const lanes*> (panel + 2 * VB * k + VB))[0]
-            fetch(panel + 2 * VB * k + AHEAD)
-            if VB == 64:
-                fetch(panel + 2 * VB * k + AHEAD + 64)
+            b0 = (<const lanes*> (panel + vectors * VB * k))[0]
+            fetch(panel + vectors * VB * k + AHEAD)
+            if vectors == 2:
+                b1 = (<const lanes*> (panel + 2 * VB * k + VB))[0]
+                if VB == 64:
+                    fetch(panel + 2 * VB * k + AHEAD + 64)
             for i in range(rows):
-                av = splat(ak + i * size, like)
+                av = splat(ak + (place[i] if scattered else i * size), like)
                 acc[i][0] = acc[i][0] + av * b0
-                acc[i][1] = acc[i][1] + av * b1
+                if vectors == 2:
+                    acc[i][1] = acc[i][1] + av * b1
         for i in range(rows):
             (<lanes*> (sums + 2 * VB * i))[0] = acc[i][0]
-            (<lanes*> (sums + 2 * VB * i + VB))[0] = acc[i][1]
+            if vectors == 2:
+                (<lanes*> (sums + 2 * VB * i + VB))[0] = acc[i][1]
+
+
+cdef inline inlined tile_rows(int rows, const int vectors, const bint scattered, const lanes* like, Py_ssize_t products,
+                              const char* a, const Py_ssize_t* place, const int32_t* offset, const char* panel,
+                              const char* start, char* sums) noexcept nogil:
+    if rows == 1:
+        tile_of(1, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+    elif rows == 2:
+        tile_of(2, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+    elif rows == 3:
+        tile_of(3, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+    elif rows == 4:
+        tile_of(4, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+    elif rows == 5:
+        tile_of(5, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+    elif rows == 6:
+        tile_of(6, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+    elif rows == 7 and (vectors == 1 or TILE_ROWS >= 7):
+        tile_of(7, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+    elif rows == 8 and (vectors == 1 or TILE_ROWS >= 8):
+        tile_of(8, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+    elif rows == 9 and (vectors == 1 or TILE_ROWS >= 9):
+        tile_of(9, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+    elif rows == 10 and (vectors == 1 or TILE_ROWS >= 10):
+        tile_of(10, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+    elif rows == 11 and (vectors == 1 or TILE_ROWS >= 11):
+        tile_of(11, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+    elif rows == 12 and (vectors == 1 or TILE_ROWS >= 12):
+        tile_of(12, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+    elif rows == 13 and (vectors == 1 or TILE_ROWS >= 13):
+        tile_of(13, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+    elif rows == 14 and (vectors == 1 or TILE_ROWS >= 14):
+        tile_of(14, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+
+
+cdef inline apart pair_near(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
+                            const char* panel, const char* start, char* sums) noexcept nogil:
+    tile_rows(rows, 2, False, like, products, a, place, offset, panel, start, sums)
+
+
+cdef inline apart pair_far(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
+                           const char* panel, const char* start, char* sums) noexcept nogil:
+    tile_rows(rows, 2, True, like, products, a, place, offset, panel, start, sums)
+
+
+cdef inline apart single_near(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
+                              const char* panel, const char* start, char* sums) noexcept nogil:
+    tile_rows(rows, 1, False, like, products, a, place, offset, panel, start, sums)
+
+
+cdef inline apart single_far(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
+                             const char* panel, const char* start, char* sums) noexcept nogil:
+    tile_rows(rows, 1, True, like, products, a, place, offset, panel, start, sums)
 
 
 cdef inline void tile(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset,
                       const char* panel, const char* start, char* sums) noexcept nogil:
-    if rows == 1:
-        tile_of(1, like, products, a, offset, panel, start, sums, 1)
-    elif rows == 2:
-        tile_of(2, like, products, a, offset, panel, start, sums, 1)
-    elif rows == 3:
-        tile_of(3, like, products, a, offset, panel, start, sums, 1)
-    elif rows == 4:
-        tile_of(4, like, products, a, offset, panel, start, sums, 1)
-    elif rows == 5:
-        tile_of(5, like, products, a, offset, panel, start, sums, 1)
-    elif rows == 6:
-        tile_of(6, like, products, a, offset, panel, start, sums, 1)
-    elif rows == 7 and TILE_ROWS >= 7:
-        tile_of(7, like, products, a, offset, panel, start, sums, 1)
-    elif rows == 8 and TILE_ROWS >= 8:
-        tile_of(8, like, products, a, offset, panel, start, sums, 1)
-    elif rows == 9 and TILE_ROWS >= 9:
-        tile_of(9, like, products, a, offset, panel, start, sums, 1)
-    elif rows == 10 and TILE_ROWS >= 10:
-        tile_of(10, like, products, a, offset, panel, start, sums, 1)
-    elif rows == 11 and TILE_ROWS >= 11:
-        tile_of(11, like, products, a, offset, panel, start, sums, 1)
-    elif rows == 12 and TILE_ROWS >= 12:
-        tile_of(12, like, products, a, offset, panel, start, sums, 1)
-    elif rows == 13 and TILE_ROWS >= 13:
-        tile_of(13, like, products, a, offset, panel, start, sums, 1)
-    elif rows == 14 and TILE_ROWS >= 14:
-        tile_of(14, like, products, a, offset, panel, start, sums, 1)
+    """Two vectors of channels, pixels that are neighbours."""
+    pair_near(rows, like, products, a, NULL, offset, panel, start, sums)
+
+
+cdef inline void tile_at(int rows, int vectors, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place,
+                         const int32_t* offset, const char* panel, const char* start, char* sums) noexcept nogil:
+    """One or two vectors of channels, pixels wherever they are; `place` NULL: neighbours. sums stay two vectors apart."""
+    if vectors == 2:
+        if place == NULL:
+            pair_near(rows, like, products, a, place, offset, panel, start, sums)
+        else:
+            pair_far(rows, like, products, a, place, offset, panel, start, sums)
+    elif place == NULL:
+        single_near(rows, like, products, a, place, offset, panel, start, sums)
+    else:
+        single_far(rows, like, products, a, place, offset, panel, start, sums)
 
 
 cdef inline Py_ssize_t ceil_div(Py_ssize_t n, Py_ssize_t d) noexcept nogil:
@@ -117,20 +172,27 @@ cdef inline void write_back(const lanes* like, const char* sums, Py_ssize_t pixe
     cdef lanes[LANES_F] t
     cdef Py_ssize_t p = 0, d, i, j, side = LANES_F if lanes is vf else LANES_D, size = 4 if lanes is vf else 8
     while p < pixels:
-        d = 0
-        while d < channels:
-            if p + side <= pixels and d + side <= channels:
+        if pixels >= side:
+            p = min(p, pixels - side)           # the last square overlaps the one before
+            d = 0
+            while d < channels:
                 for i in range(side):
                     t[i] = (<const lanes*> (sums + (p + i) * 2 * VB + d * size))[0]
                 transpose(t)
-                for i in range(side):
-                    (<lanes*> (out + (d + i) * plane + p * size))[0] = t[i]
-            else:
-                for j in range(d, min(d + side, channels)):
-                    for i in range(p, min(p + side, pixels)):
-                        if lanes is vf:
-                            (<float*> (out + j * plane + i * size))[0] = (<const float*> (sums + i * 2 * VB + j * size))[0]
-                        else:
-                            (<double*> (out + j * plane + i * size))[0] = (<const double*> (sums + i * 2 * VB + j * size))[0]
-            d += side
-        p += side
+                if d + side <= channels:
+                    for i in range(side):
+                        (<lanes*> (out + (d + i) * plane + p * size))[0] = t[i]
+                else:
+                    for i in range(side):
+                        if d + i < channels:
+                            (<lanes*> (out + (d + i) * plane + p * size))[0] = t[i]
+                d += side
+            p += side
+        else:
+            for j in range(channels):
+                for i in range(pixels):
+                    if lanes is vf:
+                        (<float*> (out + j * plane + i * size))[0] = (<const float*> (sums + i * 2 * VB + j * size))[0]
+                    else:
+                        (<double*> (out + j * plane + i * size))[0] = (<const double*> (sums + i * 2 * VB + j * size))[0]
+            p = pixels

@@ -1,0 +1,588 @@
+"""A matrix product whose columns are never made:  out[o, p] = bias[o] + sum_k weight[o, k] * input[place[p] + offset[k]],
+k = (channel, tap).
+
+Layout: output channels stand on the vector lanes, output positions ("pixels") are broadcast (tile.pxd). Whatever stride
+and dilation are, tap k of any pixel lies a constant distance, offset[k], from the pixel's own place, so the tile reads
+the input where it is: nothing is copied into columns. Where the input is padded, or stored in another type than it is
+computed in, each channel of a block of pixels is first copied into a padded box (packing.pxd). A block is as many pixels as their
+input fits a second-level cache: of a row, of whole rows, of whole planes, or of several batch items, so that short
+rows, tiny planes and single pixels still make tall tiles. Weights are packed in panels of two vectors of output
+channels, [panel][k][channel], the last panel one vector wide where that is enough.
+The sums of a tile are transposed into the output's planes while they are in the first-level cache. Long sums are
+computed in chunks of products that go on from the stored sums: the same order of additions, whatever the blocks are.
+Complex numbers are pairs of real channels, half precision is computed in float32.
+Wins wherever there are many output channels and many products: nearly all layers of networks but depthwise ones.
+Threads share out blocks, and panels where blocks are few; no sum is split between them.
+Source: Chetlur et al., cuDNN: Efficient Primitives for Deep Learning, arXiv:1410.0759 (2014), for the product without columns; Goto and
+van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34 (2008), for panels and caches.
+"""
+import numpy as np
+
+cimport numpy as cnp
+from cython.parallel cimport parallel, prange, threadid
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int32_t
+from libc.string cimport memcpy, memset
+
+from cyconv.cpu.blocks cimport Blocks, choose_kind, input_steps, number_type, real_bias, real_matrix
+from cyconv.cpu.packing cimport (
+    Axis, CIRCULAR, DOUBLE, HALF, REFLECT, REPLICATE, SINGLE, ZEROS, gather_stored, put_stored,
+)
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, lanes, own, transpose
+from cyconv.cpu.simd cimport VB, vd, vf
+from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, ceil_div, cut, tile_at, write_back
+
+from cyconv import costs, memory
+from cyconv.threads import workers as worth_workers
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    void* PyMem_Malloc(size_t)
+    void PyMem_Free(void*)
+
+cdef double BATCH = 2.0**31             # multiply-adds between two looks at Ctrl-C: about 0.1 s; too many for a C enum
+cdef double SECONDS_EACH = 2.2e-11      # of a multiply-add: enough to tell whether a second thread is worth its start
+cdef double PACK_SECONDS = 3e-10        # of a packed weight
+
+cdef enum:
+    BLOCK_BYTES = 400 * 1024            # input of one block: leaves room for weights and sums in a second-level cache
+    BLOCK_PIXELS = 448                  # their sums, two vectors each, stay in that cache, too
+    CHUNK = 512                         # products of one pass over a block's pixels
+    FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead
+    WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
+    TALLEST = 14                        # pixels of a tile, and sums that must be under way at once,
+    LATENCY = 8                         # as the cost model counts them
+
+cdef struct Work:
+    Blocks blocks                       # numbers, boxes and table of offsets, as `direct` has them
+    bint in_place                       # tiles read the caller's input itself
+    bint straight                       # sums are the output's numbers
+    const char* input
+    Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
+    const char* weight
+    bint raw                            # weights as the caller has them, packed by each thread when they are needed
+    const char* bias
+    char* out
+    Py_ssize_t batch, groups
+    Py_ssize_t rows                     # output channels of a group, real and imaginary parts counted apart
+    Py_ssize_t[3] stride
+    Py_ssize_t items                    # batch items of a block
+    Py_ssize_t item_blocks              # blocks along the batch
+    Py_ssize_t panels, shares           # panels of a group; how many items of work they are split into
+    Py_ssize_t pixels                   # of a block
+    Py_ssize_t chunks
+    Py_ssize_t area                     # pixels of a plane of outputs
+
+cdef struct Room:                       # one thread's scratch
+    char* boxes
+    char* sums
+    char* start
+    char* panel
+    char* planes
+    Py_ssize_t* place
+    Py_ssize_t* neighbours              # how many pixels from this one on follow each other in memory
+    Py_ssize_t gathered                 # the block whose boxes these are, or -1
+    Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
+
+
+# ---- the cut into blocks -------------------------------------------------------------------------------------------------
+
+
+cdef double block_bytes(const Work* w, double n, double z, double y, double x, const Py_ssize_t* span) noexcept nogil:
+    """Bytes of input that a block of so many items and outputs reads."""
+    cdef double numbers = ((z - 1) * w.stride[0] + span[0]) * ((y - 1) * w.stride[1] + span[1]) * ((x - 1) * w.stride[2] + span[2])
+    if w.in_place:                      # what is stepped over costs no room in a cache
+        numbers = min(numbers, z * y * x * w.blocks.products / max(w.blocks.channels, <Py_ssize_t> 1))
+    return n * w.blocks.channels * numbers * w.blocks.size
+
+
+cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
+    """Everything that follows from the problem alone."""
+    cdef Blocks* b = &w.blocks
+    cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
+    cdef tuple pad = problem.pad_before, out = problem.out_size
+    cdef Py_ssize_t a, m, taps = 1
+    cdef Py_ssize_t[3] span
+    cdef double limit
+    cdef str mode = problem.padding_mode
+    choose_kind(b, problem.dtype)
+    b.memory = NULL
+    b.offset = NULL
+    b.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
+    b.channels = <Py_ssize_t> problem.in_channels * b.parts
+    w.batch, w.groups = problem.batch, problem.groups
+    w.rows = <Py_ssize_t> problem.out_channels * b.parts
+    w.panels = ceil_div(w.rows, 2 * VB // b.size)
+    w.straight = b.parts == 1 and b.kind != HALF
+    w.in_place = may_read_in_place and b.kind != HALF
+    for a in range(3):
+        w.stride[a] = stride[a]
+        b.out[a] = out[a]
+        b.box.axis[a].n, b.box.axis[a].pad = size[a], pad[a]
+        taps *= <Py_ssize_t> kernel[a]
+        span[a] = (<Py_ssize_t> kernel[a] - 1) * <Py_ssize_t> dilation[a] + 1
+        if pad[a] > 0 or (b.out[a] - 1) * w.stride[a] + span[a] - <Py_ssize_t> pad[a] > b.box.axis[a].n:
+            w.in_place = False
+    b.products = b.channels * taps
+    w.area = b.out[0] * b.out[1] * b.out[2]
+    w.chunks = max(ceil_div(b.products, CHUNK), <Py_ssize_t> 1)
+    limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2) * (w.chunks if w.in_place else 1)
+    # As many pixels of a row as fit; then rows, planes, batch items, each only if the one before is whole: the outputs of
+    # a block are one run of each plane.
+    m = ceil_div(b.out[2], ceil_div(b.out[2], BLOCK_PIXELS))
+    while m > 16 and block_bytes(w, 1, 1, 1, m, span) > limit:
+        m = (m + 1) // 2
+    b.block[2] = m
+    b.block[1] = b.block[0] = w.items = 1
+    if m == b.out[2]:
+        b.block[1] = most(w, 1, b.out[1], m, limit, span)
+        if b.block[1] == b.out[1]:
+            b.block[0] = most(w, 0, b.out[0], m * b.out[1], limit, span)
+            if b.block[0] == b.out[0]:
+                w.items = most(w, -1, w.batch, w.area, limit, span)
+    for a in range(3):
+        b.count[a] = ceil_div(b.out[a], b.block[a])
+        b.box.axis[a].length = (b.block[a] - 1) * w.stride[a] + span[a]
+        b.box.axis[a].stride, b.box.axis[a].phases, b.box.axis[a].remainder = 1, 1, &ZERO
+    w.item_blocks = ceil_div(w.batch, w.items)
+    w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
+    b.plane = 0
+    if not w.in_place:
+        b.plane = <Py_ssize_t> min(<double> b.box.axis[0].length * b.box.axis[1].length * b.box.axis[2].length, 2.0**62)
+    return 0
+
+cdef Py_ssize_t ZERO = 0
+
+
+cdef Py_ssize_t most(Work* w, int axis, Py_ssize_t whole, Py_ssize_t pixels, double limit, const Py_ssize_t* span) noexcept nogil:
+    """How many rows, planes or items a block has, nearly equal blocks; axis -1 is the batch."""
+    cdef Py_ssize_t m = 1
+    cdef double n, z, y
+    while m < whole and (m + 1) * pixels <= BLOCK_PIXELS:
+        n, z, y = 1, 1, w.blocks.block[1]
+        if axis == 1:
+            y = m + 1
+        elif axis == 0:
+            z = m + 1
+        else:
+            n, z = m + 1, w.blocks.block[0]
+        if block_bytes(w, n, z, y, w.blocks.block[2], span) > limit:
+            break
+        m += 1
+    return ceil_div(whole, ceil_div(whole, max(m, <Py_ssize_t> 1))) if whole else 1
+
+
+cdef double room_bytes(const Work* w, double* parts) noexcept nogil:
+    """One thread's scratch: boxes, sums, start, panel, planes, places, in that order."""
+    cdef const Blocks* b = &w.blocks
+    parts[0] = 0.0 if w.in_place else <double> w.items * b.channels * b.plane * b.size
+    parts[1] = (w.pixels + 1.0) * 2 * WIDEST_VECTOR
+    parts[2] = 2 * WIDEST_VECTOR
+    parts[3] = (<double> ceil_div(b.products, w.chunks) + 1) * 2 * WIDEST_VECTOR if w.raw else 0.0
+    parts[4] = 0.0 if w.straight else w.pixels * 2.0 * WIDEST_VECTOR
+    parts[5] = w.pixels * 2.0 * sizeof(Py_ssize_t)
+    cdef double total = 0
+    cdef int i
+    for i in range(6):
+        total += parts[i] + 64
+    return total
+
+
+def scratch(problem):
+    """Bytes that one thread needs, the table of offsets among them."""
+    cdef Work w
+    cdef double[6] parts
+    open_work(&w, problem, True)
+    w.raw = True
+    return int(min(room_bytes(&w, parts) + 4.0 * w.blocks.products, 2.0**62))
+
+
+def why_not(problem):
+    if "int" in problem.dtype:
+        return f"register tiles of pixels times channels are for floating point, not {problem.dtype}"
+    if scratch(problem) >= 2**31:
+        return f"a block reads {scratch(problem)} bytes, more than 32-bit offsets reach"
+    return None
+
+
+def cost(problem):
+    """(predicted seconds on one thread, bytes of workspace on one thread)."""
+    return costs.seconds("implicit_gemm", amounts(problem)), scratch(problem)
+
+
+def amounts(problem):
+    """The work, as costs.py counts it."""
+    cdef Work w
+    cdef Blocks* b = &w.blocks
+    open_work(&w, problem, True)
+    dtype = problem.dtype
+    parts, size = costs.parts_and_size(problem)
+    planes = problem.batch * problem.groups
+    rows, lane = problem.out_channels * parts, costs.VECTOR_BYTES // size
+    vectors = -(-rows // lane)  # rows, lane: Python ints
+    blocks = problem.groups * w.item_blocks * b.count[0] * b.count[1] * b.count[2]
+    tiles = max(ceil_div(w.pixels, TALLEST), <Py_ssize_t> 1)
+    height = w.pixels / tiles
+    pairs, single = divmod(vectors, 2)
+    fma = blocks * tiles * b.products * (pairs * max(2 * height, LATENCY) + single * max(height, LATENCY))
+    numbers = 0 if w.in_place else blocks * w.items * b.channels * b.plane
+    run = w.pixels // w.items
+    return {
+        "call": 1,
+        "weight": problem.groups * lane * vectors * b.products,
+        "gathered_row": numbers / max(b.box.axis[2].length, 1),
+        "gathered_byte": numbers * size,
+        "fma": fma,
+        "tile": blocks * tiles * (pairs + single),
+        "written": planes * rows * w.area if run >= lane else 0,
+        "scattered": planes * rows * w.area if run < lane else 0,
+        "converted": 0 if w.straight else planes * rows * w.area,
+        "far_byte": costs.far_bytes(problem, size * parts),
+    }
+
+
+# ---- weights -------------------------------------------------------------------------------------------------------------
+
+
+cdef void pack(const lanes* like, const char* from_, Py_ssize_t pitch, Py_ssize_t channels, Py_ssize_t products, int vectors,
+               char* panel) noexcept nogil:
+    """panel[k][channel] = from_[channel][k]; rows of from_ are `pitch` bytes apart, missing channels become zeros."""
+    cdef lanes[LANES_F] t
+    cdef Py_ssize_t k, d, i, side = LANES_F if lanes is vf else LANES_D, size = 4 if lanes is vf else 8
+    cdef lanes zero
+    for d in range(vectors):
+        k = 0
+        while products >= side and k < products:
+            k = min(k, products - side)
+            if (d + 1) * side <= channels:
+                for i in range(side):
+                    t[i] = (<const lanes*> (from_ + (d * side + i) * pitch + k * size))[0]
+            else:
+                zero = (<const lanes*> NOTHING)[0]
+                for i in range(side):
+                    t[i] = zero
+                    if d * side + i < channels:
+                        t[i] = (<const lanes*> (from_ + (d * side + i) * pitch + k * size))[0]
+            transpose(t)
+            for i in range(side):
+                (<lanes*> (panel + ((k + i) * vectors + d) * VB))[0] = t[i]
+            k += side
+        while k < products:             # fewer products than a square has
+            for i in range(side):
+                if d * side + i < channels:
+                    memcpy(panel + ((k * vectors + d) * side + i) * size, from_ + (d * side + i) * pitch + k * size, size)
+                else:
+                    memset(panel + ((k * vectors + d) * side + i) * size, 0, size)
+            k += 1
+
+cdef char[64] NOTHING
+memset(NOTHING, 0, 64)
+
+
+cdef inline Py_ssize_t padded_rows(Py_ssize_t rows, Py_ssize_t lane) noexcept nogil:
+    return ceil_div(rows, lane) * lane
+
+
+def prepare(problem, weight):
+    """The weights as the register tile reads them: [group][panel][k][channel], one flat array."""
+    cdef Blocks b
+    choose_kind(&b, problem.dtype)
+    cdef Py_ssize_t groups = problem.groups, rows = problem.out_channels * b.parts, lane = VB // b.size
+    cdef Py_ssize_t products = problem.in_channels * b.parts * problem.taps, panels = ceil_div(rows, 2 * lane), p, first, channels
+    matrix = real_matrix(&b, problem, weight)
+    packed = memory.empty(groups * padded_rows(rows, lane) * products, number_type(&b))
+    cdef const char* source = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
+    cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
+    cdef int threads = worth_workers(groups * rows * products * PACK_SECONDS, 1, 1 << 40)
+    cdef const char* from_
+    cdef char* panel
+    for p in prange(groups * panels, nogil=True, num_threads=threads, schedule="static"):
+        first = p % panels * 2 * lane
+        channels = min(2 * lane, rows - first)
+        from_ = source + (p // panels * rows + first) * products * b.size
+        panel = to + (p // panels * padded_rows(rows, lane) + first) * products * b.size
+        if b.size == 4:
+            pack(<vf*> NULL, from_, products * 4, channels, products, 1 if channels <= lane else 2, panel)
+        else:
+            pack(<vd*> NULL, from_, products * 8, channels, products, 1 if channels <= lane else 2, panel)
+    return packed
+
+
+def prepare_once(problem, weight):
+    """The weights as they are where so few pixels use them that `run` had better pack a chunk whenever it needs one."""
+    if problem.dtype not in ("float32", "float64") or problem.batch * problem.out_size[0] * problem.out_size[1] * problem.out_size[2] > FEW_PIXELS:
+        return prepare(problem, weight)
+    return np.ascontiguousarray(weight, problem.dtype)
+
+
+# ---- one item of work ------------------------------------------------------------------------------------------------------
+
+
+cdef void gather_boxes(const Work* w, Py_ssize_t g, const Py_ssize_t* origin, const Py_ssize_t* extent, char* boxes) noexcept nogil:
+    """The padded boxes of a block, [item][channel]; origin and extent in items and outputs."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t[3] first
+    cdef Py_ssize_t[3] filled
+    cdef Py_ssize_t n, c
+    cdef int a
+    cdef const char* src
+    for a in range(3):
+        first[a] = origin[a + 1] * w.stride[a]
+        filled[a] = b.box.axis[a].length - (b.block[a] - extent[a + 1]) * w.stride[a]
+    for n in range(extent[0]):
+        src = w.input + (origin[0] + n) * w.input_step[0] + g * w.input_step[1]
+        for c in range(b.channels):
+            gather_stored(b.kind, src + c // b.parts * w.input_step[2] + c % b.parts * b.stored_size, &b.box, first, filled,
+                          boxes + (n * b.channels + c) * b.plane * b.size)
+
+
+cdef void find_pixels(const Work* w, const Py_ssize_t* extent, Room* room) noexcept nogil:
+    """The places of a block's pixels, and how many neighbours each has."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t[4] step
+    cdef Py_ssize_t n, z, y, x, at, p = 0
+    cdef int a
+    if w.in_place:
+        step[0] = w.input_step[0]
+        for a in range(3):
+            step[a + 1] = w.stride[a] * b.box.step[a]
+    else:
+        step[0] = b.channels * b.plane * b.size
+        step[1] = w.stride[0] * b.box.axis[1].length * b.box.axis[2].length * b.size
+        step[2] = w.stride[1] * b.box.axis[2].length * b.size
+        step[3] = w.stride[2] * b.size
+    for n in range(extent[0]):
+        for z in range(extent[1]):
+            for y in range(extent[2]):
+                at = n * step[0] + z * step[1] + y * step[2]
+                for x in range(extent[3]):
+                    room.place[p] = at + x * step[3]
+                    p += 1
+    room.neighbours[p - 1] = 1
+    for x in range(p - 2, -1, -1):
+        room.neighbours[x] = room.neighbours[x + 1] + 1 if room.place[x + 1] - room.place[x] == b.size else 1
+    for a in range(4):
+        room.extent[a] = extent[a]
+
+
+cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py_ssize_t panel, Py_ssize_t pixels, Py_ssize_t run,
+                   const char* base, char* to) noexcept nogil:
+    """All pixels of a block and one panel of output channels; `to` is the panel's first output of the block's first item."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t size = b.size, lane = VB // size, first = panel * 2 * lane, channels = min(2 * lane, w.rows - first)
+    cdef Py_ssize_t chunk, k0, products, p, q, t, rows, at, end, count, d, tiles
+    cdef int vectors = 1 if channels <= lane else 2
+    cdef const char* weight
+    cdef bint last
+    cdef Py_ssize_t item_step = w.groups * w.rows * w.area * size, plane = w.area * size
+    cdef char* sums
+    memset(room.start, 0, 2 * VB)
+    memcpy(room.start, w.bias + (g * w.rows + first) * size, channels * size)
+    tiles = ceil_div(pixels, <Py_ssize_t> TALLEST_TILE if vectors == 1 else <Py_ssize_t> TILE_ROWS)
+    for chunk in range(w.chunks):
+        k0 = cut(b.products, chunk, w.chunks)
+        products = cut(b.products, chunk + 1, w.chunks) - k0
+        if w.raw:
+            pack(like, w.weight + ((g * w.rows + first) * b.products + k0) * size, b.products * size, channels, products, vectors, room.panel)
+            weight = room.panel
+        else:
+            weight = w.weight + ((g * padded_rows(w.rows, lane) + first) * b.products + k0 * vectors * lane) * size
+        last = chunk == w.chunks - 1
+        at = 0
+        for t in range(tiles):
+            p = cut(pixels, t, tiles)
+            q = cut(pixels, t + 1, tiles)
+            rows = q - p
+            sums = room.sums + p * 2 * VB
+            if last and w.straight and run > 1:
+                for d in range(channels):       # ask early for the lines that will be written
+                    own(to + p // run * item_step + d * plane + p % run * size)
+            if room.neighbours[p] >= rows:
+                tile_at(<int> rows, vectors, like, products, base + room.place[p], NULL, b.offset + k0, weight,
+                        room.start if chunk == 0 else NULL, sums)
+            else:
+                tile_at(<int> rows, vectors, like, products, base, room.place + p, b.offset + k0, weight,
+                        room.start if chunk == 0 else NULL, sums)
+            if not last:
+                continue
+            while at < q:                       # whole squares, and what is left of a run at its end
+                end = at // run * run + run
+                if q < end:
+                    count = (q - at) // lane * lane
+                    if count == 0:
+                        break
+                    put(like, w, room, at, count, run, channels, to, item_step, plane)
+                    at += count
+                    break
+                p = at
+                if end - at < lane <= run:      # an incomplete square overlaps the one before
+                    p = end - lane
+                put(like, w, room, p, end - p, run, channels, to, item_step, plane)
+                at = end
+    if not w.straight:
+        for t in range(pixels // run):
+            p = t * run
+            for d in range(channels):
+                put_stored(b.kind, room.planes + (d * w.pixels + p) * size,
+                           to + p // run * w.groups * w.rows * w.area * b.stored_size
+                           + (d // b.parts * w.area * b.parts + d % b.parts) * b.stored_size, b.parts, run)
+
+
+cdef inline void put(const lanes* like, const Work* w, Room* room, Py_ssize_t at, Py_ssize_t count, Py_ssize_t run, Py_ssize_t channels,
+                     char* to, Py_ssize_t item_step, Py_ssize_t plane) noexcept nogil:
+    """Sums of neighbouring pixels to the output, or to planes that are converted later."""
+    cdef Py_ssize_t size = w.blocks.size
+    if not w.straight:
+        write_back(like, room.sums + at * 2 * VB, count, channels, room.planes + at * size, w.pixels * size)
+    elif plane == size:
+        memcpy(to + at * item_step, room.sums + at * 2 * VB, channels * size)
+    else:
+        write_back(like, room.sums + at * 2 * VB, count, channels, to + at // run * item_step + at % run * size, plane)
+
+
+cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
+    """One share of the panels of one block: gather, sum, write."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t share = item % w.shares, block = item // w.shares, left = block, g, panel, run
+    cdef Py_ssize_t[4] origin
+    cdef Py_ssize_t[4] extent
+    cdef int a
+    cdef const char* base
+    cdef char* to
+    for a in range(2, -1, -1):
+        origin[a + 1] = left % b.count[a] * b.block[a]
+        extent[a + 1] = min(b.block[a], b.out[a] - origin[a + 1])
+        left //= b.count[a]
+    g = left % w.groups
+    origin[0] = left // w.groups * w.items
+    extent[0] = min(w.items, w.batch - origin[0])
+    if extent[0] != room.extent[0] or extent[1] != room.extent[1] or extent[2] != room.extent[2] or extent[3] != room.extent[3]:
+        find_pixels(w, extent, room)
+    if w.in_place:
+        base = w.input + origin[0] * w.input_step[0] + g * w.input_step[1]
+        for a in range(3):
+            base += (origin[a + 1] * w.stride[a] - b.box.axis[a].pad) * b.box.step[a]
+    else:
+        base = room.boxes
+        if room.gathered != block:
+            gather_boxes(w, g, origin, extent, room.boxes)
+            room.gathered = block
+    run = extent[1] * extent[2] * extent[3]
+    for panel in range(cut(w.panels, share, w.shares), cut(w.panels, share + 1, w.shares)):
+        # panels hold an even number of channels, so that parts of one complex number never part
+        to = w.out + (((origin[0] * w.groups + g) * w.rows + panel * 2 * VB // b.size) * w.area
+                      + ((origin[1] * b.out[1] + origin[2]) * b.out[2] + origin[3]) * b.parts) * b.stored_size
+        if b.size == 4:
+            do_panel(<vf*> NULL, w, room, g, panel, extent[0] * run, run, base, to)
+        else:
+            do_panel(<vd*> NULL, w, room, g, panel, extent[0] * run, run, base, to)
+
+
+cdef bint find_taps(Work* w, problem) except -1:
+    """Fills the table of offsets; False if one of them does not fit 32 bits."""
+    cdef Blocks* b = &w.blocks
+    cdef tuple kernel = problem.kernel, dilation = problem.dilation
+    cdef Py_ssize_t[3] k
+    cdef Py_ssize_t[3] step
+    cdef Py_ssize_t c, z, y, x, at, i = 0, channel
+    cdef double farthest = 0
+    cdef int a
+    for a in range(3):
+        k[a] = kernel[a]
+        step[a] = <Py_ssize_t> dilation[a]
+    if w.in_place:
+        for a in range(3):
+            step[a] *= b.box.step[a]
+            farthest += abs((k[a] - 1.0) * step[a])
+        farthest += abs(<double> w.input_step[2] * max(b.channels - 1, <Py_ssize_t> 0)) + 8
+        if farthest >= 2.0**31:
+            return False
+    else:
+        step[2] *= b.size
+        step[1] *= b.box.axis[2].length * b.size
+        step[0] *= b.box.axis[1].length * b.box.axis[2].length * b.size
+    if b.offset == NULL:
+        b.offset = <int32_t*> PyMem_Malloc((b.products + 1) * sizeof(int32_t))
+        if b.offset == NULL:
+            raise MemoryError(f"no room for a table of {b.products} offsets")
+    for c in range(b.channels):
+        channel = c // b.parts * w.input_step[2] + c % b.parts * b.stored_size if w.in_place else c * b.plane * b.size
+        for z in range(k[0]):
+            for y in range(k[1]):
+                at = channel + z * step[0] + y * step[1]
+                for x in range(k[2]):
+                    b.offset[i] = <int32_t> (at + x * step[2])
+                    i += 1
+    return True
+
+
+def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
+    """Writes the result to `out` (C-contiguous). `weight` is what `prepare` or `prepare_once` returned."""
+    cdef Work w
+    cdef Blocks* b = &w.blocks
+    cdef Py_ssize_t items, item, first, last, batch, room, share
+    cdef double[6] parts
+    cdef int workers, worker = 0, i
+    cdef double work
+    cdef char* base
+    cdef Room* rooms = NULL
+    open_work(&w, problem, True)
+    try:
+        input_steps(b, problem, input, w.input_step, b.box.step)
+        if not find_taps(&w, problem):
+            open_work(&w, problem, False)
+            find_taps(&w, problem)
+        w.raw = cnp.PyArray_NDIM(weight) > 1
+        w.input = <const char*> cnp.PyArray_DATA(input)
+        w.weight = <const char*> cnp.PyArray_DATA(weight)
+        sums_from = real_bias(b, problem, bias)
+        w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
+        w.out = <char*> cnp.PyArray_DATA(out)
+        work = <double> w.batch * w.groups * w.rows * w.area * b.products
+        items = w.item_blocks * w.groups * b.count[0] * b.count[1] * b.count[2]
+        room = <Py_ssize_t> room_bytes(&w, parts) // 64 * 64 + 64
+        workers = worth_workers(work * SECONDS_EACH, room, problem.max_workspace)
+        w.shares = min(w.panels, ceil_div(8 * workers, items)) if workers > 1 else 1
+        items *= w.shares
+        workers = min(workers, items)
+        rooms = <Room*> PyMem_Malloc(workers * sizeof(Room))
+        if rooms == NULL:
+            raise MemoryError("no room for a few pointers")
+        space = memory.empty(room * workers + 64, np.uint8)
+        base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
+        for i in range(workers):
+            furnish(rooms + i, base + i * room, parts)
+        batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
+        first = 0
+        while first < items:
+            last = min(first + batch, items)
+            if workers == 1:
+                with nogil:
+                    for item in range(first, last):
+                        do_item(&w, item, rooms)
+            else:
+                share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
+                with nogil, parallel(num_threads=workers):
+                    worker = threadid()
+                    for item in prange(first, last, schedule="dynamic", chunksize=share):
+                        do_item(&w, item, rooms + worker)
+            PyErr_CheckSignals()
+            first = last
+    finally:
+        PyMem_Free(rooms)
+        PyMem_Free(b.offset)
+
+
+cdef void furnish(Room* room, char* base, const double* parts) noexcept nogil:
+    """Where in a thread's scratch what stands."""
+    cdef char* at[6]
+    cdef int i
+    for i in range(6):
+        at[i] = base
+        base += ceil_div(<Py_ssize_t> parts[i], 64) * 64
+    room.boxes, room.sums, room.start, room.panel, room.planes = at[0], at[1], at[2], at[3], at[4]
+    room.place = <Py_ssize_t*> at[5]
+    room.neighbours = room.place + <Py_ssize_t> parts[5] // (2 * sizeof(Py_ssize_t))
+    room.gathered = -1
+    memset(room.extent, 0, sizeof(room.extent))
