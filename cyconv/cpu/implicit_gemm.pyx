@@ -28,7 +28,7 @@ from cyconv.cpu.blocks cimport Blocks, choose_kind, input_steps, number_type, re
 from cyconv.cpu.packing cimport (
     Axis, CIRCULAR, DOUBLE, HALF, REFLECT, REPLICATE, SINGLE, ZEROS, gather_stored, put_stored,
 )
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, lanes, own, transpose
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, own, transpose
 from cyconv.cpu.simd cimport VB, vd, vf
 from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, ceil_div, cut, tile_at, write_back
 
@@ -127,7 +127,9 @@ cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
     b.products = b.channels * taps
     w.area = b.out[0] * b.out[1] * b.out[2]
     w.chunks = max(ceil_div(b.products, CHUNK), <Py_ssize_t> 1)
-    limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2) * (w.chunks if w.in_place else 1)
+    # A pass over a block touches one chunk's channels only. Boxes also have to be gathered, and what reaches beyond their
+    # own outputs more than once, so they had better be large.
+    limit = min(<double> BLOCK_BYTES * w.chunks, <double> problem.max_workspace / 2)
     # As many pixels of a row as fit; then rows, planes, batch items, each only if the one before is whole: the outputs of
     # a block are one run of each plane.
     m = ceil_div(b.out[2], ceil_div(b.out[2], BLOCK_PIXELS))
@@ -319,22 +321,94 @@ def prepare_once(problem, weight):
 # ---- one item of work ------------------------------------------------------------------------------------------------------
 
 
+cdef inline void copy_run(char* to, const char* from_, Py_ssize_t bytes) noexcept nogil:
+    """memcpy for a row of an image: short, so that a call would cost more than the copying. Pieces overlap instead of shrinking."""
+    cdef Py_ssize_t i = 0
+    if bytes >= 64:
+        while i + 64 <= bytes:
+            memcpy(to + i, from_ + i, 64)
+            i += 64
+        memcpy(to + bytes - 64, from_ + bytes - 64, 64)
+    elif bytes >= 32:
+        memcpy(to, from_, 32)
+        memcpy(to + bytes - 32, from_ + bytes - 32, 32)
+    elif bytes >= 16:
+        memcpy(to, from_, 16)
+        memcpy(to + bytes - 16, from_ + bytes - 16, 16)
+    else:
+        while i < bytes:
+            memcpy(to + i, from_ + i, 4)
+            i += 4
+
+
+cdef inline void clear_run(char* to, Py_ssize_t bytes) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    if bytes >= 64:
+        memset(to, 0, bytes)
+    else:
+        while i < bytes:
+            memset(to + i, 0, 4)
+            i += 4
+
+
+cdef void gather_rows(const Work* w, const char* src, const Py_ssize_t* begin, const Py_ssize_t* end, const Py_ssize_t* filled,
+                      char* box, Py_ssize_t ahead) noexcept nogil:
+    """One channel's box where padding is zeros and the numbers of a row are neighbours. src: the box's first sample, were
+    it one of the input; samples begin to end of the box are; ahead: bytes to the next channel."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t size = b.size, pitch = b.box.axis[2].length * size, slab = b.box.axis[1].length * pitch, z, y, i
+    cdef Py_ssize_t left = begin[2] * size, length = (end[2] - begin[2]) * size, right = (filled[2] - end[2]) * size
+    cdef const char* row
+    cdef char* to
+    for z in range(filled[0]):
+        to = box + z * slab
+        if z < begin[0] or z >= end[0]:
+            memset(to, 0, slab)
+            continue
+        if begin[1] > 0:
+            memset(to, 0, begin[1] * pitch)
+        to += begin[1] * pitch
+        row = src + z * b.box.step[0] + begin[1] * b.box.step[1] + left
+        for y in range(end[1] - begin[1]):
+            i = 0
+            while i < length:                   # runs this short are not foreseen by the hardware
+                fetch(row + ahead + i)
+                i += 64
+            clear_run(to, left)
+            copy_run(to + left, row, length)
+            clear_run(to + left + length, right)
+            to += pitch
+            row += b.box.step[1]
+        if end[1] < filled[1]:
+            memset(to, 0, (filled[1] - end[1]) * pitch)
+
+
 cdef void gather_boxes(const Work* w, Py_ssize_t g, const Py_ssize_t* origin, const Py_ssize_t* extent, char* boxes) noexcept nogil:
     """The padded boxes of a block, [item][channel]; origin and extent in items and outputs."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t[3] first
     cdef Py_ssize_t[3] filled
-    cdef Py_ssize_t n, c
+    cdef Py_ssize_t[3] begin
+    cdef Py_ssize_t[3] end
+    cdef Py_ssize_t n, c, start = 0
     cdef int a
     cdef const char* src
+    cdef bint plain = b.box.mode == ZEROS and b.kind != HALF and b.box.step[2] == b.size
     for a in range(3):
         first[a] = origin[a + 1] * w.stride[a]
         filled[a] = b.box.axis[a].length - (b.block[a] - extent[a + 1]) * w.stride[a]
+        begin[a] = min(max(b.box.axis[a].pad - first[a], <Py_ssize_t> 0), filled[a])
+        end[a] = min(max(b.box.axis[a].n + b.box.axis[a].pad - first[a], begin[a]), filled[a])
+        start += (first[a] - b.box.axis[a].pad) * b.box.step[a]
     for n in range(extent[0]):
         src = w.input + (origin[0] + n) * w.input_step[0] + g * w.input_step[1]
         for c in range(b.channels):
-            gather_stored(b.kind, src + c // b.parts * w.input_step[2] + c % b.parts * b.stored_size, &b.box, first, filled,
-                          boxes + (n * b.channels + c) * b.plane * b.size)
+            if plain:
+                gather_rows(w, src + start + c // b.parts * w.input_step[2] + c % b.parts * b.stored_size, begin, end, filled,
+                            boxes + (n * b.channels + c) * b.plane * b.size, w.input_step[2])
+            else:
+                gather_stored(b.kind, src + c // b.parts * w.input_step[2] + c % b.parts * b.stored_size, &b.box, first, filled,
+                              boxes + (n * b.channels + c) * b.plane * b.size)
 
 
 cdef void find_pixels(const Work* w, const Py_ssize_t* extent, Room* room) noexcept nogil:
