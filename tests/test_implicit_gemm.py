@@ -1,0 +1,155 @@
+"""What is special about implicit_gemm: tiles of any height, pixels from anywhere, panels of one or two vectors, chunks of products."""
+
+import numpy as np
+import pytest
+from cases import ROWS, conv
+
+import cyconv
+from cyconv import select
+from cyconv.problem import conv_problem
+
+NAME = "implicit_gemm"
+
+
+def whole(rng, shape, dtype="float32"):
+    """Small integers, on which sums are exact."""
+    return rng.integers(-2, 3, shape).astype(dtype)
+
+
+def both(x, w, bias=None, **options):
+    rank = w.ndim - 2
+    got = conv(rank)(x, w, bias, algorithm=NAME, **options)
+    np.testing.assert_array_equal(got, conv(rank)(x, w, bias, algorithm="reference", **options))
+    plan = cyconv.plan_conv(x.shape, w, bias, dtype=x.dtype, algorithm=NAME, **options)
+    np.testing.assert_array_equal(plan(x), got)  # weights packed ahead, and while running
+    return got
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "float16"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 64, 65])
+def test_every_remainder_of_output_channels(channels, dtype):
+    rng = np.random.default_rng(channels)
+    both(whole(rng, (2, 3, 5, 6), dtype), whole(rng, (channels, 3, 2, 3), dtype), whole(rng, channels, dtype), padding=1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_number_of_pixels(dtype):
+    rng = np.random.default_rng(0)
+    w1, w2 = whole(rng, (18, 3, 4), dtype), whole(rng, (40, 3, 4), dtype)
+    for width in (*range(4, 70), 451, 452, 453, 900, 2000):
+        x = whole(rng, (1, 3, width), dtype)
+        for w in (w1, w2):
+            both(x, w)
+            both(x, w, padding=2, stride=3)
+
+
+def test_every_row_length_of_a_plane():
+    # tiles that span rows, planes and batch items, in place and from boxes
+    rng = np.random.default_rng(1)
+    w = whole(rng, (35, 4, 3, 3))
+    for width in (3, 4, 5, 7, 9, 16, 17, 30, 33):
+        for batch in (1, 2, 11, 60):
+            x = whole(rng, (batch, 4, 7, width))
+            both(x, w)
+            both(x, w, padding=1)
+            both(x, w, padding=(0, 1), stride=2)
+
+
+@pytest.mark.parametrize("products", [1, 2, 15, 16, 17, 511, 512, 513, 1023, 1024, 1025, 1537, 5000])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+def test_seams_between_chunks_of_products(products, dtype):
+    rng = np.random.default_rng(products)
+    both(whole(rng, (1, products, 21), dtype), whole(rng, (37, products, 1), dtype), whole(rng, 37, dtype))
+
+
+def test_outputs_that_are_single_pixels():
+    rng = np.random.default_rng(2)
+    for batch in (1, 3, 14, 15, 64, 500):
+        both(whole(rng, (batch, 6, 3, 3)), whole(rng, (50, 6, 3, 3)), whole(rng, 50))
+        both(whole(rng, (batch, 6, 3, 3)), whole(rng, (50, 3, 3, 3)), groups=2)
+        both(whole(rng, (batch, 6, 1, 1)), whole(rng, (50, 6, 3, 3)), padding=1)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+@pytest.mark.parametrize("each", [1, 3, 4, 16, 20, 33])
+def test_groups(groups, each):
+    rng = np.random.default_rng(3)
+    x, w = whole(rng, (2, 2 * groups, 9, 10)), whole(rng, (each * groups, 2, 3, 3))
+    both(x, w, whole(rng, each * groups), groups=groups, padding=1)
+    both(x, w, groups=groups, stride=2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_input_is_read_in_place_whatever_its_layout(dtype):
+    rng = np.random.default_rng(4)
+    x, w = whole(rng, (3, 5, 8, 9), dtype), whole(rng, (20, 5, 3, 2), dtype)
+    layouts = [
+        np.asfortranarray(x),
+        np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2),
+        np.ascontiguousarray(x[::-1, ::-1, ::-1, ::-1])[::-1, ::-1, ::-1, ::-1],
+        np.repeat(x, 3, axis=3)[..., ::3],
+        np.pad(x, ((0, 1), (2, 3), (1, 1), (5, 6)))[:-1, 2:-3, 1:-1, 5:-6],
+    ]
+    for options in ({}, {"stride": 2}, {"dilation": (2, 3)}, {"padding": 1}, {"padding": (2, 1), "padding_mode": "reflect"}):
+        want = conv(2)(x, w, algorithm=NAME, **options)
+        for layout in layouts:
+            assert layout.shape == x.shape
+            np.testing.assert_array_equal(conv(2)(layout, w, algorithm=NAME, **options), want)
+    one = np.broadcast_to(x[:1, :1], x.shape)
+    np.testing.assert_array_equal(conv(2)(one, w, algorithm=NAME), conv(2)(one.copy(), w, algorithm=NAME))
+
+
+def test_places_are_neighbours_only_if_all_are():
+    # pixels 0, 2 and 1 of memory: as far apart at their ends as neighbours are
+    rng = np.random.default_rng(5)
+    memory = whole(rng, 64)
+    x = np.lib.stride_tricks.as_strided(memory[8:], (1, 1, 3, 2), (0, 0, 4, 8))
+    both(x, whole(rng, (3, 1, 1, 1)))
+    x = np.lib.stride_tricks.as_strided(memory[30:], (1, 1, 4, 3), (0, 0, 12, -4))
+    both(x, whole(rng, (40, 1, 1, 1)))
+
+
+def test_channels_farther_apart_than_32_bits_reach():
+    memory = np.zeros(2**30 + 100, np.float32)  # 4 GiB of addresses, hardly any of memory
+    x = np.lib.stride_tricks.as_strided(memory, (1, 3, 20), (0, 2**31, 4))
+    x[...] = whole(np.random.default_rng(6), x.shape)
+    both(x, whole(np.random.default_rng(7), (33, 3, 4)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex128", "float16"])
+def test_threads_change_no_bit(dtype):
+    rng = np.random.default_rng(8)
+    for shape, kernel, options in (
+        ((1, 64, 14, 14), (200, 64, 3, 3), {"padding": 1}),
+        ((3, 600, 7, 7), (96, 600, 1, 1), {}),
+        ((1, 8, 3000), (70, 4, 9), {"groups": 2, "stride": 2}),
+        ((1, 16, 60, 60), (33, 16, 3, 3), {"padding": 2, "dilation": 2}),
+    ):
+        x, w = (rng.standard_normal(s).astype(dtype) for s in (shape, kernel))
+        results = []
+        for count in (1, 2, 3, 8):
+            with cyconv.threads(count):
+                results.append(conv(len(kernel) - 2)(x, w, algorithm=NAME, **options))
+        for other in results[1:]:
+            np.testing.assert_array_equal(other, results[0])
+
+
+def test_integers_are_declined():
+    x, w = np.ones((1, 1, 5), np.int32), np.ones((1, 1, 3), np.int32)
+    with pytest.raises(ValueError, match="cannot compute this problem .* floating point, not int32"):
+        cyconv.conv1d(x, w, algorithm=NAME)
+
+
+def test_workspace_is_bounded():
+    rng = np.random.default_rng(9)
+    x, w = whole(rng, (1, 40, 50, 60)), whole(rng, (30, 40, 3, 3))
+    want = cyconv.conv2d(x, w, padding=1, algorithm="reference")
+    ran = 0
+    for room in (2**14, 2**16, 2**17, 2**18, 2**20, 2**28):
+        problem = conv_problem(2, x, w, None, 1, 1, 1, 1, "zeros", "default", room)
+        verdict = next(v for v in select.verdicts(problem) if v.algorithm is ROWS[NAME])
+        if verdict.declined is None:
+            ran += 1
+            assert verdict.workspace <= room
+            np.testing.assert_array_equal(cyconv.conv2d(x, w, padding=1, algorithm=NAME, max_workspace=room), want)
+    assert ran >= 2
