@@ -10,6 +10,8 @@ rows, tiny planes and single pixels still make tall tiles. Weights are packed in
 channels, [panel][k][channel], the last panel one vector wide where that is enough.
 The sums of a tile are transposed into the output's planes while they are in the first-level cache. Long sums are
 computed in chunks of products that go on from the stored sums: the same order of additions, whatever the blocks are.
+Few products of pixels in long rows are summed the other way round, pixels on the lanes (wide_tile.pxd): no transposition
+then, which would take too large a share.
 Complex numbers are pairs of real channels, half precision is computed in float32.
 Wins wherever there are many output channels and many products: nearly all layers of networks but depthwise ones.
 Threads share out blocks, and panels where blocks are few; no sum is split between them.
@@ -31,6 +33,7 @@ from cyconv.cpu.packing cimport (
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, own, transpose
 from cyconv.cpu.simd cimport VB, vd, vf
 from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, ceil_div, cut, tile_at, write_back
+from cyconv.cpu.wide_tile cimport wide_pair, wide_single
 
 from cyconv import costs, memory
 from cyconv.threads import workers as worth_workers
@@ -48,8 +51,11 @@ cdef double PACK_SECONDS = 3e-10        # of a packed weight
 cdef enum:
     BLOCK_BYTES = 400 * 1024            # input of one block: leaves room for weights and sums in a second-level cache
     BLOCK_PIXELS = 448                  # their sums, two vectors each, stay in that cache, too
+    WIDE_PIXELS = 1792                  # of a block whose sums are not stored
+    WIDE_PRODUCTS = 192                 # up to which transposing sums costs more than unaligned loads of pixels
     CHUNK = 512                         # products of one pass over a block's pixels
     FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead
+    FEW_WEIGHTS = 4096                  # which are packed before a call of its own has begun
     WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
     TALLEST = 14                        # pixels of a tile, and sums that must be under way at once,
     LATENCY = 8                         # as the cost model counts them
@@ -58,6 +64,7 @@ cdef struct Work:
     Blocks blocks                       # numbers, boxes and table of offsets, as `direct` has them
     bint in_place                       # tiles read the caller's input itself
     bint straight                       # sums are the output's numbers
+    bint wide                           # pixels on the lanes; then a panel is a piece of at most TILE_ROWS channels
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
     const char* weight
@@ -102,7 +109,7 @@ cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
     cdef Blocks* b = &w.blocks
     cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
     cdef tuple pad = problem.pad_before, out = problem.out_size
-    cdef Py_ssize_t a, m, taps = 1
+    cdef Py_ssize_t a, m, taps = 1, room = BLOCK_PIXELS
     cdef Py_ssize_t[3] span
     cdef double limit
     cdef str mode = problem.padding_mode
@@ -127,22 +134,26 @@ cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
     b.products = b.channels * taps
     w.area = b.out[0] * b.out[1] * b.out[2]
     w.chunks = max(ceil_div(b.products, CHUNK), <Py_ssize_t> 1)
+    w.wide = is_wide(w, span)
+    if w.wide:
+        w.panels = ceil_div(w.rows, TILE_ROWS)
+        room = WIDE_PIXELS
     # A pass over a block touches one chunk's channels only. Boxes also have to be gathered, and what reaches beyond their
     # own outputs more than once, so they had better be large.
     limit = min(<double> BLOCK_BYTES * w.chunks, <double> problem.max_workspace / 2)
     # As many pixels of a row as fit; then rows, planes, batch items, each only if the one before is whole: the outputs of
     # a block are one run of each plane.
-    m = ceil_div(b.out[2], ceil_div(b.out[2], BLOCK_PIXELS))
-    while m > 16 and block_bytes(w, 1, 1, 1, m, span) > limit:
+    m = ceil_div(b.out[2], ceil_div(b.out[2], room))
+    while m > 32 and block_bytes(w, 1, 1, 1, m, span) > limit:
         m = (m + 1) // 2
     b.block[2] = m
     b.block[1] = b.block[0] = w.items = 1
     if m == b.out[2]:
-        b.block[1] = most(w, 1, b.out[1], m, limit, span)
+        b.block[1] = most(w, 1, b.out[1], m, room, limit, span)
         if b.block[1] == b.out[1]:
-            b.block[0] = most(w, 0, b.out[0], m * b.out[1], limit, span)
+            b.block[0] = most(w, 0, b.out[0], m * b.out[1], room, limit, span)
             if b.block[0] == b.out[0]:
-                w.items = most(w, -1, w.batch, w.area, limit, span)
+                w.items = most(w, -1, w.batch, w.area, room, limit, span)
     for a in range(3):
         b.count[a] = ceil_div(b.out[a], b.block[a])
         b.box.axis[a].length = (b.block[a] - 1) * w.stride[a] + span[a]
@@ -157,11 +168,22 @@ cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
 cdef Py_ssize_t ZERO = 0
 
 
-cdef Py_ssize_t most(Work* w, int axis, Py_ssize_t whole, Py_ssize_t pixels, double limit, const Py_ssize_t* span) noexcept nogil:
+cdef bint is_wide(const Work* w, const Py_ssize_t* span) noexcept nogil:
+    """Whether pixels had better stand on the lanes: few products, and rows that are nearly whole vectors."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t lane = VB // b.size, run = b.out[2]
+    if not w.straight or b.products > WIDE_PRODUCTS or w.stride[2] > 1:
+        return False
+    if w.stride[1] == 1 and span[2] == 1 and b.out[2] == b.box.axis[2].n and w.in_place:
+        run *= b.out[1]                 # rows without a gap between them
+    return b.out[2] >= 2 * lane and 15 * ceil_div(run, lane) * lane <= 16 * run
+
+
+cdef Py_ssize_t most(Work* w, int axis, Py_ssize_t whole, Py_ssize_t pixels, Py_ssize_t room, double limit, const Py_ssize_t* span) noexcept nogil:
     """How many rows, planes or items a block has, nearly equal blocks; axis -1 is the batch."""
     cdef Py_ssize_t m = 1
     cdef double n, z, y
-    while m < whole and (m + 1) * pixels <= BLOCK_PIXELS:
+    while m < whole and (m + 1) * pixels <= room:
         n, z, y = 1, 1, w.blocks.block[1]
         if axis == 1:
             y = m + 1
@@ -179,7 +201,7 @@ cdef double room_bytes(const Work* w, double* parts) noexcept nogil:
     """One thread's scratch: boxes, sums, start, panel, planes, places, in that order."""
     cdef const Blocks* b = &w.blocks
     parts[0] = 0.0 if w.in_place else <double> w.items * b.channels * b.plane * b.size
-    parts[1] = (w.pixels + 1.0) * 2 * WIDEST_VECTOR
+    parts[1] = 0.0 if w.wide else (w.pixels + 1.0) * 2 * WIDEST_VECTOR
     parts[2] = 2 * WIDEST_VECTOR
     parts[3] = (<double> ceil_div(b.products, w.chunks) + 1) * 2 * WIDEST_VECTOR if w.raw else 0.0
     parts[4] = 0.0 if w.straight else w.pixels * 2.0 * WIDEST_VECTOR
@@ -228,6 +250,8 @@ def amounts(problem):
     height = w.pixels / tiles
     pairs, single = divmod(vectors, 2)
     fma = blocks * tiles * b.products * (pairs * max(2 * height, LATENCY) + single * max(height, LATENCY))
+    if w.wide:
+        fma, tiles, pairs, single = planes * rows * ceil_div(w.area, lane) * b.products, ceil_div(w.pixels, 2 * lane), w.panels, 0
     numbers = 0 if w.in_place else blocks * w.items * b.channels * b.plane
     run = w.pixels // w.items
     return {
@@ -237,7 +261,7 @@ def amounts(problem):
         "gathered_byte": numbers * size,
         "fma": fma,
         "tile": blocks * tiles * (pairs + single),
-        "written": planes * rows * w.area if run >= lane else 0,
+        "written": planes * rows * w.area if run >= lane and not w.wide else 0,
         "scattered": planes * rows * w.area if run < lane else 0,
         "converted": 0 if w.straight else planes * rows * w.area,
         "far_byte": costs.far_bytes(problem, size * parts),
@@ -282,40 +306,61 @@ cdef char[64] NOTHING
 memset(NOTHING, 0, 64)
 
 
-cdef inline Py_ssize_t padded_rows(Py_ssize_t rows, Py_ssize_t lane) noexcept nogil:
-    return ceil_div(rows, lane) * lane
+cdef struct Panels:                     # how the weights of one group are packed
+    Py_ssize_t count
+    Py_ssize_t vectors                  # of a panel; the last one of a tile of two vectors may be single
+    Py_ssize_t numbers                  # of a group
+
+
+cdef Panels panels_of(const Work* w) noexcept nogil:
+    cdef Panels p
+    cdef Py_ssize_t lane = VB // w.blocks.size
+    p.count = w.panels
+    p.vectors = ceil_div(TILE_ROWS, lane) if w.wide else 2
+    p.numbers = (w.panels * p.vectors if w.wide else ceil_div(w.rows, lane)) * lane * w.blocks.products
+    return p
+
+
+cdef inline Py_ssize_t first_of(const Work* w, Py_ssize_t panel) noexcept nogil:
+    """The first output channel of a panel."""
+    return cut(w.rows, panel, w.panels) if w.wide else min(panel * 2 * VB // w.blocks.size, w.rows)
 
 
 def prepare(problem, weight):
-    """The weights as the register tile reads them: [group][panel][k][channel], one flat array."""
-    cdef Blocks b
-    choose_kind(&b, problem.dtype)
-    cdef Py_ssize_t groups = problem.groups, rows = problem.out_channels * b.parts, lane = VB // b.size
-    cdef Py_ssize_t products = problem.in_channels * b.parts * problem.taps, panels = ceil_div(rows, 2 * lane), p, first, channels
-    matrix = real_matrix(&b, problem, weight)
-    packed = memory.empty(groups * padded_rows(rows, lane) * products, number_type(&b))
+    """The weights as the register tiles read them: [group][panel][k][channel], one flat array."""
+    cdef Work w
+    cdef Blocks* b = &w.blocks
+    open_work(&w, problem, True)
+    cdef Panels panels = panels_of(&w)
+    matrix = real_matrix(b, problem, weight)
+    packed = memory.empty(w.groups * panels.numbers, number_type(b))
     cdef const char* source = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
     cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
-    cdef int threads = worth_workers(groups * rows * products * PACK_SECONDS, 1, 1 << 40)
+    cdef int threads = worth_workers(<double> w.groups * w.rows * b.products * PACK_SECONDS, 1, 1 << 40)
+    cdef Py_ssize_t i, first, channels, lane = VB // b.size
+    cdef int vectors
     cdef const char* from_
     cdef char* panel
-    for p in prange(groups * panels, nogil=True, num_threads=threads, schedule="static"):
-        first = p % panels * 2 * lane
-        channels = min(2 * lane, rows - first)
-        from_ = source + (p // panels * rows + first) * products * b.size
-        panel = to + (p // panels * padded_rows(rows, lane) + first) * products * b.size
+    for i in prange(w.groups * w.panels, nogil=True, num_threads=threads, schedule="static"):
+        first = first_of(&w, i % w.panels)
+        channels = first_of(&w, i % w.panels + 1) - first
+        vectors = <int> panels.vectors if w.wide or channels > lane else 1
+        from_ = source + (i // w.panels * w.rows + first) * b.products * b.size
+        panel = to + (i // w.panels * panels.numbers + i % w.panels * panels.vectors * lane * b.products) * b.size
         if b.size == 4:
-            pack(<vf*> NULL, from_, products * 4, channels, products, 1 if channels <= lane else 2, panel)
+            pack(<vf*> NULL, from_, b.products * 4, channels, b.products, vectors, panel)
         else:
-            pack(<vd*> NULL, from_, products * 8, channels, products, 1 if channels <= lane else 2, panel)
+            pack(<vd*> NULL, from_, b.products * 8, channels, b.products, vectors, panel)
     return packed
 
 
 def prepare_once(problem, weight):
     """The weights as they are where so few pixels use them that `run` had better pack a chunk whenever it needs one."""
-    if problem.dtype not in ("float32", "float64") or problem.batch * problem.out_size[0] * problem.out_size[1] * problem.out_size[2] > FEW_PIXELS:
+    cdef Work w
+    open_work(&w, problem, True)
+    if not w.straight or w.wide or (w.batch * w.area > FEW_PIXELS and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS):
         return prepare(problem, weight)
-    return np.ascontiguousarray(weight, problem.dtype)
+    return weight if cnp.PyArray_IS_C_CONTIGUOUS(weight) else np.ascontiguousarray(weight)
 
 
 # ---- one item of work ------------------------------------------------------------------------------------------------------
@@ -461,7 +506,7 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
             pack(like, w.weight + ((g * w.rows + first) * b.products + k0) * size, b.products * size, channels, products, vectors, room.panel)
             weight = room.panel
         else:
-            weight = w.weight + ((g * padded_rows(w.rows, lane) + first) * b.products + k0 * vectors * lane) * size
+            weight = w.weight + ((g * ceil_div(w.rows, lane) * lane + first) * b.products + k0 * vectors * lane) * size
         last = chunk == w.chunks - 1
         at = 0
         for t in range(tiles):
@@ -515,6 +560,41 @@ cdef inline void put(const lanes* like, const Work* w, Room* room, Py_ssize_t at
         write_back(like, room.sums + at * 2 * VB, count, channels, to + at // run * item_step + at % run * size, plane)
 
 
+cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py_ssize_t share, Py_ssize_t pixels, Py_ssize_t run,
+                  const char* base, char* to) noexcept nogil:
+    """All pixels of a block and one share of the pieces of output channels, pixels on the lanes."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t size = b.size, lane = VB // size, p = 0, x, length, at, piece, first, plane = w.area * size
+    cdef Py_ssize_t begin = cut(w.panels, share, w.shares), end = cut(w.panels, share + 1, w.shares)
+    cdef Panels panels = panels_of(w)
+    cdef Py_ssize_t pitch = panels.vectors * VB
+    cdef const char* weight = w.weight + (g * panels.numbers) * size
+    cdef const char* bias = w.bias + g * w.rows * size
+    cdef char* out
+    cdef bint pair
+    while p < pixels:
+        length = min(room.neighbours[p], run - p % run)
+        x = 0
+        while x < length:
+            pair = length - x > lane
+            if pair and x + 2 * lane > length:  # the last tile overlaps the one before
+                x = length - 2 * lane
+            elif not pair:
+                x = length - lane
+            at = p + x
+            out = to + at // run * w.groups * w.rows * plane + at % run * size
+            for piece in range(begin, end):
+                first = cut(w.rows, piece, w.panels)
+                if pair:
+                    wide_pair(<int> (cut(w.rows, piece + 1, w.panels) - first), like, b.products, base + room.place[at], b.offset,
+                              weight + piece * b.products * pitch, pitch, bias + first * size, out + first * plane, plane)
+                else:
+                    wide_single(<int> (cut(w.rows, piece + 1, w.panels) - first), like, b.products, base + room.place[at], b.offset,
+                                weight + piece * b.products * pitch, pitch, bias + first * size, out + first * plane, plane)
+            x += 2 * lane if pair else lane
+        p += length
+
+
 cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     """One share of the panels of one block: gather, sum, write."""
     cdef const Blocks* b = &w.blocks
@@ -528,6 +608,9 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
         origin[a + 1] = left % b.count[a] * b.block[a]
         extent[a + 1] = min(b.block[a], b.out[a] - origin[a + 1])
         left //= b.count[a]
+        if w.wide and a == 2 and extent[3] < b.block[2]:        # a run as long as two vectors: some outputs are computed twice
+            origin[3] = b.out[2] - b.block[2]
+            extent[3] = b.block[2]
     g = left % w.groups
     origin[0] = left // w.groups * w.items
     extent[0] = min(w.items, w.batch - origin[0])
@@ -543,6 +626,14 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
             gather_boxes(w, g, origin, extent, room.boxes)
             room.gathered = block
     run = extent[1] * extent[2] * extent[3]
+    if w.wide:
+        to = w.out + (origin[0] * w.groups + g) * w.rows * w.area * b.size
+        to += ((origin[1] * b.out[1] + origin[2]) * b.out[2] + origin[3]) * b.size
+        if b.size == 4:
+            do_wide(<vf*> NULL, w, room, g, share, extent[0] * run, run, base, to)
+        else:
+            do_wide(<vd*> NULL, w, room, g, share, extent[0] * run, run, base, to)
+        return
     for panel in range(cut(w.panels, share, w.shares), cut(w.panels, share + 1, w.shares)):
         # panels hold an even number of channels, so that parts of one complex number never part
         to = w.out + (((origin[0] * w.groups + g) * w.rows + panel * 2 * VB // b.size) * w.area
@@ -604,7 +695,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     open_work(&w, problem, True)
     try:
         input_steps(b, problem, input, w.input_step, b.box.step)
-        if not find_taps(&w, problem):
+        if (w.wide and b.box.step[2] != b.size and b.out[2] > 1) or not find_taps(&w, problem):
             open_work(&w, problem, False)
             find_taps(&w, problem)
         w.raw = cnp.PyArray_NDIM(weight) > 1
