@@ -26,7 +26,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
-from cyconv.cpu.blocks cimport Blocks, choose_kind, input_steps, number_type, real_bias, real_matrix
+from cyconv.cpu.blocks cimport Blocks, choose_kind, gcd, input_steps, number_type, real_bias, real_matrix
 from cyconv.cpu.packing cimport (
     Axis, CIRCULAR, DOUBLE, HALF, REFLECT, REPLICATE, SINGLE, ZEROS, gather_stored, put_stored,
 )
@@ -55,6 +55,7 @@ cdef enum:
     WIDE_PRODUCTS = 192                 # up to which transposing sums costs more than unaligned loads of pixels
     CHUNK = 512                         # products of one pass over a block's pixels
     FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead
+    MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
     FEW_WEIGHTS = 4096                  # which are packed before a call of its own has begun
     WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
     TALLEST = 14                        # pixels of a tile, and sums that must be under way at once,
@@ -78,6 +79,7 @@ cdef struct Work:
     Py_ssize_t item_blocks              # blocks along the batch
     Py_ssize_t panels, shares           # panels of a group; how many items of work they are split into
     Py_ssize_t pixels                   # of a block
+    Py_ssize_t[MOST_PHASES] remainder   # of the phases into which boxes split rows, for strided pixels on the lanes
     Py_ssize_t chunks
     Py_ssize_t area                     # pixels of a plane of outputs
 
@@ -135,7 +137,16 @@ cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
     w.area = b.out[0] * b.out[1] * b.out[2]
     w.chunks = max(ceil_div(b.products, CHUNK), <Py_ssize_t> 1)
     w.wide = is_wide(w, span)
+    for a in range(3):
+        b.box.axis[a].stride, b.box.axis[a].phases, b.box.axis[a].remainder = 1, 1, w.remainder
+    w.remainder[0] = 0
     if w.wide:
+        if w.stride[2] > 1:             # samples that neighbours on the lanes read become neighbours (see packing.pxd)
+            w.in_place = False
+            b.box.axis[2].stride = w.stride[2]
+            b.box.axis[2].phases = min(<Py_ssize_t> kernel[2], w.stride[2] // gcd(w.stride[2], <Py_ssize_t> dilation[2]))
+            for a in range(b.box.axis[2].phases):
+                w.remainder[a] = a * <Py_ssize_t> dilation[2] % w.stride[2]
         w.panels = ceil_div(w.rows, TILE_ROWS)
         room = WIDE_PIXELS
     # A pass over a block touches one chunk's channels only. Boxes also have to be gathered, and what reaches beyond their
@@ -157,24 +168,23 @@ cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
     for a in range(3):
         b.count[a] = ceil_div(b.out[a], b.block[a])
         b.box.axis[a].length = (b.block[a] - 1) * w.stride[a] + span[a]
-        b.box.axis[a].stride, b.box.axis[a].phases, b.box.axis[a].remainder = 1, 1, &ZERO
+    if b.box.axis[2].stride > 1:
+        b.box.axis[2].length = b.block[2] + (span[2] - 1) // w.stride[2]
     w.item_blocks = ceil_div(w.batch, w.items)
     w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
     b.plane = 0
     if not w.in_place:
-        b.plane = <Py_ssize_t> min(<double> b.box.axis[0].length * b.box.axis[1].length * b.box.axis[2].length, 2.0**62)
+        b.plane = <Py_ssize_t> min(<double> b.box.axis[0].length * b.box.axis[1].length * b.box.axis[2].length * b.box.axis[2].phases, 2.0**62)
     return 0
-
-cdef Py_ssize_t ZERO = 0
 
 
 cdef bint is_wide(const Work* w, const Py_ssize_t* span) noexcept nogil:
     """Whether pixels had better stand on the lanes: few products, and rows that are nearly whole vectors."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t lane = VB // b.size, run = b.out[2]
-    if not w.straight or b.products > WIDE_PRODUCTS or w.stride[2] > 1:
+    if not w.straight or b.products > WIDE_PRODUCTS or w.stride[2] > MOST_PHASES:
         return False
-    if w.stride[1] == 1 and span[2] == 1 and b.out[2] == b.box.axis[2].n and w.in_place:
+    if w.stride[2] == 1 and w.stride[1] == 1 and span[2] == 1 and b.out[2] == b.box.axis[2].n and w.in_place:
         run *= b.out[1]                 # rows without a gap between them
     return b.out[2] >= 2 * lane and 15 * ceil_div(run, lane) * lane <= 16 * run
 
@@ -438,10 +448,14 @@ cdef void gather_boxes(const Work* w, Py_ssize_t g, const Py_ssize_t* origin, co
     cdef Py_ssize_t n, c, start = 0
     cdef int a
     cdef const char* src
-    cdef bint plain = b.box.mode == ZEROS and b.kind != HALF and b.box.step[2] == b.size
+    cdef bint plain = b.box.mode == ZEROS and b.kind != HALF and b.box.step[2] == b.size and b.box.axis[2].stride == 1
     for a in range(3):
         first[a] = origin[a + 1] * w.stride[a]
         filled[a] = b.box.axis[a].length - (b.block[a] - extent[a + 1]) * w.stride[a]
+    if b.box.axis[2].stride > 1:
+        first[2] = origin[3]
+        filled[2] = b.box.axis[2].length - (b.block[2] - extent[3])
+    for a in range(3):
         begin[a] = min(max(b.box.axis[a].pad - first[a], <Py_ssize_t> 0), filled[a])
         end[a] = min(max(b.box.axis[a].n + b.box.axis[a].pad - first[a], begin[a]), filled[a])
         start += (first[a] - b.box.axis[a].pad) * b.box.step[a]
@@ -470,7 +484,7 @@ cdef void find_pixels(const Work* w, const Py_ssize_t* extent, Room* room) noexc
         step[0] = b.channels * b.plane * b.size
         step[1] = w.stride[0] * b.box.axis[1].length * b.box.axis[2].length * b.size
         step[2] = w.stride[1] * b.box.axis[2].length * b.size
-        step[3] = w.stride[2] * b.size
+        step[3] = (w.stride[2] if b.box.axis[2].stride == 1 else 1) * b.size
     for n in range(extent[0]):
         for z in range(extent[1]):
             for y in range(extent[2]):
@@ -650,7 +664,7 @@ cdef bint find_taps(Work* w, problem) except -1:
     cdef tuple kernel = problem.kernel, dilation = problem.dilation
     cdef Py_ssize_t[3] k
     cdef Py_ssize_t[3] step
-    cdef Py_ssize_t c, z, y, x, at, i = 0, channel
+    cdef Py_ssize_t c, z, y, x, at, i = 0, channel, phase
     cdef double farthest = 0
     cdef int a
     for a in range(3):
@@ -677,7 +691,11 @@ cdef bint find_taps(Work* w, problem) except -1:
             for y in range(k[1]):
                 at = channel + z * step[0] + y * step[1]
                 for x in range(k[2]):
-                    b.offset[i] = <int32_t> (at + x * step[2])
+                    if b.box.axis[2].stride > 1:
+                        phase = x % b.box.axis[2].phases * b.box.axis[0].length * b.box.axis[1].length * b.box.axis[2].length
+                        b.offset[i] = <int32_t> (at + (phase + x * <Py_ssize_t> dilation[2] // w.stride[2]) * b.size)
+                    else:
+                        b.offset[i] = <int32_t> (at + x * step[2])
                     i += 1
     return True
 
@@ -695,7 +713,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     open_work(&w, problem, True)
     try:
         input_steps(b, problem, input, w.input_step, b.box.step)
-        if (w.wide and b.box.step[2] != b.size and b.out[2] > 1) or not find_taps(&w, problem):
+        if (w.wide and w.in_place and b.box.step[2] != b.size and b.out[2] > 1) or not find_taps(&w, problem):
             open_work(&w, problem, False)
             find_taps(&w, problem)
         w.raw = cnp.PyArray_NDIM(weight) > 1
