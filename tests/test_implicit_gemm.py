@@ -153,3 +153,28 @@ def test_workspace_is_bounded():
             assert verdict.workspace <= room
             np.testing.assert_array_equal(cyconv.conv2d(x, w, padding=1, algorithm=NAME, max_workspace=room), want)
     assert ran >= 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_outputs_wherever_they_begin(dtype):
+    # with pixels on the lanes, whole lines go around the caches; what is left over at both ends of a run does not
+    rng = np.random.default_rng(10)
+    x, w = whole(rng, (1, 3, 64, 1040), dtype), whole(rng, (33, 3, 3, 3), dtype)
+    want = cyconv.conv2d(x, w, padding=1, algorithm="reference")
+    room = np.zeros(want.size + 200, dtype)
+    for shift in (0, 1, 7, 16):
+        out = room[100 + shift : 100 + shift + want.size].reshape(want.shape)
+        cyconv.conv2d(x, w, padding=1, algorithm=NAME, out=out)
+        np.testing.assert_array_equal(out, want)
+        out[...] = 0
+        assert not room.any()  # nothing was written outside
+
+
+@pytest.mark.parametrize("stride", [2, 3, 5, 8, 9])
+def test_strided_rows_with_pixels_on_the_lanes(stride):
+    rng = np.random.default_rng(11)
+    for width in (320, 333, 2000):
+        x, w = whole(rng, (2, 1, 5, width)), whole(rng, (120, 1, 1, 7))
+        both(x, w, stride=(1, stride))
+        both(x, w, stride=(2, stride), padding=(0, 4), dilation=(1, 2))
+        both(x, w, stride=(1, stride), padding=(1, 3), padding_mode="reflect")

@@ -30,7 +30,7 @@ from cyconv.cpu.blocks cimport Blocks, choose_kind, gcd, input_steps, number_typ
 from cyconv.cpu.packing cimport (
     Axis, CIRCULAR, DOUBLE, HALF, REFLECT, REPLICATE, SINGLE, ZEROS, gather_stored, put_stored,
 )
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, own, transpose
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, STREAMS, drain, fetch, lanes, own, transpose
 from cyconv.cpu.simd cimport VB, vd, vf
 from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, ceil_div, cut, tile_at, write_back
 from cyconv.cpu.wide_tile cimport wide_pair, wide_single
@@ -57,6 +57,7 @@ cdef enum:
     FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead
     MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
     FEW_WEIGHTS = 4096                  # which are packed before a call of its own has begun
+    FAR_BYTES = 8 << 20                 # of an output that is written around the caches
     WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
     TALLEST = 14                        # pixels of a tile, and sums that must be under way at once,
     LATENCY = 8                         # as the cost model counts them
@@ -75,6 +76,7 @@ cdef struct Work:
     Py_ssize_t batch, groups
     Py_ssize_t rows                     # output channels of a group, real and imaginary parts counted apart
     Py_ssize_t[3] stride
+    bint past                           # the output is written around the caches
     Py_ssize_t items                    # batch items of a block
     Py_ssize_t item_blocks              # blocks along the batch
     Py_ssize_t panels, shares           # panels of a group; how many items of work they are split into
@@ -179,14 +181,17 @@ cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
 
 
 cdef bint is_wide(const Work* w, const Py_ssize_t* span) noexcept nogil:
-    """Whether pixels had better stand on the lanes: few products, and rows that are nearly whole vectors."""
+    """Whether pixels had better stand on the lanes: few products, and rows that are nearly whole vectors, the more so the more products there are."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t lane = VB // b.size, run = b.out[2]
     if not w.straight or b.products > WIDE_PRODUCTS or w.stride[2] > MOST_PHASES:
         return False
+    if w.stride[2] > 1 and w.rows < b.channels * w.stride[0] * w.stride[1] * w.stride[2] * (1 if w.stride[2] == 2 else 4):
+        return False                    # splitting rows into phases costs more than transposing the sums
     if w.stride[2] == 1 and w.stride[1] == 1 and span[2] == 1 and b.out[2] == b.box.axis[2].n and w.in_place:
         run *= b.out[1]                 # rows without a gap between them
-    return b.out[2] >= 2 * lane and 15 * ceil_div(run, lane) * lane <= 16 * run
+    # measured: transposing costs a sum of K products as much as 16 products more
+    return b.out[2] >= 2 * lane and ceil_div(run, lane) * lane * b.products <= run * (b.products + 16)
 
 
 cdef Py_ssize_t most(Work* w, int axis, Py_ssize_t whole, Py_ssize_t pixels, Py_ssize_t room, double limit, const Py_ssize_t* span) noexcept nogil:
@@ -578,7 +583,7 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                   const char* base, char* to) noexcept nogil:
     """All pixels of a block and one share of the pieces of output channels, pixels on the lanes."""
     cdef const Blocks* b = &w.blocks
-    cdef Py_ssize_t size = b.size, lane = VB // size, p = 0, x, length, at, piece, first, plane = w.area * size
+    cdef Py_ssize_t size = b.size, lane = VB // size, p = 0, x, length, shift, at, piece, first, plane = w.area * size
     cdef Py_ssize_t begin = cut(w.panels, share, w.shares), end = cut(w.panels, share + 1, w.shares)
     cdef Panels panels = panels_of(w)
     cdef Py_ssize_t pitch = panels.vectors * VB
@@ -591,9 +596,14 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
         x = 0
         while x < length:
             pair = length - x > lane
+            shift = 0
+            if x == 0 and length >= 8 * lane and plane % VB == 0:
+                # up to the first whole line of the output one short tile, so that the others write whole lines
+                shift = (VB - <Py_ssize_t> (<size_t> (to + p // run * w.groups * w.rows * plane + p % run * size) % VB)) % VB // size
+                pair = pair and shift == 0
             if pair and x + 2 * lane > length:  # the last tile overlaps the one before
                 x = length - 2 * lane
-            elif not pair:
+            elif not pair and shift == 0:
                 x = length - lane
             at = p + x
             out = to + at // run * w.groups * w.rows * plane + at % run * size
@@ -601,12 +611,14 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                 first = cut(w.rows, piece, w.panels)
                 if pair:
                     wide_pair(<int> (cut(w.rows, piece + 1, w.panels) - first), like, b.products, base + room.place[at], b.offset,
-                              weight + piece * b.products * pitch, pitch, bias + first * size, out + first * plane, plane)
+                              weight + piece * b.products * pitch, pitch, bias + first * size, out + first * plane, plane, w.past and <size_t> out % VB == 0)
                 else:
                     wide_single(<int> (cut(w.rows, piece + 1, w.panels) - first), like, b.products, base + room.place[at], b.offset,
-                                weight + piece * b.products * pitch, pitch, bias + first * size, out + first * plane, plane)
-            x += 2 * lane if pair else lane
+                                weight + piece * b.products * pitch, pitch, bias + first * size, out + first * plane, plane, w.past and <size_t> out % VB == 0)
+            x += shift if shift else 2 * lane if pair else lane
         p += length
+    if w.past:
+        drain()
 
 
 cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
@@ -729,6 +741,9 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.shares = min(w.panels, ceil_div(8 * workers, items)) if workers > 1 else 1
         items *= w.shares
         workers = min(workers, items)
+        # whoever reads so large a result finds none of it in a cache anyway, and its lines need not be read before they are written
+        w.past = STREAMS and w.wide and w.area * b.size % VB == 0
+        w.past = w.past and <double> w.batch * w.groups * w.rows * w.area * b.size >= FAR_BYTES
         rooms = <Room*> PyMem_Malloc(workers * sizeof(Room))
         if rooms == NULL:
             raise MemoryError("no room for a few pointers")

@@ -11,7 +11,8 @@ to 32 bits. Integers are kept unsigned, since only their low bits matter (result
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
-from cyconv.cpu.simd cimport half, half_to_float, float_to_half
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, even_d, even_f
+from cyconv.cpu.simd cimport half, half_to_float, float_to_half, vd, vf
 
 cdef enum Mode:
     ZEROS, REFLECT, REPLICATE, CIRCULAR
@@ -96,8 +97,18 @@ cdef inline void gather_row(const char* src, Py_ssize_t step, const Axis* axis, 
             for q in range(end - begin):
                 convert[stored, computed](run + q, dst + begin + q)
     elif hop == 2 * sizeof(stored):
-        for q in range(end - begin):
+        q = 0
+        if stored is float:             # whole vectors, as long as the sample behind the last one is not read
+            while q + LANES_F < end - begin:
+                (<vf*> (dst + begin + q))[0] = even_f((<const vf*> (run + 2 * q))[0], (<const vf*> (run + 2 * q + LANES_F))[0])
+                q += LANES_F
+        elif stored is double:
+            while q + LANES_D < end - begin:
+                (<vd*> (dst + begin + q))[0] = even_d((<const vd*> (run + 2 * q))[0], (<const vd*> (run + 2 * q + LANES_D))[0])
+                q += LANES_D
+        while q < end - begin:
             convert[stored, computed](run + 2 * q, dst + begin + q)
+            q += 1
     else:
         for q in range(end - begin):
             convert[stored, computed](<const stored*> p, dst + begin + q)

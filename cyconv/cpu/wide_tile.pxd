@@ -5,26 +5,28 @@
 Sums go from the registers to the output's planes, so there is nothing to transpose: pays for few products. It needs
 pixels in long runs. The order of additions is that of tile.pxd, and so are the bits.
 weight  [k][pitch], the output channels of one piece.
+past    whether to write around the caches: whole lines only, that is vectors at multiples of VB.
 """
 from libc.stdint cimport int32_t
-from cyconv.cpu.shuffle cimport lanes, own
+from cyconv.cpu.shuffle cimport lanes, own, stream
 from cyconv.cpu.simd cimport VB, inlined, splat, vf
 from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, apart
 
 
 cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like, Py_ssize_t products, const char* a,
                             const int32_t* offset, const char* weight, Py_ssize_t pitch, const char* bias, char* out,
-                            Py_ssize_t plane, Py_ssize_t once) noexcept nogil:
+                            Py_ssize_t plane, bint past, Py_ssize_t once) noexcept nogil:
     """`rows` and `vectors` are constants once inlined; `once` is 1 (see tile.pxd). pitch and plane in bytes."""
     cdef lanes[TALLEST_TILE][2] acc
     cdef lanes x0, x1, w
     cdef Py_ssize_t k, done
     cdef int i, size = 4 if lanes is vf else 8
     for done in range(once):
-        for i in range(rows):                   # ask early for the lines that will be written
-            own(out + i * plane)
-            if vectors == 2:
-                own(out + i * plane + VB)
+        if not past:
+            for i in range(rows):               # ask early for the lines that will be written
+                own(out + i * plane)
+                if vectors == 2:
+                    own(out + i * plane + VB)
         for i in range(rows):
             w = splat(bias + i * size, like)
             acc[i][0] = w
@@ -39,50 +41,56 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
                 if vectors == 2:
                     acc[i][1] = acc[i][1] + w * x1
             weight += pitch
-        for i in range(rows):
-            (<lanes*> (out + i * plane))[0] = acc[i][0]
-            if vectors == 2:
-                (<lanes*> (out + i * plane + VB))[0] = acc[i][1]
+        if past:
+            for i in range(rows):
+                stream(out + i * plane, <vf> acc[i][0])
+                if vectors == 2:
+                    stream(out + i * plane + VB, <vf> acc[i][1])
+        else:
+            for i in range(rows):
+                (<lanes*> (out + i * plane))[0] = acc[i][0]
+                if vectors == 2:
+                    (<lanes*> (out + i * plane + VB))[0] = acc[i][1]
 
 
 cdef inline inlined wide_rows(int rows, const int vectors, const lanes* like, Py_ssize_t products, const char* a,
                               const int32_t* offset, const char* weight, Py_ssize_t pitch, const char* bias, char* out,
-                              Py_ssize_t plane) noexcept nogil:
+                              Py_ssize_t plane, bint past) noexcept nogil:
     if rows == 1:
-        wide_of(1, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(1, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
     elif rows == 2:
-        wide_of(2, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(2, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
     elif rows == 3:
-        wide_of(3, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(3, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
     elif rows == 4:
-        wide_of(4, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(4, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
     elif rows == 5:
-        wide_of(5, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(5, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
     elif rows == 6:
-        wide_of(6, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(6, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
     elif rows == 7 and TILE_ROWS >= 7:
-        wide_of(7, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(7, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
     elif rows == 8 and TILE_ROWS >= 8:
-        wide_of(8, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(8, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
     elif rows == 9 and TILE_ROWS >= 9:
-        wide_of(9, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(9, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
     elif rows == 10 and TILE_ROWS >= 10:
-        wide_of(10, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(10, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
     elif rows == 11 and TILE_ROWS >= 11:
-        wide_of(11, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(11, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
     elif rows == 12 and TILE_ROWS >= 12:
-        wide_of(12, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(12, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
     elif rows == 13 and TILE_ROWS >= 13:
-        wide_of(13, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(13, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
     elif rows == 14 and TILE_ROWS >= 14:
-        wide_of(14, vectors, like, products, a, offset, weight, pitch, bias, out, plane, 1)
+        wide_of(14, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
 
 
 cdef inline apart wide_pair(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset, const char* weight,
-                           Py_ssize_t pitch, const char* bias, char* out, Py_ssize_t plane) noexcept nogil:
-    wide_rows(rows, 2, like, products, a, offset, weight, pitch, bias, out, plane)
+                           Py_ssize_t pitch, const char* bias, char* out, Py_ssize_t plane, bint past) noexcept nogil:
+    wide_rows(rows, 2, like, products, a, offset, weight, pitch, bias, out, plane, past)
 
 
 cdef inline apart wide_single(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset, const char* weight,
-                             Py_ssize_t pitch, const char* bias, char* out, Py_ssize_t plane) noexcept nogil:
-    wide_rows(rows, 1, like, products, a, offset, weight, pitch, bias, out, plane)
+                             Py_ssize_t pitch, const char* bias, char* out, Py_ssize_t plane, bint past) noexcept nogil:
+    wide_rows(rows, 1, like, products, a, offset, weight, pitch, bias, out, plane, past)
