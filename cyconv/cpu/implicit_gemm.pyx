@@ -51,6 +51,7 @@ cdef double PACK_SECONDS = 3e-10        # of a packed weight
 cdef enum:
     BLOCK_BYTES = 400 * 1024            # input of one block: leaves room for weights and sums in a second-level cache
     BLOCK_PIXELS = 448                  # their sums, two vectors each, stay in that cache, too
+    LEAST_PIXELS = 96                   # fewer, and weights come from farther than their multiply-adds hide
     WIDE_PIXELS = 1792                  # of a block whose sums are not stored
     WIDE_PRODUCTS = 192                 # up to which transposing sums costs more than unaligned loads of pixels
     CHUNK = 512                         # products of one pass over a block's pixels
@@ -151,9 +152,11 @@ cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
                 w.remainder[a] = a * <Py_ssize_t> dilation[2] % w.stride[2]
         w.panels = ceil_div(w.rows, TILE_ROWS)
         room = WIDE_PIXELS
-    # A pass over a block touches one chunk's channels only. Boxes also have to be gathered, and what reaches beyond their
-    # own outputs more than once, so they had better be large.
-    limit = min(<double> BLOCK_BYTES * w.chunks, <double> problem.max_workspace / 2)
+    # Boxes have to be gathered, and what reaches beyond their own outputs more than once, so they had better be large; and
+    # one pass over a block touches one chunk's channels only. What is read in place is read by every panel again.
+    limit = min(<double> BLOCK_BYTES * (1 if w.in_place else w.chunks), <double> problem.max_workspace / 2)
+    if w.in_place:
+        limit = max(limit, block_bytes(w, 1, 1, 1, LEAST_PIXELS, span))
     # As many pixels of a row as fit; then rows, planes, batch items, each only if the one before is whole: the outputs of
     # a block are one run of each plane.
     m = ceil_div(b.out[2], ceil_div(b.out[2], room))
