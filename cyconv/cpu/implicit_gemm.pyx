@@ -109,8 +109,8 @@ cdef double block_bytes(const Work* w, double n, double z, double y, double x, c
     return n * w.blocks.channels * numbers * w.blocks.size
 
 
-cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
-    """Everything that follows from the problem alone."""
+cdef int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t vector) except -1:
+    """Everything that follows from the problem alone, on a level whose vectors have so many bytes."""
     cdef Blocks* b = &w.blocks
     cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
     cdef tuple pad = problem.pad_before, out = problem.out_size
@@ -125,7 +125,7 @@ cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
     b.channels = <Py_ssize_t> problem.in_channels * b.parts
     w.batch, w.groups = problem.batch, problem.groups
     w.rows = <Py_ssize_t> problem.out_channels * b.parts
-    w.panels = ceil_div(w.rows, 2 * VB // b.size)
+    w.panels = ceil_div(w.rows, 2 * vector // b.size)
     w.straight = b.parts == 1 and b.kind != HALF
     w.in_place = may_read_in_place and b.kind != HALF
     for a in range(3):
@@ -139,7 +139,7 @@ cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
     b.products = b.channels * taps
     w.area = b.out[0] * b.out[1] * b.out[2]
     w.chunks = max(ceil_div(b.products, CHUNK), <Py_ssize_t> 1)
-    w.wide = is_wide(w, span)
+    w.wide = is_wide(w, span, vector // b.size)
     for a in range(3):
         b.box.axis[a].stride, b.box.axis[a].phases, b.box.axis[a].remainder = 1, 1, w.remainder
     w.remainder[0] = 0
@@ -150,7 +150,7 @@ cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
             b.box.axis[2].phases = min(<Py_ssize_t> kernel[2], w.stride[2] // gcd(w.stride[2], <Py_ssize_t> dilation[2]))
             for a in range(b.box.axis[2].phases):
                 w.remainder[a] = a * <Py_ssize_t> dilation[2] % w.stride[2]
-        w.panels = ceil_div(w.rows, TILE_ROWS)
+        w.panels = ceil_div(w.rows, <Py_ssize_t> TILE_ROWS if vector == VB else <Py_ssize_t> TALLEST_TILE)
         room = WIDE_PIXELS
     # Boxes have to be gathered, and what reaches beyond their own outputs more than once, so they had better be large; and
     # one pass over a block touches one chunk's channels only. What is read in place is read by every panel again.
@@ -183,10 +183,10 @@ cdef int open_work(Work* w, problem, bint may_read_in_place) except -1:
     return 0
 
 
-cdef bint is_wide(const Work* w, const Py_ssize_t* span) noexcept nogil:
+cdef bint is_wide(const Work* w, const Py_ssize_t* span, Py_ssize_t lane) noexcept nogil:
     """Whether pixels had better stand on the lanes: few products, and rows that are nearly whole vectors, the more so the more products there are."""
     cdef const Blocks* b = &w.blocks
-    cdef Py_ssize_t lane = VB // b.size, run = b.out[2]
+    cdef Py_ssize_t run = b.out[2]
     if not w.straight or b.products > WIDE_PRODUCTS or w.stride[2] > MOST_PHASES:
         return False
     if w.stride[2] > 1 and w.rows < b.channels * w.stride[0] * w.stride[1] * w.stride[2] * (1 if w.stride[2] == 2 else 4):
@@ -232,12 +232,15 @@ cdef double room_bytes(const Work* w, double* parts) noexcept nogil:
 
 
 def scratch(problem):
-    """Bytes that one thread needs, the table of offsets among them."""
+    """Bytes that one thread needs on any level, the table of offsets among them."""
     cdef Work w
     cdef double[6] parts
-    open_work(&w, problem, True)
-    w.raw = True
-    return int(min(room_bytes(&w, parts) + 4.0 * w.blocks.products, 2.0**62))
+    cdef double most = 0
+    for vector in (16, 32, WIDEST_VECTOR):
+        open_work(&w, problem, True, vector)
+        w.raw = True
+        most = max(most, room_bytes(&w, parts))
+    return int(min(most + 4.0 * w.blocks.products, 2.0**62))
 
 
 def why_not(problem):
@@ -257,7 +260,7 @@ def amounts(problem):
     """The work, as costs.py counts it."""
     cdef Work w
     cdef Blocks* b = &w.blocks
-    open_work(&w, problem, True)
+    open_work(&w, problem, True, WIDEST_VECTOR)
     dtype = problem.dtype
     parts, size = costs.parts_and_size(problem)
     planes = problem.batch * problem.groups
@@ -281,7 +284,7 @@ def amounts(problem):
         "tile": blocks * tiles * (pairs + single),
         "written": planes * rows * w.area if run >= lane and not w.wide else 0,
         "scattered": planes * rows * w.area if run < lane else 0,
-        "converted": 0 if w.straight else planes * rows * w.area,
+        "converted": (planes * rows * w.area if not w.straight else 0) + (numbers if b.kind == HALF else 0),
         "far_byte": costs.far_bytes(problem, size * parts),
     }
 
@@ -348,7 +351,7 @@ def prepare(problem, weight):
     """The weights as the register tiles read them: [group][panel][k][channel], one flat array."""
     cdef Work w
     cdef Blocks* b = &w.blocks
-    open_work(&w, problem, True)
+    open_work(&w, problem, True, VB)
     cdef Panels panels = panels_of(&w)
     matrix = real_matrix(b, problem, weight)
     packed = memory.empty(w.groups * panels.numbers, number_type(b))
@@ -375,7 +378,7 @@ def prepare(problem, weight):
 def prepare_once(problem, weight):
     """The weights as they are where so few pixels use them that `run` had better pack a chunk whenever it needs one."""
     cdef Work w
-    open_work(&w, problem, True)
+    open_work(&w, problem, True, VB)
     if not w.straight or w.wide or (w.batch * w.area > FEW_PIXELS and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS):
         return prepare(problem, weight)
     return weight if cnp.PyArray_IS_C_CONTIGUOUS(weight) else np.ascontiguousarray(weight)
@@ -725,11 +728,11 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef double work
     cdef char* base
     cdef Room* rooms = NULL
-    open_work(&w, problem, True)
+    open_work(&w, problem, True, VB)
     try:
         input_steps(b, problem, input, w.input_step, b.box.step)
         if (w.wide and w.in_place and b.box.step[2] != b.size and b.out[2] > 1) or not find_taps(&w, problem):
-            open_work(&w, problem, False)
+            open_work(&w, problem, False, VB)
             find_taps(&w, problem)
         w.raw = cnp.PyArray_NDIM(weight) > 1
         w.input = <const char*> cnp.PyArray_DATA(input)
