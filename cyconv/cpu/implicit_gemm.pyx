@@ -277,6 +277,7 @@ def amounts(problem):
     run = w.pixels // w.items
     return {
         "call": 1,
+        "block": blocks,
         "weight": problem.groups * lane * vectors * b.products,
         "gathered_row": numbers / max(b.box.axis[2].length, 1),
         "gathered_byte": numbers * size,
@@ -286,6 +287,9 @@ def amounts(problem):
         "scattered": planes * rows * w.area if run < lane else 0,
         "converted": (planes * rows * w.area if not w.straight else 0) + (numbers if b.kind == HALF else 0),
         "far_byte": costs.far_bytes(problem, size * parts),
+        # planes side by side, a short piece of each at a time: the hardware does not foresee that
+        "far_in_place": max(planes * <double> b.channels * min(<double> w.area * (b.products // max(b.channels, <Py_ssize_t> 1)), b.box.axis[0].n * b.box.axis[1].n * b.box.axis[2].n) * size
+                            - costs.CACHE_BYTES, 0) if w.in_place and not w.wide else 0,
     }
 
 
