@@ -99,6 +99,26 @@ def test_input_is_read_in_place_whatever_its_layout(dtype):
     np.testing.assert_array_equal(conv(2)(one, w, algorithm=NAME), conv(2)(one.copy(), w, algorithm=NAME))
 
 
+@pytest.mark.parametrize("channels", [3, 40, 100, 130, 200])
+@pytest.mark.parametrize("side", [5, 6, 7, 14, 17, 56])
+def test_planes_as_one_run_and_layouts_that_are_none(channels, side):
+    # the weights are packed before the input's layout is known
+    rng = np.random.default_rng(12)
+    x, w = whole(rng, (2, channels, side, side)), whole(rng, (29, channels, 1, 1))
+    plan = cyconv.plan_conv(x.shape, w, dtype="float32", algorithm=NAME)
+    want = conv(2)(x, w, algorithm="reference")
+    for layout in (
+        x,
+        np.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)))[:, :, 1:-1],
+        np.pad(x, ((0, 0), (0, 0), (0, 0), (2, 1)))[..., 2:-1],
+        np.asfortranarray(x),
+        np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2),
+        np.ascontiguousarray(x[:, :, ::-1])[:, :, ::-1],
+    ):
+        np.testing.assert_array_equal(plan(layout), want)
+        np.testing.assert_array_equal(conv(2)(layout, w, algorithm=NAME), want)
+
+
 def test_places_are_neighbours_only_if_all_are():
     # pixels 0, 2 and 1 of memory: as far apart at their ends as neighbours are
     rng = np.random.default_rng(5)

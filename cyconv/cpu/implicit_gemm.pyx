@@ -127,7 +127,7 @@ cdef int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t vector) 
     w.rows = <Py_ssize_t> problem.out_channels * b.parts
     w.panels = ceil_div(w.rows, 2 * vector // b.size)
     w.straight = b.parts == 1 and b.kind != HALF
-    w.in_place = may_read_in_place and b.kind != HALF
+    w.in_place = b.kind != HALF
     for a in range(3):
         w.stride[a] = stride[a]
         b.out[a] = out[a]
@@ -139,7 +139,9 @@ cdef int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t vector) 
     b.products = b.channels * taps
     w.area = b.out[0] * b.out[1] * b.out[2]
     w.chunks = max(ceil_div(b.products, CHUNK), <Py_ssize_t> 1)
-    w.wide = is_wide(w, span, vector // b.size)
+    limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2)
+    w.wide = is_wide(w, span, vector // b.size, limit)
+    w.in_place = w.in_place and may_read_in_place       # packed weights know nothing of how the input lies
     for a in range(3):
         b.box.axis[a].stride, b.box.axis[a].phases, b.box.axis[a].remainder = 1, 1, w.remainder
     w.remainder[0] = 0
@@ -154,9 +156,10 @@ cdef int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t vector) 
         room = WIDE_PIXELS
     # Boxes have to be gathered, and what reaches beyond their own outputs more than once, so they had better be large; and
     # one pass over a block touches one chunk's channels only. What is read in place is read by every panel again.
-    limit = min(<double> BLOCK_BYTES * (1 if w.in_place else w.chunks), <double> problem.max_workspace / 2)
     if w.in_place:
-        limit = max(limit, block_bytes(w, 1, 1, 1, LEAST_PIXELS, span))
+        limit = max(<double> BLOCK_BYTES, block_bytes(w, 1, 1, 1, LEAST_PIXELS, span))
+    else:
+        limit = min(<double> BLOCK_BYTES * w.chunks, <double> problem.max_workspace / 2)
     # As many pixels of a row as fit; then rows, planes, batch items, each only if the one before is whole: the outputs of
     # a block are one run of each plane.
     m = ceil_div(b.out[2], ceil_div(b.out[2], room))
@@ -165,7 +168,7 @@ cdef int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t vector) 
     b.block[2] = m
     b.block[1] = b.block[0] = w.items = 1
     if m == b.out[2]:
-        b.block[1] = most(w, 1, b.out[1], m, room, limit, span)
+        b.block[1] = b.out[1] if w.wide and m < 2 * vector // b.size else most(w, 1, b.out[1], m, room, limit, span)
         if b.block[1] == b.out[1]:
             b.block[0] = most(w, 0, b.out[0], m * b.out[1], room, limit, span)
             if b.block[0] == b.out[0]:
@@ -183,18 +186,20 @@ cdef int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t vector) 
     return 0
 
 
-cdef bint is_wide(const Work* w, const Py_ssize_t* span, Py_ssize_t lane) noexcept nogil:
-    """Whether pixels had better stand on the lanes: few products, and rows that are nearly whole vectors, the more so the more products there are."""
+cdef bint is_wide(const Work* w, const Py_ssize_t* span, Py_ssize_t lane, double limit) noexcept nogil:
+    """Whether pixels had better stand on the lanes: few products, and runs of pixels that are nearly whole vectors."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t run = b.out[2]
     if not w.straight or b.products > WIDE_PRODUCTS or w.stride[2] > MOST_PHASES:
         return False
     if w.stride[2] > 1 and w.rows < b.channels * w.stride[0] * w.stride[1] * w.stride[2] * (1 if w.stride[2] == 2 else 4):
         return False                    # splitting rows into phases costs more than transposing the sums
-    if w.stride[2] == 1 and w.stride[1] == 1 and span[2] == 1 and b.out[2] == b.box.axis[2].n and w.in_place:
+    if w.in_place and w.stride[2] == 1 and w.stride[1] == 1 and span[2] == 1 and b.out[2] == b.box.axis[2].n:
         run *= b.out[1]                 # rows without a gap between them
+    if b.out[2] < 2 * lane and (run < 2 * lane or run > WIDE_PIXELS or <double> b.channels * run * b.size > limit):
+        return False                    # a block has whole rows, and these are too short
     # measured: transposing costs a sum of K products as much as 16 products more
-    return b.out[2] >= 2 * lane and ceil_div(run, lane) * lane * b.products <= run * (b.products + 16)
+    return ceil_div(run, lane) * lane * b.products <= run * (b.products + 16)
 
 
 cdef Py_ssize_t most(Work* w, int axis, Py_ssize_t whole, Py_ssize_t pixels, Py_ssize_t room, double limit, const Py_ssize_t* span) noexcept nogil:
@@ -237,9 +242,10 @@ def scratch(problem):
     cdef double[6] parts
     cdef double most = 0
     for vector in (16, 32, WIDEST_VECTOR):
-        open_work(&w, problem, True, vector)
-        w.raw = True
-        most = max(most, room_bytes(&w, parts))
+        for in_place in (True, False):
+            open_work(&w, problem, in_place, vector)
+            w.raw = True
+            most = max(most, room_bytes(&w, parts))
     return int(min(most + 4.0 * w.blocks.products, 2.0**62))
 
 
@@ -680,6 +686,14 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
             do_panel(<vd*> NULL, w, room, g, panel, extent[0] * run, run, base, to)
 
 
+cdef bint has_runs(const Work* w) noexcept nogil:
+    """Whether the input lies so that pixels which should be neighbours are: in rows, and short rows one behind the other."""
+    cdef const Blocks* b = &w.blocks
+    if b.box.step[2] != b.size:
+        return False
+    return b.out[2] >= 2 * VB // b.size or b.box.step[1] == b.out[2] * b.size
+
+
 cdef bint find_taps(Work* w, problem) except -1:
     """Fills the table of offsets; False if one of them does not fit 32 bits."""
     cdef Blocks* b = &w.blocks
@@ -735,7 +749,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     open_work(&w, problem, True, VB)
     try:
         input_steps(b, problem, input, w.input_step, b.box.step)
-        if (w.wide and w.in_place and b.box.step[2] != b.size and b.out[2] > 1) or not find_taps(&w, problem):
+        if (w.wide and w.in_place and not has_runs(&w)) or not find_taps(&w, problem):
             open_work(&w, problem, False, VB)
             find_taps(&w, problem)
         w.raw = cnp.PyArray_NDIM(weight) > 1
