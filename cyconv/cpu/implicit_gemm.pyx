@@ -251,7 +251,7 @@ def scratch(problem):
 
 def why_not(problem):
     if "int" in problem.dtype:
-        return f"register tiles of pixels times channels are for floating point, not {problem.dtype}"
+        return f"its register tiles are for floating point, not {problem.dtype}"
     if scratch(problem) >= 2**31:
         return f"a block reads {scratch(problem)} bytes, more than 32-bit offsets reach"
     return None

@@ -21,7 +21,7 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
     cdef lanes x0, x1, w
     cdef Py_ssize_t k, done
     cdef int i, size = 4 if lanes is vf else 8
-    for done in range(once):
+    for done in range(unknown(once)):
         if not past:
             for i in range(rows):               # ask early for the lines that will be written
                 own(out + i * plane)
