@@ -202,7 +202,8 @@ cdef bint is_wide(const Work* w, const Py_ssize_t* span, Py_ssize_t lane, double
     return ceil_div(run, lane) * lane * b.products <= run * (b.products + 16)
 
 
-cdef Py_ssize_t most(Work* w, int axis, Py_ssize_t whole, Py_ssize_t pixels, Py_ssize_t room, double limit, const Py_ssize_t* span) noexcept nogil:
+cdef Py_ssize_t most(Work* w, int axis, Py_ssize_t whole, Py_ssize_t pixels, Py_ssize_t room, double limit,
+                     const Py_ssize_t* span) noexcept nogil:
     """How many rows, planes or items a block has, nearly equal blocks; axis -1 is the batch."""
     cdef Py_ssize_t m = 1
     cdef double n, z, y
@@ -281,6 +282,7 @@ def amounts(problem):
         fma, tiles, pairs, single = planes * rows * ceil_div(w.area, lane) * b.products, ceil_div(w.pixels, 2 * lane), w.panels, 0
     numbers = 0 if w.in_place else blocks * w.items * b.channels * b.plane
     run = w.pixels // w.items
+    read = min(<double> w.area * problem.taps, <double> b.box.axis[0].n * b.box.axis[1].n * b.box.axis[2].n)
     return {
         "call": 1,
         "block": blocks,
@@ -294,8 +296,7 @@ def amounts(problem):
         "converted": (planes * rows * w.area if not w.straight else 0) + (numbers if b.kind == HALF else 0),
         "far_byte": costs.far_bytes(problem, size * parts),
         # planes side by side, a short piece of each at a time: the hardware does not foresee that
-        "far_in_place": max(planes * <double> b.channels * min(<double> w.area * (b.products // max(b.channels, <Py_ssize_t> 1)), b.box.axis[0].n * b.box.axis[1].n * b.box.axis[2].n) * size
-                            - costs.CACHE_BYTES, 0) if w.in_place and not w.wide else 0,
+        "far_in_place": max(planes * b.channels * read * size - costs.CACHE_BYTES, 0) if w.in_place and not w.wide else 0,
     }
 
 
@@ -538,7 +539,8 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
         k0 = cut(b.products, chunk, w.chunks)
         products = cut(b.products, chunk + 1, w.chunks) - k0
         if w.raw:
-            pack(like, w.weight + ((g * w.rows + first) * b.products + k0) * size, b.products * size, channels, products, vectors, room.panel)
+            pack(like, w.weight + ((g * w.rows + first) * b.products + k0) * size, b.products * size, channels, products, vectors,
+                 room.panel)
             weight = room.panel
         else:
             weight = w.weight + ((g * ceil_div(w.rows, lane) * lane + first) * b.products + k0 * vectors * lane) * size
@@ -606,7 +608,7 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
     cdef const char* weight = w.weight + (g * panels.numbers) * size
     cdef const char* bias = w.bias + g * w.rows * size
     cdef char* out
-    cdef bint pair
+    cdef bint pair, past
     while p < pixels:
         length = min(room.neighbours[p], run - p % run)
         x = 0
@@ -623,14 +625,15 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                 x = length - lane
             at = p + x
             out = to + at // run * w.groups * w.rows * plane + at % run * size
+            past = w.past and <size_t> out % VB == 0
             for piece in range(begin, end):
                 first = cut(w.rows, piece, w.panels)
                 if pair:
                     wide_pair(<int> (cut(w.rows, piece + 1, w.panels) - first), like, b.products, base + room.place[at], b.offset,
-                              weight + piece * b.products * pitch, pitch, bias + first * size, out + first * plane, plane, w.past and <size_t> out % VB == 0)
+                              weight + piece * b.products * pitch, pitch, bias + first * size, out + first * plane, plane, past)
                 else:
                     wide_single(<int> (cut(w.rows, piece + 1, w.panels) - first), like, b.products, base + room.place[at], b.offset,
-                                weight + piece * b.products * pitch, pitch, bias + first * size, out + first * plane, plane, w.past and <size_t> out % VB == 0)
+                                weight + piece * b.products * pitch, pitch, bias + first * size, out + first * plane, plane, past)
             x += shift if shift else 2 * lane if pair else lane
         p += length
     if w.past:
