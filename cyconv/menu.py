@@ -31,7 +31,8 @@ class Algorithm:
     bound: Callable  # of a problem: multiples of eps
     scale: str
     formula: str  # the bound in words; K: products summed per output
-    spreads_nonfinite: bool = False  # whether a NaN or infinity reaches outputs whose window it is not in
+    spreads_nonfinite: bool = False  # whether a NaN or infinity reaches outputs whose window it is not in; `run` then returns
+    # whether all results are finite
     weights: str = ""  # if it computes some weights only: what others are; its module offers suits(problem, weight)
 
     @cached_property

@@ -28,6 +28,7 @@ from cyconv.cpu.pieces cimport PB, pd, pf, pq, pw
 from cyconv.cpu.row_tiles cimport ALONG, DOWN, Plane, Taps, copy_row, pad_row, split_row, tile_along, walk_along, walk_planes
 
 from cyconv import costs
+from cyconv.memory import empty
 from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
@@ -598,7 +599,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
                                 problem.max_workspace)
         work *= <double> w.channels * w.k[0] * w.k[1] * w.k[2] + 8
         room = w.at[4]
-        space = np.empty(room * workers + 64, np.uint8)
+        space = empty(room * workers + 64, np.uint8)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
         if w.stays:                                         # rows of zeros
             for worker in range(workers):

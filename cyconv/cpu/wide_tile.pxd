@@ -8,7 +8,7 @@ weight  [k][pitch], the output channels of one piece.
 past    whether to write around the caches: whole lines only, that is vectors at multiples of VB.
 """
 from libc.stdint cimport int32_t
-from cyconv.cpu.shuffle cimport lanes, own, stream
+from cyconv.cpu.shuffle cimport lanes, own, stream, unknown
 from cyconv.cpu.simd cimport VB, inlined, splat, vf
 from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, apart
 

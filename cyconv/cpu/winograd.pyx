@@ -31,6 +31,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
 from cyconv.cpu.blocks cimport Blocks, choose_kind, input_steps, real_bias, real_matrix
+from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.packing cimport (
     CIRCULAR, DOUBLE, HALF, REFLECT, REPLICATE, SINGLE, ZEROS, Axis, Mode, gather_row, half, put_stored, source,
 )
@@ -189,6 +190,7 @@ cdef struct Work:
     const char* bias
     char* out_data
     const int32_t* offset
+    char* spoiled                       # set to 1 where a result is not finite
 
 
 cdef struct Segment:
@@ -859,6 +861,8 @@ cdef void transform_output(const Work* w, const lanes* like, Py_ssize_t group, P
             chunk.x = g.x + t * w.mx
             chunk.columns = min(chunk.tiles * w.mx, g.columns - t * w.mx)
             some_tiles_out(w, like, m, <const char*> &bias, sums, &chunk)
+            if not all_finite(sums, chunk.rows * chunk.columns * 2 * side, <int> size):
+                w.spoiled[0] = 1
             write_segment(w, like, &chunk, group, panel, sums, put)
             m += chunk.tiles * PANEL
     if w.past:
@@ -1024,7 +1028,7 @@ cdef object prepared(Work* w, object problem, object weight):
 
 
 def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
-    """Writes the result to `out` (C-contiguous). `weight` is what `prepare` or `prepare_once` returned."""
+    """Writes the result to `out` (C-contiguous); returns whether it is finite. `weight` is what `prepare` or `prepare_once` returned."""
     cdef Work w
     cdef Py_ssize_t a, items, item, first, last, batch, k, tiles
     cdef Py_ssize_t[3] step
@@ -1033,7 +1037,9 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef char* base
     cdef char* shared
     cdef int32_t* offset
+    cdef char spoiled = 0
     tables = open_work(&w, problem)
+    w.spoiled = &spoiled
     w.fused, w.packed = weight.ndim > 1, weight.ndim == 2
     input_steps(&w.b, problem, input, w.input_step, step)
     w.step[0], w.step[1], w.step[2] = step[w.z_axis], step[w.y_axis], step[2]
@@ -1069,7 +1075,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
                         do_block(&w, item, base + worker * w.room)
             PyErr_CheckSignals()
             first = last
-        return
+        return not spoiled
     shared = base
     for item in range(items):
         with nogil:
@@ -1082,3 +1088,4 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
                 for k in prange(w.panels, schedule="dynamic", chunksize=1):
                     do_some_panel(&w, item, k, tiles, shared, base + worker * w.room)
         PyErr_CheckSignals()
+    return not spoiled
