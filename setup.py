@@ -29,6 +29,8 @@ COMMON = ["-O3", "-g0", "-fno-math-errno", "-Wno-discarded-qualifiers"]  # Cytho
 # Sources whose results must not depend on whether the processor has FMA: contraction is switched off for them. `direct` and `separable`
 # keep it, because there FMA is the whole speed; their results on v2 (no FMA) differ in the last bits for inexact data.
 UNCONTRACTED = {"fft", "im2col", "pool"}
+# Imported before cyconv/threads.py has prepared the loading of OpenMP's library, which therefore it must not load.
+UNTHREADED = {"_memory"}
 
 
 def source_name(extension):
@@ -71,10 +73,11 @@ class BuildPerLevel(build_ext):
 
     def build_extension(self, extension):
         level = extension.level
-        extension.extra_compile_args = COMMON + LEVELS.get(level, []) + self.openmp
+        openmp = [] if source_name(extension) in UNTHREADED else self.openmp
+        extension.extra_compile_args = COMMON + LEVELS.get(level, []) + openmp
         if source_name(extension) in UNCONTRACTED:
             extension.extra_compile_args.append("-ffp-contract=off")
-        extension.extra_link_args = ["-s", *self.openmp]
+        extension.extra_link_args = ["-s", *openmp]
         shared_temp = self.build_temp
         self.build_temp = os.path.join(shared_temp, level)  # one object file per level, not one overwriting the other
         try:

@@ -2,7 +2,6 @@
 
 from numpy import dtype as _dtype
 
-from . import threads  # noqa: F401 (prepares the loading of libgomp, so it comes first)
 from . import _memory
 from ._memory import behaved, may_overlap  # noqa: F401
 

@@ -2,7 +2,21 @@
 
 import numpy as np
 import pytest
-from cases import CASES, FAST, FLOATS, INTEGERS, ROWS, Case, arrays, assert_within_bound, conv, problem_of, runs, suited, takes
+from cases import (
+    CASES,
+    FAST,
+    FLOATS,
+    INTEGERS,
+    ROWS,
+    Case,
+    arrays,
+    assert_within_bound,
+    conv,
+    problem_of,
+    runs,
+    suited,
+    takes,
+)
 
 import cyconv
 

@@ -7,7 +7,6 @@ import pytest
 from cases import ROWS, Case, arrays, assert_within_bound, conv, problem_of
 
 import cyconv
-from cyconv import select
 from cyconv.problem import MAX_WORKSPACE
 
 ROW = ROWS["winograd"]
@@ -220,14 +219,17 @@ def test_auto_takes_another_way_for_what_would_spread(bad):
         np.testing.assert_array_equal(got[0, 0] == 576, ~touched & (np.pad(np.ones((54, 54), bool), 1)))
 
 
-def test_the_largest_numbers_that_auto_gives_it_stay_finite():
-    # select._moderate decides; adversarial signs make the transforms grow as far as they can
-    w = np.where(np.arange(3)[:, None] + np.arange(3) % 2, 1.0, -1.0) * np.ones((8, 64, 1, 1))
-    x = (-1.0) ** (np.arange(58)[:, None] + np.arange(58)) * np.ones((1, 64, 1, 1))
-    limit = float(np.finfo(np.float32).max) ** 0.5 / (576 * 2.0**13) * 0.999
-    x, w = (x * limit).astype(np.float32), (w * limit).astype(np.float32)
-    assert select.spread_safe(ROW, problem_of(Case("", x.shape, w.shape), "float32", None), "auto", x, w) is ROW
-    assert np.isfinite(cyconv.conv2d(x, w, algorithm="winograd")).all()
+def test_numbers_too_large_for_its_transforms_take_another_way():
+    # adversarial signs make the transforms of the input grow as far as they can: beyond what float32 holds
+    x = (-1.0) ** (np.arange(58)[:, None] + np.arange(58)) * np.full((1, 64, 1, 1), 1e38)
+    w = np.random.default_rng(0).standard_normal((64, 64, 3, 3)) / 1000
+    x, w = x.astype(np.float32), w.astype(np.float32)
+    assert cyconv.explain(x, w).chosen == "winograd"
+    with np.errstate(all="ignore"):
+        assert not np.isfinite(cyconv.conv2d(x, w, algorithm="winograd")).all()
+    want = cyconv.conv2d(x.astype(float), w.astype(float), algorithm="reference")
+    for got in (cyconv.conv2d(x, w), cyconv.plan_conv(x.shape, w)(x)):
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * np.abs(want).max())
 
 
 def test_refusals():
