@@ -29,8 +29,8 @@ COMMON = ["-O3", "-g0", "-fno-math-errno", "-Wno-discarded-qualifiers"]  # Cytho
 # Sources whose results must not depend on whether the processor has FMA: contraction is switched off for them. `direct` and `separable`
 # keep it, because there FMA is the whole speed; their results on v2 (no FMA) differ in the last bits for inexact data.
 UNCONTRACTED = {"fft", "im2col", "pool"}
-# Imported before cyconv/threads.py has prepared the loading of OpenMP's library, which therefore it must not load.
-UNTHREADED = {"_memory"}
+# May be imported before cyconv/threads.py has prepared the loading of OpenMP's library, and so must not load it.
+UNTHREADED = {"_memory", "_taps"}
 
 
 def source_name(extension):
@@ -114,7 +114,10 @@ def extensions():
         for source in sources
     ] + [
         Extension("cyconv._platform", ["cyconv/_platform.pyx"]),
-        Extension("cyconv._memory", ["cyconv/_memory.pyx"], include_dirs=[np.get_include()], define_macros=macros),
+        *(
+            Extension(f"cyconv.{name}", [f"cyconv/{name}.pyx"], include_dirs=[np.get_include()], define_macros=macros)
+            for name in sorted(UNTHREADED)
+        ),
     ]
     modules = cythonize(one_each, build_dir="build/c", compiler_directives=directives, include_path=["."])
     fanned = []

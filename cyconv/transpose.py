@@ -1,9 +1,6 @@
 """Transposed convolution: one plain convolution per phase of the stride (problem.conv_transpose_problem says how)."""
 
-from math import prod
-
-import numpy as np
-
+from ._taps import gather
 from .arguments import as_array, check_out
 from .memory import empty
 from .problem import conv_transpose_problem
@@ -27,7 +24,8 @@ def convolve_transposed(
     in_channels, out_channels, *kernel = weight.shape
     grouped = weight.reshape(groups, in_channels // groups, out_channels, *kernel).swapaxes(1, 2)
     for phase in whole.phases:
-        taps = gathered(grouped[(..., *phase.taps)], rank).reshape(phase.problem.weight_shape)
+        taps = empty(phase.problem.weight_shape, whole.dtype)
+        gather(grouped[(..., *phase.taps)], taps)
         row = choose(phase.problem, algorithm, taps)
         prepared = row.prepare_once(phase.problem, taps)
         execute(row, phase.problem, input, prepared, bias, result[(..., *phase.out)], another(row, phase.problem, algorithm, taps))
@@ -35,14 +33,3 @@ def convolve_transposed(
         return result
     out[...] = result
     return out
-
-
-def gathered(taps, rank):
-    """A C-contiguous copy of some taps of a kernel."""
-    copy = empty(taps.shape, taps.dtype)
-    if prod(taps.shape[:-rank]) < 1000:
-        copy[...] = taps
-    else:  # tap by tap: NumPy is quick at long loops over channels, slow at short ones over the taps of each kernel
-        for tap in np.ndindex(taps.shape[-rank:]):
-            copy[(..., *tap)] = taps[(..., *tap)]
-    return copy

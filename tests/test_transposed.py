@@ -76,3 +76,20 @@ def test_padding_per_side_cuts_the_result():
     whole = cyconv.conv_transpose2d(x, w, stride=(2, 3))
     got = cyconv.conv_transpose2d(x, w, stride=(2, 3), padding=((1, 0), (2, 4)))
     np.testing.assert_array_equal(got, whole[:, :, 1:, 2:-4])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16", "float32", "float64", "complex128"])
+def test_gathered_taps_are_numpys(dtype):
+    from cyconv._taps import gather
+
+    rng = np.random.default_rng(8)
+    for shape, taps in (
+        ((3, 5, 2, 7, 8), np.s_[..., ::-3, 6::-2]),
+        ((1, 40, 33, 4, 4), np.s_[..., 2::-2, 3::-2]),
+        ((2, 3, 4, 9, 20), np.s_[..., ::-1, ::-1]),  # more taps than are listed
+        ((2, 17, 3, 5), np.s_[..., 1:2]),
+    ):
+        view = rng.integers(-99, 99, shape).astype(dtype).swapaxes(1, 2)[taps]
+        weight = np.empty((view.shape[0] * view.shape[1], *view.shape[2:]), dtype)
+        gather(view, weight)
+        np.testing.assert_array_equal(weight.reshape(view.shape), view)
