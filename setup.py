@@ -5,6 +5,7 @@ cyconv/cpu/__init__.py picks the best level that the processor has. cyconv/_*.py
 only: _platform asks the processor, and importing it is safe everywhere.
 """
 
+import copy
 import os
 import platform
 import subprocess
@@ -39,6 +40,10 @@ def source_name(extension):
 
 class BuildPerLevel(build_ext):
     """build_ext that asks the compiler what it can do and compiles the kernels once per level."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count() or 1
 
     def build_extensions(self):
         self.require_compiler()
@@ -78,12 +83,9 @@ class BuildPerLevel(build_ext):
         if source_name(extension) in UNCONTRACTED:
             extension.extra_compile_args.append("-ffp-contract=off")
         extension.extra_link_args = ["-s", *openmp]
-        shared_temp = self.build_temp
-        self.build_temp = os.path.join(shared_temp, level)  # one object file per level, not one overwriting the other
-        try:
-            super().build_extension(extension)
-        finally:
-            self.build_temp = shared_temp
+        command = copy.copy(self)  # of its own, since extensions are built side by side
+        command.build_temp = os.path.join(self.build_temp, level)  # one object file per level, not one overwriting the other
+        build_ext.build_extension(command, extension)
 
 
 def is_gcc():
