@@ -4,6 +4,7 @@
     data        the arrays of a row, its exact answer, and whether another answer is close enough
     contenders  cyconv's ways to compute a row: every algorithm of the menu, the plain call, a Plan
     peers       other libraries' ways
+    apart       a contender in a process of its own, stopped between its turns
     timing      interleaved medians; what the machine can do at most
     session     check, then time, every contender of every row; the table
     calibrate   the constants of cyconv/costs.py

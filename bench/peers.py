@@ -1,7 +1,7 @@
 """Other libraries' ways to compute a row; those that are not installed, or lack the operation, are left out.
 
 PyTorch and ONNX Runtime take arrays as cyconv does, channels first. ONNX Runtime gets its weights ahead of time, as a
-Plan does. OpenCV and SciPy filter one plane.
+Plan does, and runs in a process of its own (apart.py). OpenCV and SciPy filter one plane.
 """
 
 import importlib
@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
+from .apart import Apart
 from .contenders import Contender
 from .data import gaussians, keywords
 
@@ -85,10 +86,10 @@ def _torch(row, x, weight, bias, count):
 
 
 def _onnxruntime(row, x, weight, bias, count):
-    onnx, runtime = installed("onnx"), installed("onnxruntime")
+    onnx = installed("onnx")
     if (
         not onnx
-        or not runtime
+        or not installed("onnxruntime")
         or row.options.get("indices")
         or row.options.get("padding_mode")
         or "divisor" in row.options
@@ -129,14 +130,11 @@ def _onnxruntime(row, x, weight, bias, count):
         [onnx.numpy_helper.from_array(value, name) for name, value in constants],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = count, 1
-    options.log_severity_level = 4
     try:
-        session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception:  # noqa: BLE001 (a dtype that it has no kernel for; its exception classes are private)
+        call = Apart(model.SerializeToString(), {"x": x}, count)
+    except RuntimeError:  # a dtype that it has no kernel for
         return []
-    return [_peer("onnxruntime", "", lambda: session.run(None, {"x": x}))]
+    return [_peer("onnxruntime", "", call)]
 
 
 # ---- planes ------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@
 
 INPUT and WEIGHT are shapes, batch and channels first; WEIGHT stands for convolutions alone. Values that take one number
 per axis are written 2 or 2x3. Keys and flags are those of `KEYS`; what is left out is the function's default. With `gaussian`,
-every kernel is a product of Gaussians, one along each axis, in place of random numbers.
+every kernel is a product of Gaussians, one along each axis, in place of random numbers. `goal=1.9` is no part of the problem: the
+best peer's time over cyconv's that the table compares with.
 """
 
 import re
@@ -44,7 +45,8 @@ class Row:
     input_shape: tuple
     weight_shape: tuple | None
     options: dict = field(default_factory=dict, hash=False)
-    line: str = ""  # as it was written, without its comment
+    line: str = ""  # as it was written, without its comment and goal
+    goal: float | None = None  # time of the best peer over cyconv's
 
     @property
     def function(self):
@@ -147,9 +149,14 @@ def parse_line(line):
         if not words:
             raise ValueError("a convolution needs the weight's shape after the input's")
         weight_shape = _shape(words.pop(0), rank + 2, "the weight's shape")
-    options = {}
+    options, goal = {}, None
     for word in words:
         key, equals, text = word.partition("=")
+        if key == "goal":
+            if goal is not None or not re.fullmatch(r"\d+(\.\d+)?", text):
+                raise ValueError(f"{word!r}: goal is a number, given once")
+            goal, line = float(text), line.replace(word, "").strip()
+            continue
         if key not in keys or key in options:
             raise ValueError(
                 f"{key!r} is {'given twice' if key in options else 'not for ' + function}; allowed: {', '.join(keys)}"
@@ -163,7 +170,7 @@ def parse_line(line):
             raise ValueError(f"{word!r} has {len(options[key])} values; {function} has {rank} spatial axes")
     if _NEEDED.get(kind, "dtype") not in options and kind in _NEEDED:
         raise ValueError(f"{function} needs {_NEEDED[kind]}=")
-    return Row(name, kind, rank, input_shape, weight_shape, options, line)
+    return Row(name, kind, rank, input_shape, weight_shape, options, line, goal)
 
 
 def parse(text, where):

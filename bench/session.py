@@ -4,6 +4,7 @@ import csv
 import math
 import platform
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from . import data, peers, timing
 from .contenders import PLAIN, PLAN, cyconv_contenders
 
 FARTHEST = 8  # rows listed at the end
+BEHIND = 0.97  # of rows with a goal, all that are below this are listed
 
 
 @dataclass
@@ -54,10 +56,13 @@ def measure(row, threads, budget, more=()):
     x, weight, bias = data.arrays(row)
     result = Result(row, threads)
     exact = data.exact(row, x, weight, bias)
-    with peers.threads(threads):
+    with peers.threads(threads), ExitStack() as stack:
         own, result.chosen, result.left_out = cyconv_contenders(row, x, weight, bias)
         contenders = [*own, *peers.peer_contenders(row, x, weight, bias, threads), *more]
         calls = {}
+        for contender in contenders:
+            if close := getattr(contender.call, "close", None):  # a process of its own
+                stack.callback(close)
         for contender in contenders:
             try:
                 answer = contender.call()
@@ -85,9 +90,9 @@ def measure(row, threads, budget, more=()):
 
 _COLUMNS = (
     ("row", "", "<"), ("plain", "ms", ">"), ("plan", "ms", ">"), ("algorithm", "", "<"), ("rate", "", ">"), ("%", "peak", ">"),
-    ("best peer", "", "<"), ("peer", "ms", ">"), ("peer/", "plain", ">"), ("peer/", "plan", ">"), ("chosen", "/best", ">"),
+    ("best peer", "", "<"), ("peer", "ms", ">"), ("peer/", "plain", ">"), ("peer/", "plan", ">"), ("goal", "", ">"), ("chosen", "/best", ">"),
 )  # fmt: skip
-_WIDTHS = (18, 8, 8, 10, 11, 5, 18, 8, 6, 6, 6)
+_WIDTHS = (18, 8, 8, 13, 11, 5, 18, 8, 6, 6, 5, 6)
 
 
 def _line(cells):
@@ -117,7 +122,8 @@ def table_line(result, limits):
     return _line(
         (
             result.row.name, _ms(plain), _ms(result.seconds.get(PLAN)), result.chosen, rate, percent, peer[0] if peer else "-",
-            _ms(peer[1] if peer else None), _times(result.ratio(PLAIN)), _times(result.ratio(PLAN)), _times(result.regret),
+            _ms(peer[1] if peer else None), _times(result.ratio(PLAIN)), _times(result.ratio(PLAN)),
+            "-" if result.row.goal is None else f"{result.row.goal:g}", _times(result.regret),
         )
     )  # fmt: skip
 
@@ -134,6 +140,12 @@ def summary(results):
         ratios = [r.ratio(name) for r in results if r.ratio(name)]
         if ratios:
             lines.append(f"best peer / cyconv, {what}: {mean(ratios):.2f} in the geometric mean of {len(ratios)} rows")
+    for name, what in ((PLAIN, "plain call"), (PLAN, "plan")):
+        aimed = [(r.ratio(name), r.row) for r in results if r.row.goal and r.ratio(name)]
+        if aimed:
+            reached = sum(ratio >= row.goal for ratio, row in aimed)
+            below = [f"{row.name} {ratio:.2f}" for ratio, row in sorted(aimed, key=lambda pair: pair[0]) if ratio < BEHIND]
+            lines.append(f"{what} at or above goal: {reached} of {len(aimed)}; below {BEHIND}: {', '.join(below) or 'none'}")
     regrets = [r.regret for r in results if r.regret]
     if regrets:
         lines.append(f"chosen / best algorithm: {mean(regrets):.3f} in the geometric mean, {max(regrets):.2f} at worst")

@@ -5,8 +5,11 @@ import csv
 import importlib.util
 import math
 import os
+import pickle
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +27,7 @@ if (
     sys.modules["bench"] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules["bench"])
 
-from bench import calibrate, contenders, data, rows, session, timing
+from bench import apart, calibrate, contenders, data, peers, rows, session, timing
 from bench.__main__ import chosen_rows, main, parser
 
 FILES = sorted(path.stem for path in rows.PROBLEMS.glob("*.txt"))
@@ -43,6 +46,9 @@ def test_a_line_says_what_it_seems_to_say():
     pool = rows.parse_line("p max_pool2d 1x4x8x8 kernel=3x2 stride=2 indices")
     assert pool.problem() is None
     assert data.keywords(pool) == {"kernel_size": (3, 2), "stride": 2, "return_indices": True}
+    aimed = rows.parse_line("p conv1d 1x1x8 1x1x3 goal=1.05 padding=1")
+    assert (aimed.goal, aimed.options, pool.goal) == (1.05, {"padding": 1}, None)
+    assert "goal" not in aimed.line  # which tells whether two files name the same problem
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -69,6 +75,7 @@ def test_the_peers_file_has_the_rows_that_were_measured_before():
         "tiny_conv",
     } <= names
     assert len(names) == 30
+    assert all(row.goal for row in rows.read(["peers"]))
 
 
 @pytest.mark.parametrize(
@@ -88,6 +95,8 @@ def test_the_peers_file_has_the_rows_that_were_measured_before():
         ("x conv2d 1x1x4x4 1x1x3x3 stride=1x1x1", "has 3 values"),
         ("x conv2d 1x1x4x4 1x1x3x3 groups=two", "'two' is no number"),
         ("x conv2d 1x1x4x4 1x1x3x3 dtype=float8", "dtype 'float8' is none of"),
+        ("x conv2d 1x1x4x4 1x1x3x3 goal=much", "goal is a number"),
+        ("x conv2d 1x1x4x4 1x1x3x3 goal=1 goal=2", "given once"),
         ("x conv2d 1x1x4x4 1x1x9x9", "kernel is larger than the padded input"),
         ("x max_pool2d 1x1x4x4 stride=2", "needs kernel="),
         ("x max_pool2d 1x1x4x4 kernel=2 padding=2", "more than half of kernel"),
@@ -221,7 +230,7 @@ def test_a_wrong_answer_is_reported_and_not_timed(monkeypatch, capsys):
 
 
 def test_figures_of_the_table():
-    row = rows.parse_line("small conv2d 1x2x8x8 3x2x3x3")
+    row = rows.parse_line("small conv2d 1x2x8x8 3x2x3x3 goal=2.5")
     result = session.Result(row, 1, "direct", work=4e6)
     result.seconds = {"cyconv": 2e-3, "cyconv plan": 1e-3, "direct": 2e-3, "fft": 1e-3, "torch": 3e-3, "other": 5e-3}
     result.library = {name: "cyconv" for name in ("cyconv", "cyconv plan", "direct", "fft")} | {
@@ -231,13 +240,15 @@ def test_figures_of_the_table():
     assert result.best_peer == ("torch", 3e-3)
     assert (result.ratio("cyconv"), result.ratio("cyconv plan"), result.regret) == pytest.approx((1.5, 3.0, 2.0))
     line = session.table_line(result, {"float32": 4e9, "copy": 1e9})
-    assert " ".join(line.split()) == "small 2 1 direct 2.0 GF/s 50 torch 3 1.50 3.00 2.00"
+    assert " ".join(line.split()) == "small 2 1 direct 2.0 GF/s 50 torch 3 1.50 3.00 2.5 2.00"
     behind = session.Result(
         row, 1, "direct", {"cyconv": 1.0, "torch": 0.5}, library={"cyconv": "cyconv", "torch": "torch"}
     )
     text = "\n".join(session.summary([result, behind]))
     assert f"plain call: {math.sqrt(1.5 * 0.5):.2f} in the geometric mean of 2 rows" in text
     assert "farthest behind: small 0.50" in text
+    assert "plain call at or above goal: 0 of 2; below 0.97: small 0.50" in text
+    assert "plan at or above goal: 1 of 1; below 0.97: none" in text
 
 
 def test_turns_are_taken_and_medians_reported():
@@ -247,6 +258,89 @@ def test_turns_are_taken_and_medians_reported():
     assert all(s >= 0 for s in seconds.values())
     turns = [a for a, b in zip(order, [None, *order]) if a != b]
     assert len(turns) >= 6  # three turns each, however short the budget
+
+
+@pytest.fixture
+def session_apart(monkeypatch):
+    """What Apart takes for a small row, and the row's exact answer."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    row = rows.parse_line("small conv2d 1x2x8x8 3x2x3x3 padding=1")
+    x, weight, bias = data.arrays(row)
+    with monkeypatch.context() as patch:
+        patch.setattr(peers, "Apart", lambda *arguments: arguments)
+        (contender,) = peers._onnxruntime(row, x, weight, bias, 2)
+    return contender.call, data.exact(row, x, weight, bias)
+
+
+def state(process):
+    """R, S, T (stopped) ..., or None if there is no such process."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0]
+    except OSError:
+        return None
+
+
+def test_a_process_apart_answers_and_stands_still_between_its_turns(session_apart):
+    arguments, exact = session_apart
+    call = apart.Apart(*arguments)
+    assert exact.error(call()) is None
+    assert 0 < timing.repeated(call, 3) < 1
+    process = call._process.pid
+    assert state(process) == "T"
+    call.close()
+    assert state(process) is None  # no zombie either
+    call.close()
+
+
+def test_a_process_apart_that_fails_or_ends_says_so(session_apart):
+    arguments, _ = session_apart
+    with pytest.raises(RuntimeError, match="(?i)model|protobuf"):
+        apart.Apart(b"no model", *arguments[1:])
+    call = apart.Apart(*arguments)
+    os.kill(call._process.pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="process has ended"):
+        call()
+    call.close()
+
+
+def test_no_process_apart_is_left_by_an_interrupted_measurement(session_apart, monkeypatch):
+    started = []
+
+    class Recorded(peers.Apart):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            started.append(self._process.pid)
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(peers, "Apart", Recorded)
+    monkeypatch.setattr(timing, "interleaved", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.measure(rows.parse_line("small conv2d 1x2x8x8 3x2x3x3"), 1, 0.01)
+    assert len(started) == 1
+    assert state(started[0]) is None
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT"])
+def test_a_process_apart_ends_with_its_parent(session_apart, name):
+    program = (
+        "import os, signal, sys; sys.path.insert(0, sys.argv[1])\n"
+        "import pickle, apart\n"
+        "contender = apart.Apart(*pickle.load(sys.stdin.buffer))\n"
+        "print(contender._process.pid, flush=True)\n"
+        "os.kill(os.getpid(), getattr(signal, sys.argv[2]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(ROOT / "bench"), name],
+        input=pickle.dumps(session_apart[0]), capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    child = int(done.stdout)
+    end = time.monotonic() + 10
+    while state(child) not in (None, "Z") and time.monotonic() < end:
+        time.sleep(0.01)
+    assert state(child) in (None, "Z"), done.stderr
 
 
 def test_the_command(tmp_path):
