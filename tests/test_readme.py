@@ -1,12 +1,15 @@
 """What README.md says is so: its first example runs, its table names every function, its commands test and show."""
 
+import ast
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import cyconv
-from cyconv import functional
+from cyconv import cpu, functional, menu
+from cyconv.__main__ import main
 from cyconv.cli import kernels
 
 README = Path(__file__).parent.parent / "README.md"
@@ -32,6 +35,36 @@ def test_table_names_every_function(text):
     for name, more in re.findall(r"`(\w+?)((?:/\dd)*)`", table):  # `conv1d/2d/3d` is three names
         named |= {name} | {name[:-2] + rank for rank in more.split("/")[1:]}
     assert named == set(functional.__all__)
+
+
+def without_figures(text):
+    """Words of each line, without figures of the machine that times were fitted on, and of the level of instructions."""
+    return [re.sub(r"[\d.e+]+ (s|ms|us|KiB|MiB)\b", "FIGURE", " ".join(line.split())) for line in text.strip().splitlines()]
+
+
+def test_explain_says_what_is_shown(text, capsys):
+    command, shown = re.search(r"`cyconv (explain .*?)` prints.*?```\n(.*?)```", text, re.DOTALL).groups()
+    assert main(command.split()) == 0
+    assert without_figures(capsys.readouterr().out) == without_figures(shown)
+
+
+def test_the_plan_is_what_its_comments_say(text, capsys):
+    example = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    names = {"np": np, "cyconv": cyconv}
+    exec(example, names)
+    printed, attributes = re.findall(r"  # (.*)", example)
+    assert capsys.readouterr().out.strip() == printed
+    *found, workspace = eval(example.splitlines()[-1], names)
+    *expected, figure = ast.literal_eval(attributes)
+    assert found == expected
+    assert workspace == figure or cpu.level != "v4"
+
+
+def test_table_names_every_algorithm(text):
+    table = text.split("## The algorithms")[1].split("## Promises")[0]
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [row.name for row in menu.CONV]
+    spreading = re.search(r"where (.*?) leaves a\s+result that is not finite", text)[1]
+    assert set(re.findall(r"`(\w+)`", spreading)) == {row.name for row in menu.CONV if row.spreads_nonfinite}
 
 
 def test_two_commands_do_all_the_set_up(text):
