@@ -142,6 +142,20 @@ def test_rule_4_out():
         np.testing.assert_array_equal(column.reshape(want.shape), want)
 
 
+def test_rule_4_out_over_the_weight_of_what_is_computed_twice():
+    """A NaN makes the chosen algorithm's result useless; the weights are needed again then."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((1, 64, 56, 56), np.float32), rng.standard_normal((64, 64, 3, 3), np.float32)
+    x[0, 3, 5, 5] = np.nan
+    assert ROWS[cyconv.explain(x, w, padding=1).chosen].spreads_nonfinite
+    wanted = cyconv.conv2d(x, w, padding=1)
+    memory = np.zeros(max(w.size, wanted.size), np.float32)
+    weight, out = memory[: w.size].reshape(w.shape), memory[-wanted.size :].reshape(wanted.shape)
+    assert np.shares_memory(weight, out)
+    weight[...] = w
+    np.testing.assert_array_equal(cyconv.conv2d(x, weight, padding=1, out=out), wanted)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("where", ["input", "weight"])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
