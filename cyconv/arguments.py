@@ -94,12 +94,12 @@ def flag(name, value):
 
 
 def one_of(name, value, allowed):
-    """`value`, a string that must be one of `allowed`."""
+    """`value`, a string that must be one of `allowed`, as a plain str: of a subclass, NumPy's or an enum's, nothing is kept."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, one of {', '.join(map(repr, allowed))}; got {value!r}")
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
-    return value
+    return allowed[allowed.index(value)]
 
 
 def check_bytes(shape, itemsize, what):

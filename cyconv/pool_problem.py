@@ -16,7 +16,7 @@ from math import isnan, prod
 
 import numpy as np
 
-from .arguments import COMPLEX, FLOATS, INTEGERS, SIZE_LIMIT, check_bytes, dtype_name, flag, integer, integers
+from .arguments import COMPLEX, FLOATS, INTEGERS, SIZE_LIMIT, check_bytes, dtype_name, flag, integer, integers, one_of
 from .problem import CACHED, check_input_shape, padding_pairs, resolve_padding
 
 MAX_DTYPES = FLOATS + INTEGERS + ("bool",)
@@ -139,7 +139,9 @@ def _stride(stride, kernel):
 
 def _padding(padding, rank):
     """An int, a word, or pairs; what is left to check depends on the sizes."""
-    return padding if type(padding) is int or isinstance(padding, str) else padding_pairs(padding, rank, PADDING_WORDS)
+    if type(padding) is int:
+        return padding
+    return one_of("padding", padding, PADDING_WORDS) if isinstance(padding, str) else padding_pairs(padding, rank, PADDING_WORDS)
 
 
 @lru_cache(CACHED)

@@ -123,11 +123,11 @@ def conv_problem(
     rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
 ):
     """Checks the arguments of a convolution of arrays (only their shapes and dtypes are looked at)."""
-    # Only ints, words and tuples of ints are left, so that what is remembered cannot be found by True or 1.0.
+    # Only plain ints, words and tuples of ints are left, so that what is remembered cannot be found by True or 1.0.
     if type(stride) is not int and not plain_ints(stride):
         stride = integers("stride", stride, rank, 1)
-    if type(padding) is not int and not isinstance(padding, str) and not plain_ints(padding):
-        padding = padding_pairs(padding, rank)
+    if type(padding) is not int and type(padding) is not str and not plain_ints(padding):
+        padding = one_of("padding", padding, PADDING_WORDS) if isinstance(padding, str) else padding_pairs(padding, rank)
     if type(dilation) is not int and not plain_ints(dilation):
         dilation = integers("dilation", dilation, rank, 1)
     if type(groups) is not int:

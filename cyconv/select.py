@@ -72,10 +72,9 @@ def choose(problem, algorithm="auto", weight=None, finite=True):
 
 
 def _remembered(problem, algorithm, finite, any_weight):
-    row = problem.kept.get((algorithm, finite, any_weight)) if isinstance(algorithm, str) else None
+    row = problem.kept.get((algorithm, finite, any_weight)) if type(algorithm) is str else None
     if row is None:
-        if algorithm != "auto":
-            one_of("algorithm", algorithm, ("auto", *ALGORITHMS))
+        algorithm = one_of("algorithm", algorithm, ("auto", *ALGORITHMS))
         row = problem.kept[algorithm, finite, any_weight] = _choose(problem, algorithm, finite, any_weight)
     return row
 
@@ -104,6 +103,8 @@ def convolve(
         rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
     )
     row = choose(problem, algorithm, weight)
+    if row.spreads_nonfinite and isinstance(out, np.ndarray) and _overlaps(out, weight, None, None):
+        weight = weight.copy()  # `another` may need it after `out` is written
     return execute(row, problem, input, row.prepare_once(problem, weight), bias, out, another(row, problem, algorithm, weight))
 
 
@@ -291,8 +292,8 @@ class Plan:
 
 def choose_pool(problem, algorithm="auto"):
     """The row of the menu that pools."""
-    if algorithm != "auto":
-        one_of("algorithm", algorithm, ("auto", *(row.name for row in menu.POOL)))
+    if type(algorithm) is not str or algorithm != "auto":
+        algorithm = one_of("algorithm", algorithm, ("auto", *(row.name for row in menu.POOL)))
     return _choose_pool(problem, algorithm)
 
 

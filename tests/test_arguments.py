@@ -1,5 +1,7 @@
 """What is rejected, and that the message names the argument."""
 
+import enum
+
 import numpy as np
 import pytest
 
@@ -121,6 +123,27 @@ def test_what_is_accepted_as_an_int():
     for padding in (((1, 1), (2, 2)), [[1, 1], [2, 2]], np.array([[1, 1], [2, 2]]), np.array([1, 2])):
         assert cyconv.conv2d(X, W, stride=2, padding=padding).shape == want.shape
     assert cyconv.conv2d(X, W, padding=np.int32(1)).shape == cyconv.conv2d(X, W, padding=(1,)).shape
+
+
+def test_words_of_other_classes_are_words():
+    """NumPy's strings and enums; what is remembered of them must not reach those who say the plain word later."""
+
+    class Word(enum.StrEnum):
+        SAME, REFLECT, DIRECT, STRICT, UPPER, POOL = "same", "reflect", "direct", "strict", "same_upper", "pool"
+
+    class Unhashable(str):
+        __hash__ = None
+
+    x, weight = np.ones((1, 2, 17, 19), np.float32), np.ones((3, 2, 3, 3), np.float32)
+    wanted = cyconv.conv2d(x, weight, padding="same", algorithm="direct", precision="strict")
+    for word in (np.str_, Word, Unhashable, str):
+        words = {"padding": "same", "padding_mode": "reflect", "algorithm": "direct", "precision": "strict"}
+        got = cyconv.conv2d(x, weight, **{name: word(value) for name, value in words.items()})
+        assert got.shape == wanted.shape
+        pooled = cyconv.max_pool2d(x, 3, 2, word("same_upper"), algorithm=word("pool"))
+        assert pooled.shape == (1, 2, 9, 10)
+    with pytest.raises(TypeError, match="algorithm must be a string"):
+        cyconv.conv2d(x, weight, algorithm=np.array(["auto"]))
 
 
 def test_lists_are_arrays():
