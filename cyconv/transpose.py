@@ -22,7 +22,7 @@ def convolve_transposed(
     if not whole.everywhere:
         result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * rank)
     in_channels, out_channels, *kernel = weight.shape
-    grouped = weight.reshape(groups, in_channels // groups, out_channels, *kernel).swapaxes(1, 2)
+    grouped = weight.reshape(whole.groups, in_channels // whole.groups, out_channels, *kernel).swapaxes(1, 2)
     for phase in whole.phases:
         taps = empty(phase.problem.weight_shape, whole.dtype)
         gather(grouped[(..., *phase.taps)], taps)

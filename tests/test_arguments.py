@@ -125,6 +125,16 @@ def test_what_is_accepted_as_an_int():
     assert cyconv.conv2d(X, W, padding=np.int32(1)).shape == cyconv.conv2d(X, W, padding=(1,)).shape
 
 
+def test_small_integers_of_numpy_do_not_overflow():
+    x, weight = np.ones((1, 300, 5, 5), np.float32), np.ones((300, 2, 3, 3), np.float32)
+    wanted = cyconv.conv_transpose2d(x, weight, stride=2, groups=2)
+    got = cyconv.conv_transpose2d(x, weight, stride=np.uint8(2), groups=np.uint8(2))
+    np.testing.assert_array_equal(got, wanted)
+    wanted = cyconv.conv2d(x, weight[:, :1], padding=100, groups=300, stride=100)
+    got = cyconv.conv2d(x, weight[:, :1], padding=np.int8(100), groups=np.uint16(300), stride=np.array([100, 100], np.int8))
+    np.testing.assert_array_equal(got, wanted)
+
+
 def test_words_of_other_classes_are_words():
     """NumPy's strings and enums; what is remembered of them must not reach those who say the plain word later."""
 
