@@ -1,0 +1,228 @@
+"""From the input to V, a plane at a time: the rows of all segments of a block are gathered side by side, then transformed.
+
+Along y whole rows are combined; along x, `even` and `odd` bring the columns of as many tiles as a vector has lanes
+to the same place. Between two segments stands a slot that is no tile; `pick` closes the gaps.
+"""
+from cyconv.cpu.packing cimport DOUBLE, SINGLE, gather_row, half, source
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, even, fetch, lanes, odd, pick, shift_in
+from cyconv.cpu.simd cimport VB, inlined, vd, vf
+from cyconv.cpu.tile cimport ceil_div
+from cyconv.cpu.winograd_transforms cimport input_1d
+from cyconv.cpu.winograd_work cimport MOST, Segment, Work, segment_of
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy, memset
+
+
+cdef inline Py_ssize_t fill_index(const Work* w, Py_ssize_t first, Py_ssize_t last, char* index, Segment* list) noexcept nogil:
+    """Lists the segments of a block, and for each vector of slots: which of its lanes are tiles (one vector), and the first
+    one's number (64 bytes on). Returns the number of tiles."""
+    cdef Py_ssize_t s, slot = 0, tiles = 0, t, lane = VB // w.b.size, filled = 0, at, columns, rows
+    cdef Segment* g
+    for s in range(last - first):
+        list[s] = segment_of(w, first + s)
+        g = list + s
+        g.line = slot * w.mx * w.b.size
+        at = g.x - w.pad[2]             # used for contiguous rows alone, and padding of zeros
+        columns = g.columns + w.nx - w.mx
+        g.begin = min(max(-at, 0), columns)
+        g.count = max(min(columns, w.n[2] - at), g.begin) - g.begin
+        g.src = w.input + g.n * w.input_step[0] + (at + g.begin) * w.b.size
+        g.begin, g.count = g.begin * w.b.size, g.count * w.b.size
+        g.row = g.y * (1 if w.ny > 1 else w.stride[1]) - w.pad[1]
+        rows = g.rows + w.ny - w.my
+        g.first, g.last = 0, rows
+        if w.ny > 1:
+            g.first = min(ceil_div(max(-g.row, 0), w.dilation[1]), rows)
+            g.last = max(min(rows, ceil_div(max(w.n[1] - g.row, 0), w.dilation[1])), g.first)
+        for t in range(g.tiles + (w.mx > 1)):
+            if slot % lane == 0:
+                memset(index, 0, VB)
+                (<Py_ssize_t*> (index + VB))[0] = tiles
+                filled = 0
+            if t < g.tiles:
+                if w.b.size == 4:
+                    (<int32_t*> index)[filled] = <int32_t> (slot % lane)
+                else:
+                    (<int64_t*> index)[filled] = slot % lane
+                filled += 1
+                tiles += 1
+            slot += 1
+            if slot % lane == 0:
+                index += VB + 64
+    return tiles
+
+
+cdef inline void copy(const char* src, char* to, Py_ssize_t count, Py_ssize_t next) noexcept nogil:
+    """memcpy without a call, and with stores of whole vectors, so that aligned loads soon after need not wait for two of
+    them. What lies `next` bytes on is asked for: too short a run for the hardware to foresee."""
+    cdef Py_ssize_t q
+    if count < VB:
+        memcpy(to, src, count)
+        fetch(src + next)
+        return
+    (<vf*> to)[0] = (<const vf*> src)[0]
+    (<vf*> (to + count - VB))[0] = (<const vf*> (src + count - VB))[0]
+    fetch(src + next)
+    q = VB - <Py_ssize_t> (<size_t> to % VB)
+    while q + VB <= count:
+        fetch(src + next + q)
+        (<vf*> (to + q))[0] = (<const vf*> (src + q))[0]
+        q += VB
+    fetch(src + next + count)
+
+
+cdef inline void gather_near(const Work* w, const Segment* g, Py_ssize_t k, Py_ssize_t plane, char* to) noexcept nogil:
+    """The rows of plane k that a segment reads, of contiguous ones; padding stands there as zeros from the beginning."""
+    cdef Py_ssize_t i, jz, jy, uz, uy
+    cdef const char* src
+    jy = k % w.kernel[1]
+    jz = k // w.kernel[1] % w.kernel[0]
+    uz = g.z * w.stride[0] + jz * w.dilation[0] - w.pad[0]
+    uy = g.row + jy * w.dilation[1]
+    to += g.line + g.begin
+    if not 0 <= uz < w.n[0] or w.ny == 1 and not 0 <= uy < w.n[1]:
+        for i in range(g.first, g.last):
+            memset(to + i * w.line, 0, g.count)
+        return
+    src = g.src + plane + uz * w.step[0] + uy * w.step[1]
+    for i in range(g.first, g.last):
+        copy(src + i * w.dilation[1] * w.step[1], to + i * w.line, g.count, w.next)
+
+
+cdef inline void gather(const Work* w, const Segment* g, Py_ssize_t k, const char* input, char* to) noexcept nogil:
+    """The rows of plane k that a segment reads."""
+    cdef Py_ssize_t i, c, jz, jy, uz, uy, q, columns, rows, first, run
+    cdef const char* src
+    cdef char* row
+    jy = k % w.kernel[1]
+    jz = k // w.kernel[1] % w.kernel[0]
+    c = k // (w.kernel[1] * w.kernel[0])
+    uz = source(g.z * w.stride[0] + jz * w.dilation[0] - w.pad[0], w.n[0], w.mode)
+    columns = g.columns + w.nx - w.mx
+    run = g.tiles * w.mx + w.nx - w.mx
+    rows = g.rows + w.ny - w.my
+    first = g.x * (1 if w.nx > 1 else w.stride[2]) - w.pad[2]
+    src = input + g.n * w.input_step[0] + c // w.b.parts * w.input_step[2] + c % w.b.parts * w.b.stored_size
+    for i in range(w.ny):
+        row = to + i * w.line
+        uy = -1
+        if i < rows and uz >= 0:
+            if w.ny > 1:
+                uy = source(g.y + i * w.dilation[1] - w.pad[1], w.n[1], w.mode)
+            else:
+                uy = source(g.y * w.stride[1] + jy * w.dilation[1] - w.pad[1], w.n[1], w.mode)
+        if uy < 0:
+            memset(row, 0, run * w.b.size)
+            continue
+        if w.b.kind == SINGLE:
+            gather_row[float, float](src + uz * w.step[0] + uy * w.step[1], w.step[2], &w.x, first, columns, w.mode, NULL, <float*> row)
+        elif w.b.kind == DOUBLE:
+            gather_row[double, double](src + uz * w.step[0] + uy * w.step[1], w.step[2], &w.x, first, columns, w.mode, NULL, <double*> row)
+        else:
+            gather_row[half, float](src + uz * w.step[0] + uy * w.step[1], w.step[2], &w.x, first, columns, w.mode, NULL, <float*> row)
+        if columns < run:
+            memset(row + columns * w.b.size, 0, (run - columns) * w.b.size)
+
+
+cdef inline inlined down_of(const int m, const lanes* like, const char* lines, char* to, Py_ssize_t line, Py_ssize_t vectors) noexcept nogil:
+    """The transform along y: whole rows, no shuffles."""
+    cdef lanes[MOST] d
+    cdef lanes[MOST] e
+    cdef Py_ssize_t v
+    cdef int i
+    for v in range(vectors):
+        for i in range(m + 2):
+            d[i] = (<const lanes*> (lines + i * line + v * VB))[0]
+        input_1d(m, d, e)
+        for i in range(m + 2):
+            (<lanes*> (to + i * line + v * VB))[0] = e[i]
+
+
+cdef inline inlined along_of(const int m, const bint gaps, const lanes* like, const char* row, Py_ssize_t vectors, const char* index,
+                             Py_ssize_t pitch, char* to, Py_ssize_t v_step) noexcept nogil:
+    """The transform along x of one row of slots, its gaps closed. Each load reads just what one store wrote: one across
+    two recent stores would wait for both."""
+    cdef lanes[MOST] d
+    cdef lanes[MOST] e
+    cdef lanes t0, t1, t2, t3
+    cdef const lanes* h
+    cdef Py_ssize_t v, i, at, left
+    cdef char* p
+    cdef int j, side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    for v in range(vectors):
+        h = <const lanes*> (row + v * m * VB)
+        if m == 1:
+            d[0] = h[0]
+        elif m == 2:
+            d[0] = even(h[0], h[1])
+            d[1] = odd(h[0], h[1])
+            d[2] = shift_in(d[0], h[2])
+            d[3] = shift_in(d[1], odd(h[2], h[2]))
+        elif m == 4:
+            t0 = even(h[0], h[1])
+            t1 = odd(h[0], h[1])
+            t2 = even(h[2], h[3])
+            t3 = odd(h[2], h[3])
+            d[0] = even(t0, t2)         # columns 4t, 4t+1, 4t+2, 4t+3 of the tiles
+            d[1] = even(t1, t3)
+            d[2] = odd(t0, t2)
+            d[3] = odd(t1, t3)
+            d[4] = shift_in(d[0], h[4])                 # columns 4t+4, 4t+5: the next tile's first two
+            d[5] = shift_in(d[1], odd(h[4], h[4]))
+        input_1d(m, d, e)
+        at = (<const Py_ssize_t*> (index + VB))[0]
+        left = pitch - at
+        p = to + at * size
+        if left >= side:                # what is stored beyond the tiles, the next vector overwrites
+            for j in range(1 if m == 1 else m + 2):
+                (<lanes*> (p + j * v_step))[0] = pick(e[j], index) if gaps else e[j]
+        else:
+            for j in range(1 if m == 1 else m + 2):
+                t0 = pick(e[j], index) if gaps else e[j]
+                at = left * size                        # without a call
+                for i in range(at // 16):
+                    memcpy(p + j * v_step + i * 16, <char*> &t0 + i * 16, 16)
+                if at & 8:
+                    memcpy(p + j * v_step + at // 16 * 16, <char*> &t0 + at // 16 * 16, 8)
+                if at & 4:
+                    memcpy(p + j * v_step + at // 8 * 8, <char*> &t0 + at // 8 * 8, 4)
+        index += VB + 64
+
+
+cdef inline void transform_plane(const Work* w, const lanes* like, Py_ssize_t k, const char* index, Py_ssize_t vectors, char* lines,
+                          char* to) noexcept nogil:
+    """V of one plane from the gathered lines of all its segments."""
+    cdef int i
+    if w.my == 2:
+        down_of(2, like, lines, lines + w.ny * w.line, w.line, vectors * w.mx + 1)
+        lines += w.ny * w.line
+    elif w.my == 4:
+        down_of(4, like, lines, lines + w.ny * w.line, w.line, vectors * w.mx + 1)
+        lines += w.ny * w.line
+    to += k * w.pitch * w.b.size
+    for i in range(w.ny):
+        if w.mx == 1:
+            along_of(1, True, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+        elif w.mx == 2:
+            along_of(2, True, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+        elif w.together > 1:
+            along_of(4, True, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+        else:
+            along_of(4, False, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+        to += w.nx * w.v_step
+
+
+cdef inline void transform_input(const Work* w, Py_ssize_t group, const Segment* list, Py_ssize_t segments, Py_ssize_t k, const char* index,
+                          char* lines, char* v) noexcept nogil:
+    """V of plane k for the listed segments."""
+    cdef Py_ssize_t s, slots = 0, plane = group * w.input_step[1] + k // (w.kernel[0] * w.kernel[1]) * w.input_step[2]
+    for s in range(segments):
+        if w.near:
+            gather_near(w, list + s, k, plane, lines)
+        else:
+            gather(w, list + s, k, w.input + group * w.input_step[1], lines + list[s].line)
+        slots += list[s].tiles + (w.mx > 1)
+    if w.b.size == 4:
+        transform_plane(w, <vf*> NULL, k, index, ceil_div(slots, LANES_F), lines, v)
+    else:
+        transform_plane(w, <vd*> NULL, k, index, ceil_div(slots, LANES_D), lines, v)

@@ -1,0 +1,183 @@
+"""From M to the output: sums of a run of tiles, channels on the lanes, then squares of them turned into rows of planes.
+
+Lines of the output are asked for while products are still computed (`own_places`), or written past the caches where they
+are so many that no cache would keep them.
+"""
+from cyconv.cpu.finite cimport all_finite
+from cyconv.cpu.packing cimport put_stored
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, drain, fetch, lanes, own, stream, transpose
+from cyconv.cpu.simd cimport VB, inlined, vd, vf
+from cyconv.cpu.tile cimport ceil_div, cut
+from cyconv.cpu.winograd_transforms cimport number, output_1d
+from cyconv.cpu.winograd_work cimport CHUNK, LARGEST, MOST, PANEL, Segment, Work, segment_of
+from libc.string cimport memcpy
+
+
+cdef inline void own_places(const Work* w, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last, Py_ssize_t part,
+                     Py_ssize_t parts) noexcept nogil:
+    """Asks for part of the lines that this panel's outputs will be written to, while there is still something to compute."""
+    cdef Py_ssize_t s, q, d, i, size = w.b.size, lane = VB // size, area = w.out[0] * w.out[1] * w.out[2]
+    cdef Py_ssize_t dy = w.dilation[1] if w.ny > 1 else 1, row = group * w.rows + panel * 2 * lane
+    cdef Py_ssize_t channels = min(w.rows - panel * 2 * lane, 2 * lane), total = (last - first) * channels
+    cdef Segment g
+    cdef const char* to
+    part, parts = cut(total, part, parts), cut(total, part + 1, parts)
+    while part < parts:
+        g = segment_of(w, first + part // channels)
+        d = part % channels
+        for i in range(g.rows):
+            to = w.out_data + ((g.n * w.groups * w.rows + row + d) * area + g.z * w.out_step[0] + (g.y + dy * i) * w.out_step[1] + g.x) * size
+            for q in range(0, g.columns * size + 63, 64):
+                own(to + q)
+        part += 1
+
+
+cdef inline inlined tile_out(const int my, const int mx, const lanes* like, const char* m, Py_ssize_t step, const char* bias,
+                             char* to, Py_ssize_t row_step, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    """One tile, one vector of channels: M of all frequencies becomes rows x columns sums."""
+    cdef lanes[MOST] x
+    cdef lanes[MOST][LARGEST] t
+    cdef lanes[LARGEST] y
+    cdef lanes b = (<const lanes*> bias)[0]
+    cdef int i, j
+    cdef int nx = 1 if mx == 1 else mx + 2, ny = 1 if my == 1 else my + 2
+    for j in range(nx):
+        for i in range(ny):
+            x[i] = (<const lanes*> (m + (i * nx + j) * step))[0]
+        output_1d(my, x, t[j])
+    for i in range(my):
+        if i < rows:
+            for j in range(nx):
+                x[j] = t[j][i]
+            output_1d(mx, x, y)
+            if columns >= mx:
+                for j in range(mx):
+                    (<lanes*> (to + i * row_step + j * PANEL))[0] = y[j] + b
+            else:
+                for j in range(columns):
+                    (<lanes*> (to + i * row_step + j * PANEL))[0] = y[j] + b
+
+
+cdef inline inlined tiles_out(const int my, const int mx, const lanes* like, const char* m, Py_ssize_t step, const char* bias,
+                              char* to, Segment* g) noexcept nogil:
+    """All tiles of a segment, next to each other."""
+    cdef Py_ssize_t t
+    for t in range(g.tiles):
+        tile_out(my, mx, like, m + t * PANEL, step, bias, to + t * mx * PANEL, g.columns * PANEL, g.rows, g.columns - t * mx)
+        tile_out(my, mx, like, m + t * PANEL + VB, step, bias + VB, to + t * mx * PANEL + VB, g.columns * PANEL, g.rows, g.columns - t * mx)
+
+
+cdef inline void put_planes(const lanes* like, const char* sums, Py_ssize_t pixels, Py_ssize_t channels, char* out,
+                     Py_ssize_t plane, bint past) noexcept nogil:
+    """out[d * plane + p] = sums[p][d] for p < pixels and d < channels; plane in bytes. Whole lines of the cache are written
+    at once where planes allow that, and past the caches if `past`."""
+    cdef lanes[LANES_F] t
+    cdef Py_ssize_t block, p, d, i, side = LANES_F if lanes is vf else LANES_D, size = VB // side, head = 0
+    cdef const char* src
+    cdef char* to
+    if plane % VB == 0 and <size_t> out % size == 0 and pixels > side:
+        head = (VB - <Py_ssize_t> (<size_t> out % VB)) % VB // size
+    else:
+        past = False
+    for block in range((head > 0) + ceil_div(pixels - head, side)):
+        p = block * side if head == 0 else 0 if block == 0 else head + (block - 1) * side
+        if pixels >= side:
+            p = min(p, pixels - side)           # some pixels twice rather than one by one
+        d = 0
+        while d < channels:
+            src = sums + p * PANEL + d * size
+            to = out + d * plane + p * size
+            if pixels < side:
+                for i in range(side):
+                    t[i] = number(0, like)
+                for i in range(pixels):
+                    t[i] = (<const lanes*> (src + i * PANEL))[0]
+                transpose(t)
+                for i in range(min(side, channels - d)):
+                    memcpy(to + i * plane, &t[i], pixels * size)
+                d += side
+                continue
+            for i in range(side):
+                t[i] = (<const lanes*> (src + i * PANEL))[0]
+                fetch(src + (side + i) * PANEL)
+            transpose(t)
+            if d + side > channels:
+                for i in range(channels - d):
+                    (<lanes*> (to + i * plane))[0] = t[i]
+            elif past and (p - head) % side == 0:
+                for i in range(side):
+                    stream(to, (<vf*> &t[i])[0])
+                    to += plane
+            else:
+                for i in range(side):
+                    (<lanes*> to)[0] = t[i]
+                    to += plane
+            d += side
+
+
+cdef inline void write_segment(const Work* w, const lanes* like, Segment* g, Py_ssize_t group, Py_ssize_t panel, const char* sums,
+                        char* put) noexcept nogil:
+    """The sums of one segment to their places in the output."""
+    cdef Py_ssize_t side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    cdef Py_ssize_t area = w.out[0] * w.out[1] * w.out[2], first = panel * 2 * side, channels = min(w.rows - first, 2 * side)
+    cdef Py_ssize_t dy = w.dilation[1] if w.ny > 1 else 1, dx = w.dilation[2] if w.nx > 1 else 1
+    cdef Py_ssize_t i, d, row = (g.n * w.groups + group) * w.rows + first, place = g.z * w.out_step[0] + g.x
+    cdef char* to
+    if w.whole and g.columns == w.out[2]:
+        put_planes(like, sums, g.rows * g.columns, channels, w.out_data + (row * area + place + g.y * w.out_step[1]) * size, area * size, w.past)
+        return
+    if w.straight:
+        for i in range(g.rows):
+            put_planes(like, sums + i * g.columns * PANEL, g.columns, channels,
+                       w.out_data + (row * area + place + (g.y + dy * i) * w.out_step[1]) * size, area * size, w.past)
+        return
+    put_planes(like, sums, g.rows * g.columns, channels, put, g.rows * g.columns * size, False)
+    for d in range(channels):
+        to = w.out_data + ((row + d) // w.b.parts * area * w.b.parts + (row + d) % w.b.parts) * w.b.stored_size
+        for i in range(g.rows):
+            put_stored(w.b.kind, put + (d * g.rows + i) * g.columns * size,
+                       to + (place + (g.y + dy * i) * w.out_step[1]) * w.b.parts * w.b.stored_size, dx * w.b.parts, g.columns)
+
+
+cdef inline void transform_output(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last,
+                           const char* m, char* sums, char* put) noexcept nogil:
+    cdef Py_ssize_t s, t, part, parts, side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    cdef Segment g, chunk
+    cdef lanes[2] bias
+    bias[0] = bias[1] = number(0, like)
+    memcpy(&bias, w.bias + (group * w.rows + panel * 2 * side) * size, min(w.rows - panel * 2 * side, 2 * side) * size)
+    for s in range(first, last):
+        g = segment_of(w, s)
+        parts = max(g.tiles // CHUNK, <Py_ssize_t> 1) if w.straight and g.columns >= 4 * side else 1
+        chunk = g
+        for part in range(parts):
+            t = cut(g.tiles, part, parts)
+            chunk.tiles = cut(g.tiles, part + 1, parts) - t
+            chunk.x = g.x + t * w.mx
+            chunk.columns = min(chunk.tiles * w.mx, g.columns - t * w.mx)
+            some_tiles_out(w, like, m, <const char*> &bias, sums, &chunk)
+            if not all_finite(sums, chunk.rows * chunk.columns * 2 * side, <int> size):
+                w.spoiled[0] = 1
+            write_segment(w, like, &chunk, group, panel, sums, put)
+            m += chunk.tiles * PANEL
+    if w.past:
+        drain()
+
+
+cdef inline void some_tiles_out(const Work* w, const lanes* like, const char* m, const char* bias, char* sums, Segment* g) noexcept nogil:
+    if w.my == 4 and w.mx == 4:
+        tiles_out(4, 4, like, m, w.m_step, bias, sums, g)
+    elif w.my == 2 and w.mx == 2:
+        tiles_out(2, 2, like, m, w.m_step, bias, sums, g)
+    elif w.my == 2 and w.mx == 4:
+        tiles_out(2, 4, like, m, w.m_step, bias, sums, g)
+    elif w.my == 4 and w.mx == 2:
+        tiles_out(4, 2, like, m, w.m_step, bias, sums, g)
+    elif w.my == 1 and w.mx == 2:
+        tiles_out(1, 2, like, m, w.m_step, bias, sums, g)
+    elif w.my == 1 and w.mx == 4:
+        tiles_out(1, 4, like, m, w.m_step, bias, sums, g)
+    elif w.my == 2 and w.mx == 1:
+        tiles_out(2, 1, like, m, w.m_step, bias, sums, g)
+    elif w.my == 4 and w.mx == 1:
+        tiles_out(4, 1, like, m, w.m_step, bias, sums, g)

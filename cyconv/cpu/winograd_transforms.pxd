@@ -1,0 +1,78 @@
+"""Winograd's transforms of one axis, on vectors: tiles of m outputs, of m + 2 points; m = 1 leaves the axis as it is.
+
+    input_1d: y = B^T d        weight_1d: y = G g        output_1d: y = A^T x
+
+Points are 0, 1, -1, infinity for m = 2, and 0, 1, -1, 1/2, -2, infinity for m = 4. With constant m all of them are a few
+dozen additions and multiplications without a branch. winograd.pyx has the formulas and the source.
+"""
+from cyconv.cpu.shuffle cimport lanes
+from cyconv.cpu.simd cimport inlined, splat_d, splat_f, vd, vf
+
+
+cdef inline lanes number(double x, const lanes* like) noexcept nogil:
+    if lanes is vf:
+        return splat_f(<float> x)
+    else:
+        return splat_d(x)
+
+
+cdef inline inlined input_1d(const int m, const lanes* d, lanes* y) noexcept nogil:
+    """y = B^T d"""
+    cdef lanes u, v, s, w
+    if m == 1:
+        y[0] = d[0]
+    elif m == 2:
+        y[0] = d[2] - d[0]
+        y[1] = d[1] + d[2]
+        y[2] = d[2] - d[1]
+        y[3] = d[3] - d[1]
+    elif m == 4:
+        u = d[4] - d[2]
+        v = d[3] - d[1]
+        s = u + number(1.5, d) * d[3]
+        w = v + number(1.5, d) * d[2]
+        y[0] = (d[0] - d[2]) + u + number(1.5, d) * v
+        y[1] = s + w
+        y[2] = s - w
+        y[3] = u + number(2, d) * v
+        y[4] = u - number(0.5, d) * v
+        y[5] = (d[5] - d[3]) - v + number(1.5, d) * u
+
+
+cdef inline inlined output_1d(const int m, const lanes* x, lanes* y) noexcept nogil:
+    """y = A^T x"""
+    cdef lanes a, b
+    if m == 1:
+        y[0] = x[0]
+    elif m == 2:
+        y[0] = x[0] + (x[1] + x[2])
+        y[1] = (x[1] - x[2]) + x[3]
+    elif m == 4:
+        a = x[1] + x[2]
+        b = x[1] - x[2]
+        y[0] = (x[0] + a) + (x[3] + x[4])
+        y[1] = (b + number(0.5, x) * x[3]) - number(2, x) * x[4]
+        y[2] = (a + number(0.25, x) * x[3]) + number(4, x) * x[4]
+        y[3] = ((b + x[5]) + number(0.125, x) * x[3]) - number(8, x) * x[4]
+
+
+cdef inline inlined weight_1d(const int m, const lanes* g, lanes* y) noexcept nogil:
+    """y = G g"""
+    cdef lanes s, t
+    if m == 1:
+        y[0] = g[0]
+    elif m == 2:
+        s = number(0.5, g) * (g[0] + g[2])
+        t = number(0.5, g) * g[1]
+        y[0] = -g[0]
+        y[1] = s + t
+        y[2] = s - t
+        y[3] = g[2]
+    elif m == 4:
+        s = g[0] + g[2]
+        y[0] = g[0]
+        y[1] = number(1.0 / 3, g) * (s + g[1])
+        y[2] = number(1.0 / 3, g) * (g[1] - s)
+        y[3] = number(-16.0 / 15, g) * ((g[0] + number(0.5, g) * g[1]) + number(0.25, g) * g[2])
+        y[4] = number(1.0 / 15, g) * ((g[0] - number(2, g) * g[1]) + number(4, g) * g[2])
+        y[5] = g[2]

@@ -1,0 +1,108 @@
+"""What one call of Winograd's algorithm is to do: sizes, tables of its tiles, and where the parts of a thread's scratch begin.
+
+A segment is a run of tiles next to each other along x, all of one row of tiles of one plane; a block is a run of segments.
+"""
+from cyconv.cpu.blocks cimport Blocks
+from cyconv.cpu.packing cimport Axis, Mode
+from cyconv.cpu.simd cimport VB
+from cyconv.cpu.tile cimport ceil_div
+from libc.stdint cimport int32_t
+
+
+cdef enum:
+    MOST = 8                            # points of a tile
+    LARGEST = 6                         # outputs of a tile along one axis
+    BLOCK_BYTES = 448 * 1024            # transformed input and products of one block and panel: stay in a second-level cache
+    WEIGHT_SHARE = 8                    # or this part of the transformed weights, which every block reads once
+    MOST_BLOCK_BYTES = 4 << 20
+    KEPT_BYTES = 8 << 20                # of weights so few that they are worth transforming ahead for a single block
+    FEW_BLOCKS = 3                      # for which weights of a single call are transformed again, rather than written and read
+    PIECE_BYTES = 160 * 1024            # of weights transformed piece by piece
+    KERNELS_AHEAD = 8                   # planes between the weights in use and those that are asked for
+    PAST_BYTES = 8 << 20                # of outputs that no cache would keep,
+    PAST_PLANES = 24                    # with enough to compute meanwhile
+    CHUNK = 16                          # tiles whose outputs stay in a first-level cache until they are written
+    PANEL = 2 * VB                      # bytes of one number of each output channel of a panel
+
+
+cdef struct Work:
+    Blocks b                            # kinds and sizes of numbers; its blocks are not used
+    Mode mode
+    Py_ssize_t batch, groups
+    Py_ssize_t planes                   # k: channels, times taps that are not transformed
+    Py_ssize_t rows                     # output channels of a group, real and imaginary parts counted apart
+    Py_ssize_t panels
+    Py_ssize_t taps                     # of a plane: 3 or 9
+    int my, mx, ny, nx                  # outputs and points of a tile
+    Py_ssize_t frequencies
+    int y_axis, z_axis                  # of the problem: a kernel without extent along y is transformed along z instead
+    Py_ssize_t[3] n                     # all along z, y, x
+    Py_ssize_t[3] out
+    Py_ssize_t[3] pad
+    Py_ssize_t[3] stride
+    Py_ssize_t[3] dilation
+    Py_ssize_t[3] kernel                # taps that are not transformed
+    Py_ssize_t[3] step                  # bytes between neighbours in the input
+    Py_ssize_t[3] out_step              # numbers between neighbours in the output
+    Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
+    Axis x                              # as gather_row wants it
+    Py_ssize_t y_tiles                  # tiles along y: first output and number of outputs of each
+    Py_ssize_t* y_first
+    Py_ssize_t* y_count
+    Py_ssize_t pieces                   # runs of tiles along x: first output, number of outputs
+    Py_ssize_t* x_first
+    Py_ssize_t* x_count
+    Py_ssize_t segments                 # runs of tiles in all
+    Py_ssize_t together                 # segments of a block
+    Py_ssize_t blocks
+    Py_ssize_t tiles                    # of the largest block
+    Py_ssize_t slots
+    Py_ssize_t width                    # outputs of the longest segment
+    Py_ssize_t pitch                    # numbers from plane to plane in V
+    Py_ssize_t v_step                   # bytes from frequency to frequency in V
+    Py_ssize_t m_step                   # and in M
+    Py_ssize_t line                     # bytes of one row of all segments of a block
+    bint straight                       # outputs of a tile's row are neighbours in memory, and as they are computed
+    bint near                           # rows are contiguous, padding is zeros
+    Py_ssize_t next                     # bytes to what is read next, if that can be told
+    bint whole                          # and so are those of all rows of a segment
+    bint past                           # outputs are written past the caches, which they would only fill
+    bint fused                          # weights are transformed piece by piece,
+    Py_ssize_t many                     # bytes of all transformed weights, as level v4 has them
+    bint packed                         # from plain ones that stand in the order of panels
+    Py_ssize_t piece                    # planes of such a piece
+    # parts of a thread's scratch: where they begin
+    Py_ssize_t at_v, at_index, at_list, at_m, at_lines, at_sums, at_put, at_u, room
+    const char* input
+    const char* weight
+    const char* bias
+    char* out_data
+    const int32_t* offset
+    char* spoiled                       # set to 1 where a result is not finite
+
+
+cdef struct Segment:
+    Py_ssize_t n, z, y, rows, x, columns, tiles     # batch item, first output, outputs, tiles
+    Py_ssize_t line                     # bytes: where it begins in the lines
+    Py_ssize_t begin, count             # bytes of a row that are not padding: where they begin, how many
+    Py_ssize_t first, last              # rows that are not padding
+    Py_ssize_t row                      # of the input: the first of the rows, padding counted
+    const char* src                     # of group 0, plane 0: column `begin` of row 0
+
+
+cdef inline Py_ssize_t u_step(Py_ssize_t planes) noexcept nogil:
+    """Bytes from frequency to frequency of a panel of U: never a power of two, or all of them would share a cache's few lines."""
+    return planes * PANEL + 64
+
+
+cdef inline Segment segment_of(const Work* w, Py_ssize_t s) noexcept nogil:
+    cdef Segment g
+    cdef Py_ssize_t p = s % w.pieces, t
+    s //= w.pieces
+    t = s % w.y_tiles
+    s //= w.y_tiles
+    g.n, g.z = s // w.out[0], s % w.out[0]
+    g.y, g.rows = w.y_first[t], w.y_count[t]
+    g.x, g.columns = w.x_first[p], w.x_count[p]
+    g.tiles = ceil_div(g.columns, w.mx)
+    return g
