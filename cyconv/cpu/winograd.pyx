@@ -40,7 +40,8 @@ from cyconv.cpu.winograd_output cimport own_places, transform_output
 from cyconv.cpu.winograd_transforms cimport number
 from cyconv.cpu.winograd_weights cimport ask_weights, prepare_panel, transform_weights
 from cyconv.cpu.winograd_work cimport (
-    BLOCK_BYTES, FEW_BLOCKS, KEPT_BYTES, MOST_BLOCK_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, WEIGHT_SHARE, Segment, Work, u_step,
+    BLOCK_BYTES, FEW_BLOCKS, FULL_TILE, KEPT_BYTES, MOST_BLOCK_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, SHARED_BYTES, WEIGHT_SHARE,
+    Segment, Work, u_step,
 )
 
 from cyconv import costs
@@ -144,15 +145,25 @@ cdef object open_work(Work* w, object problem):
             longest = max(longest, w.x_count[q])
             q += 1
     w.segments = w.batch * w.out[0] * w.y_tiles * w.pieces
-    tiles = ceil_div(longest, w.mx)
-    w.together = max(target // max(tiles, 1), <Py_ssize_t> 1)
-    w.blocks = ceil_div(w.segments, w.together)
-    w.together = ceil_div(w.segments, max(w.blocks, 1))
-    w.tiles = w.together * tiles
-    w.slots = w.together * (tiles + (w.mx > 1))
     w.width = longest
     w.straight = w.b.parts == 1 and w.b.kind != HALF and dx == 1
     w.whole = w.straight and w.pieces == 1 and dy == 1 and w.out_step[1] == w.out[2]
+    w.packed = False
+    w.past = STREAMS and w.straight and w.planes >= PAST_PLANES and problem.outputs * w.b.size >= PAST_BYTES
+    w.each = weights
+    w.many = weights * w.groups
+    w.blocks = ceil_div(w.segments, max(target // max(ceil_div(longest, w.mx), 1), <Py_ssize_t> 1))
+    w.fused = w.blocks <= FEW_BLOCKS or w.many > problem.max_workspace
+    lay_out(w)
+    return tables
+
+
+cdef void lay_out(Work* w) noexcept nogil:
+    """The sizes of a block, given how many there are, and where the parts of a thread's scratch begin."""
+    cdef Py_ssize_t q, tiles = ceil_div(w.width, w.mx), lane = VB // w.b.size
+    w.together = ceil_div(w.segments, max(w.blocks, 1))
+    w.tiles = w.together * tiles
+    w.slots = w.together * (tiles + (w.mx > 1))
     # memory: V and its index, of which threads may share one; M, lines, sums, put and U, which each thread has
     q = 64 if w.tiles * w.b.size > 32 else 16
     w.pitch = ceil_div(w.tiles * w.b.size, q) * q // w.b.size
@@ -170,12 +181,21 @@ cdef object open_work(Work* w, object problem):
     w.at_u = w.at_put + (0 if w.straight else 2 * lane * w.my * w.width * w.b.size)
     w.piece = max(PIECE_BYTES // (w.frequencies * PANEL), <Py_ssize_t> 8)
     w.piece = ceil_div(w.planes, max(ceil_div(w.planes, w.piece), 1))
-    w.packed = False
-    w.past = STREAMS and w.straight and w.planes >= PAST_PLANES and problem.outputs * w.b.size >= PAST_BYTES
-    w.many = weights * w.groups
-    w.fused = w.blocks <= FEW_BLOCKS or w.many > problem.max_workspace
     w.room = ceil_div(w.at_u + (u_step(w.piece) * w.frequencies if w.fused else 0), 64) * 64 + 64
-    return tables
+
+
+cdef bint divide(Work* w, int workers) noexcept nogil:
+    """Smaller blocks, where there are too few for the threads and weights are not worth more than a look each time; returns
+    whether threads take blocks, or else share each of them."""
+    cdef Py_ssize_t items = w.groups * w.blocks, most
+    if workers == 1:
+        return True
+    if items < 4 * workers and not w.fused and w.each <= SHARED_BYTES:
+        most = w.segments // ceil_div(<Py_ssize_t> FULL_TILE, max(ceil_div(w.width, w.mx), 1))
+        w.blocks = max(min(ceil_div(8 * workers, w.groups), most), w.blocks)
+        lay_out(w)
+        items = w.groups * w.blocks
+    return items >= 4 * workers or 8 * items >= 7 * ceil_div(items, workers) * workers and items > 0
 
 
 # ---- a block ---------------------------------------------------------------------------------------------------------
@@ -217,8 +237,16 @@ cdef void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_
     transform_output(w, like, group, panel, first, last, m, scratch + w.at_sums, scratch + w.at_put)
 
 
+cdef inline Py_ssize_t first_segment(const Work* w, Py_ssize_t item) noexcept nogil:
+    return cut(w.segments, item % w.blocks, w.blocks)
+
+
+cdef inline Py_ssize_t past_segment(const Work* w, Py_ssize_t item) noexcept nogil:
+    return cut(w.segments, item % w.blocks + 1, w.blocks)
+
+
 cdef void do_some_panel(const Work* w, Py_ssize_t item, Py_ssize_t panel, Py_ssize_t tiles, const char* v, char* scratch) noexcept nogil:
-    cdef Py_ssize_t group = item // w.blocks, first = item % w.blocks * w.together, last = min(first + w.together, w.segments)
+    cdef Py_ssize_t group = item // w.blocks, first = first_segment(w, item), last = past_segment(w, item)
     if w.b.size == 4:
         do_panel(w, <vf*> NULL, group, panel, first, last, tiles, v, scratch)
     else:
@@ -226,13 +254,13 @@ cdef void do_some_panel(const Work* w, Py_ssize_t item, Py_ssize_t panel, Py_ssi
 
 
 cdef void do_plane(const Work* w, Py_ssize_t item, Py_ssize_t k, const char* shared, char* scratch) noexcept nogil:
-    cdef Py_ssize_t group = item // w.blocks, first = item % w.blocks * w.together, last = min(first + w.together, w.segments)
+    cdef Py_ssize_t group = item // w.blocks, first = first_segment(w, item), last = past_segment(w, item)
     transform_input(w, group, <const Segment*> (shared + w.at_list), last - first, k, shared + w.at_index, scratch + w.at_lines, <char*> shared)
 
 
 cdef Py_ssize_t open_block(const Work* w, Py_ssize_t item, char* shared) noexcept nogil:
     """Lists a block's segments; returns its number of tiles."""
-    cdef Py_ssize_t first = item % w.blocks * w.together, last = min(first + w.together, w.segments)
+    cdef Py_ssize_t first = first_segment(w, item), last = past_segment(w, item)
     return fill_index(w, first, last, shared + w.at_index, <Segment*> (shared + w.at_list))
 
 
@@ -343,6 +371,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef Py_ssize_t a, items, item, first, last, batch, k, tiles
     cdef Py_ssize_t[3] step
     cdef int workers, worker = 0
+    cdef bint apart
     cdef double work
     cdef char* base
     cdef char* shared
@@ -360,9 +389,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     start = real_bias(&w.b, problem, bias)
     w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> start)
     w.out_data = <char*> cnp.PyArray_DATA(out)
-    items = w.groups * w.blocks
     work = problem.multiply_adds
     workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
+    apart = divide(&w, workers)
+    items = w.groups * w.blocks
     space = empty(w.room * workers + ceil_div(w.planes * 4, 64) * 64 + 128, np.uint8)
     base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
     offset = <int32_t*> (base + w.room * workers)
@@ -370,7 +400,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         offset[k] = <int32_t> (k * w.pitch * w.b.size)
     w.offset = offset
     batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
-    if workers == 1 or items >= 4 * workers or items % workers == 0 and items > 0:
+    if apart:
         first = 0
         while first < items:
             last = min(first + batch, items)

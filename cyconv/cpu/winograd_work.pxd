@@ -17,6 +17,8 @@ cdef enum:
     MOST_BLOCK_BYTES = 4 << 20
     KEPT_BYTES = 8 << 20                # of weights so few that they are worth transforming ahead for a single block
     FEW_BLOCKS = 3                      # for which weights of a single call are transformed again, rather than written and read
+    SHARED_BYTES = 1 << 20              # of weights of a group, which every thread may well read: a second-level cache holds them
+    FULL_TILE = 14                      # tiles that a block of its own is worth: a register tile of level v4
     PIECE_BYTES = 160 * 1024            # of weights transformed piece by piece
     KERNELS_AHEAD = 8                   # planes between the weights in use and those that are asked for
     PAST_BYTES = 8 << 20                # of outputs that no cache would keep,
@@ -68,6 +70,7 @@ cdef struct Work:
     bint whole                          # and so are those of all rows of a segment
     bint past                           # outputs are written past the caches, which they would only fill
     bint fused                          # weights are transformed piece by piece,
+    Py_ssize_t each                     # bytes of the transformed weights of a group
     Py_ssize_t many                     # bytes of all transformed weights, as level v4 has them
     bint packed                         # from plain ones that stand in the order of panels
     Py_ssize_t piece                    # planes of such a piece
