@@ -33,12 +33,13 @@ cdef inline void own_places(const Work* w, Py_ssize_t group, Py_ssize_t panel, P
 
 
 cdef inline inlined tile_out(const int my, const int mx, const lanes* like, const char* m, Py_ssize_t step, const char* bias,
-                             char* to, Py_ssize_t row_step, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    """One tile, one vector of channels: M of all frequencies becomes rows x columns sums."""
+                             char* to, Py_ssize_t row_step, Py_ssize_t rows, Py_ssize_t columns, lanes* spoiled) noexcept nogil:
+    """One tile, one vector of channels: M of all frequencies becomes rows x columns sums. `spoiled` stays 0 while they are
+    finite, and becomes NaN if not: a product with 0 is added."""
     cdef lanes[MOST] x
     cdef lanes[MOST][LARGEST] t
     cdef lanes[LARGEST] y
-    cdef lanes b = (<const lanes*> bias)[0]
+    cdef lanes b = (<const lanes*> bias)[0], bad = spoiled[0]
     cdef int i, j
     cdef int nx = 1 if mx == 1 else mx + 2, ny = 1 if my == 1 else my + 2
     for j in range(nx):
@@ -52,19 +53,27 @@ cdef inline inlined tile_out(const int my, const int mx, const lanes* like, cons
             output_1d(mx, x, y)
             if columns >= mx:
                 for j in range(mx):
-                    (<lanes*> (to + i * row_step + j * PANEL))[0] = y[j] + b
+                    y[j] = y[j] + b
+                    bad = bad + y[j] * number(0, like)
+                    (<lanes*> (to + i * row_step + j * PANEL))[0] = y[j]
             else:
                 for j in range(columns):
+                    bad = bad + (y[j] + b) * number(0, like)
                     (<lanes*> (to + i * row_step + j * PANEL))[0] = y[j] + b
+    spoiled[0] = bad
 
 
 cdef inline inlined tiles_out(const int my, const int mx, const lanes* like, const char* m, Py_ssize_t step, const char* bias,
-                              char* to, Segment* g) noexcept nogil:
-    """All tiles of a segment, next to each other."""
+                              char* to, Segment* g, char* spoiled) noexcept nogil:
+    """All tiles of a segment, next to each other; `spoiled` becomes 1 if a sum is not finite."""
     cdef Py_ssize_t t
+    cdef lanes[2] bad
+    bad[0] = bad[1] = number(0, like)
     for t in range(g.tiles):
-        tile_out(my, mx, like, m + t * PANEL, step, bias, to + t * mx * PANEL, g.columns * PANEL, g.rows, g.columns - t * mx)
-        tile_out(my, mx, like, m + t * PANEL + VB, step, bias + VB, to + t * mx * PANEL + VB, g.columns * PANEL, g.rows, g.columns - t * mx)
+        tile_out(my, mx, like, m + t * PANEL, step, bias, to + t * mx * PANEL, g.columns * PANEL, g.rows, g.columns - t * mx, &bad[0])
+        tile_out(my, mx, like, m + t * PANEL + VB, step, bias + VB, to + t * mx * PANEL + VB, g.columns * PANEL, g.rows, g.columns - t * mx, &bad[1])
+    if not all_finite(<const char*> &bad, 2 * VB // sizeof(float) if lanes is vf else 2 * VB // sizeof(double), 4 if lanes is vf else 8):
+        spoiled[0] = 1
 
 
 cdef inline void put_planes(const lanes* like, const char* sums, Py_ssize_t pixels, Py_ssize_t channels, char* out,
@@ -156,8 +165,6 @@ cdef inline void transform_output(const Work* w, const lanes* like, Py_ssize_t g
             chunk.x = g.x + t * w.mx
             chunk.columns = min(chunk.tiles * w.mx, g.columns - t * w.mx)
             some_tiles_out(w, like, m, <const char*> &bias, sums, &chunk)
-            if not all_finite(sums, chunk.rows * chunk.columns * 2 * side, <int> size):
-                w.spoiled[0] = 1
             write_segment(w, like, &chunk, group, panel, sums, put)
             m += chunk.tiles * PANEL
     if w.past:
@@ -166,18 +173,18 @@ cdef inline void transform_output(const Work* w, const lanes* like, Py_ssize_t g
 
 cdef inline void some_tiles_out(const Work* w, const lanes* like, const char* m, const char* bias, char* sums, Segment* g) noexcept nogil:
     if w.my == 4 and w.mx == 4:
-        tiles_out(4, 4, like, m, w.m_step, bias, sums, g)
+        tiles_out(4, 4, like, m, w.m_step, bias, sums, g, w.spoiled)
     elif w.my == 2 and w.mx == 2:
-        tiles_out(2, 2, like, m, w.m_step, bias, sums, g)
+        tiles_out(2, 2, like, m, w.m_step, bias, sums, g, w.spoiled)
     elif w.my == 2 and w.mx == 4:
-        tiles_out(2, 4, like, m, w.m_step, bias, sums, g)
+        tiles_out(2, 4, like, m, w.m_step, bias, sums, g, w.spoiled)
     elif w.my == 4 and w.mx == 2:
-        tiles_out(4, 2, like, m, w.m_step, bias, sums, g)
+        tiles_out(4, 2, like, m, w.m_step, bias, sums, g, w.spoiled)
     elif w.my == 1 and w.mx == 2:
-        tiles_out(1, 2, like, m, w.m_step, bias, sums, g)
+        tiles_out(1, 2, like, m, w.m_step, bias, sums, g, w.spoiled)
     elif w.my == 1 and w.mx == 4:
-        tiles_out(1, 4, like, m, w.m_step, bias, sums, g)
+        tiles_out(1, 4, like, m, w.m_step, bias, sums, g, w.spoiled)
     elif w.my == 2 and w.mx == 1:
-        tiles_out(2, 1, like, m, w.m_step, bias, sums, g)
+        tiles_out(2, 1, like, m, w.m_step, bias, sums, g, w.spoiled)
     elif w.my == 4 and w.mx == 1:
-        tiles_out(4, 1, like, m, w.m_step, bias, sums, g)
+        tiles_out(4, 1, like, m, w.m_step, bias, sums, g, w.spoiled)
