@@ -1,0 +1,63 @@
+"""Weights of implicit_gemm in panels: [group][panel][k][channel], as its register tiles read them.
+
+A panel is two vectors of output channels, the last one a single vector where that is enough; or, where pixels stand on
+the lanes, a piece of at most TILE_ROWS channels.
+"""
+from libc.string cimport memcpy, memset
+
+from cyconv.cpu.gemm_work cimport Work
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, lanes, transpose
+from cyconv.cpu.simd cimport VB, vd, vf
+from cyconv.cpu.tile cimport TILE_ROWS, ceil_div, cut
+
+
+cdef struct Panels:                     # how the weights of one group are packed
+    Py_ssize_t count
+    Py_ssize_t vectors                  # of a panel; the last one of a tile of two vectors may be single
+    Py_ssize_t numbers                  # of a group
+
+
+cdef inline Panels panels_of(const Work* w) noexcept nogil:
+    cdef Panels p
+    cdef Py_ssize_t lane = VB // w.blocks.size
+    p.count = w.panels
+    p.vectors = ceil_div(TILE_ROWS, lane) if w.wide else 2
+    p.numbers = (w.panels * p.vectors if w.wide else ceil_div(w.rows, lane)) * lane * w.blocks.products
+    return p
+
+
+cdef inline Py_ssize_t first_of(const Work* w, Py_ssize_t panel) noexcept nogil:
+    """The first output channel of a panel."""
+    return cut(w.rows, panel, w.panels) if w.wide else min(panel * 2 * VB // w.blocks.size, w.rows)
+
+
+cdef inline void pack(const lanes* like, const char* from_, Py_ssize_t pitch, Py_ssize_t channels, Py_ssize_t products, int vectors,
+               char* panel) noexcept nogil:
+    """panel[k][channel] = from_[channel][k]; rows of from_ are `pitch` bytes apart, missing channels become zeros."""
+    cdef lanes[LANES_F] t
+    cdef Py_ssize_t k, d, i, side = LANES_F if lanes is vf else LANES_D, size = 4 if lanes is vf else 8
+    cdef lanes zero
+    for d in range(vectors):
+        k = 0
+        while products >= side and k < products:
+            k = min(k, products - side)
+            if (d + 1) * side <= channels:
+                for i in range(side):
+                    t[i] = (<const lanes*> (from_ + (d * side + i) * pitch + k * size))[0]
+            else:
+                memset(&zero, 0, VB)
+                for i in range(side):
+                    t[i] = zero
+                    if d * side + i < channels:
+                        t[i] = (<const lanes*> (from_ + (d * side + i) * pitch + k * size))[0]
+            transpose(t)
+            for i in range(side):
+                (<lanes*> (panel + ((k + i) * vectors + d) * VB))[0] = t[i]
+            k += side
+        while k < products:             # fewer products than a square has
+            for i in range(side):
+                if d * side + i < channels:
+                    memcpy(panel + ((k * vectors + d) * side + i) * size, from_ + (d * side + i) * pitch + k * size, size)
+                else:
+                    memset(panel + ((k * vectors + d) * side + i) * size, 0, size)
+            k += 1

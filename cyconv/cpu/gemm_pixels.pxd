@@ -1,0 +1,188 @@
+"""The pixels of a block of implicit_gemm: where they stand, and how far each product of a pixel lies from it.
+
+Either in the caller's input itself or in padded boxes, one per batch item and channel, which are gathered here.
+"""
+from libc.stdint cimport int32_t
+from libc.string cimport memcpy, memset
+
+from cyconv.cpu.blocks cimport Blocks
+from cyconv.cpu.gemm_work cimport Room, Work
+from cyconv.cpu.packing cimport HALF, ZEROS, gather_stored
+from cyconv.cpu.shuffle cimport fetch
+from cyconv.cpu.simd cimport VB
+
+cdef extern from "Python.h":
+    void* PyMem_Malloc(size_t)
+
+
+cdef inline bint has_runs(const Work* w) noexcept nogil:
+    """Whether the input lies so that pixels which should be neighbours are: in rows, and short rows one behind the other."""
+    cdef const Blocks* b = &w.blocks
+    if b.box.step[2] != b.size:
+        return False
+    return b.out[2] >= 2 * VB // b.size or b.box.step[1] == b.out[2] * b.size
+
+
+cdef inline bint find_taps(Work* w, problem) except -1:
+    """Fills the table of offsets; False if one of them does not fit 32 bits."""
+    cdef Blocks* b = &w.blocks
+    cdef tuple kernel = problem.kernel, dilation = problem.dilation
+    cdef Py_ssize_t[3] k
+    cdef Py_ssize_t[3] step
+    cdef Py_ssize_t c, z, y, x, at, i = 0, channel, phase
+    cdef double farthest = 0
+    cdef int a
+    for a in range(3):
+        k[a] = kernel[a]
+        step[a] = <Py_ssize_t> dilation[a]
+    if w.in_place:
+        for a in range(3):
+            step[a] *= b.box.step[a]
+            farthest += abs((k[a] - 1.0) * step[a])
+        farthest += abs(<double> w.input_step[2] * max(b.channels - 1, <Py_ssize_t> 0)) + 8
+        if farthest >= 2.0**31:
+            return False
+    else:
+        step[2] *= b.size
+        step[1] *= b.box.axis[2].length * b.size
+        step[0] *= b.box.axis[1].length * b.box.axis[2].length * b.size
+    if b.offset == NULL:
+        b.offset = <int32_t*> PyMem_Malloc((b.products + 1) * sizeof(int32_t))
+        if b.offset == NULL:
+            raise MemoryError(f"no room for a table of {b.products} offsets")
+    for c in range(b.channels):
+        channel = c // b.parts * w.input_step[2] + c % b.parts * b.stored_size if w.in_place else c * b.plane * b.size
+        for z in range(k[0]):
+            for y in range(k[1]):
+                at = channel + z * step[0] + y * step[1]
+                for x in range(k[2]):
+                    if b.box.axis[2].stride > 1:
+                        phase = x % b.box.axis[2].phases * b.box.axis[0].length * b.box.axis[1].length * b.box.axis[2].length
+                        b.offset[i] = <int32_t> (at + (phase + x * <Py_ssize_t> dilation[2] // w.stride[2]) * b.size)
+                    else:
+                        b.offset[i] = <int32_t> (at + x * step[2])
+                    i += 1
+    return True
+
+
+cdef inline void copy_run(char* to, const char* from_, Py_ssize_t bytes) noexcept nogil:
+    """memcpy for a row of an image: short, so that a call would cost more than the copying. Pieces overlap instead of shrinking."""
+    cdef Py_ssize_t i = 0
+    if bytes >= 64:
+        while i + 64 <= bytes:
+            memcpy(to + i, from_ + i, 64)
+            i += 64
+        memcpy(to + bytes - 64, from_ + bytes - 64, 64)
+    elif bytes >= 32:
+        memcpy(to, from_, 32)
+        memcpy(to + bytes - 32, from_ + bytes - 32, 32)
+    elif bytes >= 16:
+        memcpy(to, from_, 16)
+        memcpy(to + bytes - 16, from_ + bytes - 16, 16)
+    else:
+        while i < bytes:
+            memcpy(to + i, from_ + i, 4)
+            i += 4
+
+
+cdef inline void clear_run(char* to, Py_ssize_t bytes) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    if bytes >= 64:
+        memset(to, 0, bytes)
+    else:
+        while i < bytes:
+            memset(to + i, 0, 4)
+            i += 4
+
+
+cdef inline void gather_rows(const Work* w, const char* src, const Py_ssize_t* begin, const Py_ssize_t* end, const Py_ssize_t* filled,
+                      char* box, Py_ssize_t ahead) noexcept nogil:
+    """One channel's box where padding is zeros and the numbers of a row are neighbours. src: the box's first sample, were
+    it one of the input; samples begin to end of the box are; ahead: bytes to the next channel."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t size = b.size, pitch = b.box.axis[2].length * size, slab = b.box.axis[1].length * pitch, z, y, i
+    cdef Py_ssize_t left = begin[2] * size, length = (end[2] - begin[2]) * size, right = (filled[2] - end[2]) * size
+    cdef const char* row
+    cdef char* to
+    for z in range(filled[0]):
+        to = box + z * slab
+        if z < begin[0] or z >= end[0]:
+            memset(to, 0, slab)
+            continue
+        if begin[1] > 0:
+            memset(to, 0, begin[1] * pitch)
+        to += begin[1] * pitch
+        row = src + z * b.box.step[0] + begin[1] * b.box.step[1] + left
+        for y in range(end[1] - begin[1]):
+            i = 0
+            while i < length:                   # runs this short are not foreseen by the hardware
+                fetch(row + ahead + i)
+                i += 64
+            clear_run(to, left)
+            copy_run(to + left, row, length)
+            clear_run(to + left + length, right)
+            to += pitch
+            row += b.box.step[1]
+        if end[1] < filled[1]:
+            memset(to, 0, (filled[1] - end[1]) * pitch)
+
+
+cdef inline void gather_boxes(const Work* w, Py_ssize_t g, const Py_ssize_t* origin, const Py_ssize_t* extent, char* boxes) noexcept nogil:
+    """The padded boxes of a block, [item][channel]; origin and extent in items and outputs."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t[3] first
+    cdef Py_ssize_t[3] filled
+    cdef Py_ssize_t[3] begin
+    cdef Py_ssize_t[3] end
+    cdef Py_ssize_t n, c, start = 0
+    cdef int a
+    cdef const char* src
+    cdef bint plain = b.box.mode == ZEROS and b.kind != HALF and b.box.step[2] == b.size and b.box.axis[2].stride == 1
+    for a in range(3):
+        first[a] = origin[a + 1] * w.stride[a]
+        filled[a] = b.box.axis[a].length - (b.block[a] - extent[a + 1]) * w.stride[a]
+    if b.box.axis[2].stride > 1:
+        first[2] = origin[3]
+        filled[2] = b.box.axis[2].length - (b.block[2] - extent[3])
+    for a in range(3):
+        begin[a] = min(max(b.box.axis[a].pad - first[a], <Py_ssize_t> 0), filled[a])
+        end[a] = min(max(b.box.axis[a].n + b.box.axis[a].pad - first[a], begin[a]), filled[a])
+        start += (first[a] - b.box.axis[a].pad) * b.box.step[a]
+    for n in range(extent[0]):
+        src = w.input + (origin[0] + n) * w.input_step[0] + g * w.input_step[1]
+        for c in range(b.channels):
+            if plain:
+                gather_rows(w, src + start + c // b.parts * w.input_step[2] + c % b.parts * b.stored_size, begin, end, filled,
+                            boxes + (n * b.channels + c) * b.plane * b.size, w.input_step[2])
+            else:
+                gather_stored(b.kind, src + c // b.parts * w.input_step[2] + c % b.parts * b.stored_size, &b.box, first, filled,
+                              boxes + (n * b.channels + c) * b.plane * b.size)
+
+
+cdef inline void find_pixels(const Work* w, const Py_ssize_t* extent, Room* room) noexcept nogil:
+    """The places of a block's pixels, and how many neighbours each has."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t[4] step
+    cdef Py_ssize_t n, z, y, x, at, p = 0
+    cdef int a
+    if w.in_place:
+        step[0] = w.input_step[0]
+        for a in range(3):
+            step[a + 1] = w.stride[a] * b.box.step[a]
+    else:
+        step[0] = b.channels * b.plane * b.size
+        step[1] = w.stride[0] * b.box.axis[1].length * b.box.axis[2].length * b.size
+        step[2] = w.stride[1] * b.box.axis[2].length * b.size
+        step[3] = (w.stride[2] if b.box.axis[2].stride == 1 else 1) * b.size
+    for n in range(extent[0]):
+        for z in range(extent[1]):
+            for y in range(extent[2]):
+                at = n * step[0] + z * step[1] + y * step[2]
+                for x in range(extent[3]):
+                    room.place[p] = at + x * step[3]
+                    p += 1
+    room.neighbours[p - 1] = 1
+    for x in range(p - 2, -1, -1):
+        room.neighbours[x] = room.neighbours[x + 1] + 1 if room.place[x + 1] - room.place[x] == b.size else 1
+    for a in range(4):
+        room.extent[a] = extent[a]

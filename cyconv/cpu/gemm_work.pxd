@@ -1,0 +1,205 @@
+"""What implicit_gemm does a convolution with: the cut into blocks of pixels and panels of output channels, and a thread's scratch.
+
+A block is a run of outputs of one row, of whole rows, whole planes or whole batch items: one run of each output plane.
+"""
+from libc.stdint cimport int32_t
+from libc.string cimport memset
+
+from cyconv.cpu.blocks cimport Blocks, choose_kind, gcd
+from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
+from cyconv.cpu.simd cimport VB
+from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, ceil_div
+
+cdef enum:
+    BLOCK_BYTES = 400 * 1024            # input of one block: leaves room for weights and sums in a second-level cache
+    BLOCK_PIXELS = 448                  # their sums, two vectors each, stay in that cache, too
+    LEAST_PIXELS = 96                   # fewer, and weights come from farther than their multiply-adds hide
+    WIDE_PIXELS = 1792                  # of a block whose sums are not stored
+    WIDE_PRODUCTS = 192                 # up to which transposing sums costs more than unaligned loads of pixels
+    CHUNK = 512                         # products of one pass over a block's pixels
+    MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
+    WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
+
+cdef struct Work:
+    Blocks blocks                       # numbers, boxes and table of offsets, as `direct` has them
+    bint in_place                       # tiles read the caller's input itself
+    bint straight                       # sums are the output's numbers
+    bint wide                           # pixels on the lanes; then a panel is a piece of at most TILE_ROWS channels
+    const char* input
+    Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
+    const char* weight
+    bint raw                            # weights as the caller has them, packed by each thread when they are needed
+    const char* bias
+    char* out
+    Py_ssize_t batch, groups
+    Py_ssize_t rows                     # output channels of a group, real and imaginary parts counted apart
+    Py_ssize_t[3] stride
+    bint past                           # the output is written around the caches
+    Py_ssize_t items                    # batch items of a block
+    Py_ssize_t item_blocks              # blocks along the batch
+    Py_ssize_t panels, shares           # panels of a group; how many items of work they are split into
+    Py_ssize_t pixels                   # of a block
+    Py_ssize_t[MOST_PHASES] remainder   # of the phases into which boxes split rows, for strided pixels on the lanes
+    Py_ssize_t chunks
+    Py_ssize_t area                     # pixels of a plane of outputs
+
+cdef struct Room:                       # one thread's scratch
+    char* boxes
+    char* sums
+    char* start
+    char* panel
+    char* planes
+    Py_ssize_t* place
+    Py_ssize_t* neighbours              # how many pixels from this one on follow each other in memory
+    Py_ssize_t gathered                 # the block whose boxes these are, or -1
+    Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
+
+
+cdef inline double block_bytes(const Work* w, double n, double z, double y, double x, const Py_ssize_t* span) noexcept nogil:
+    """Bytes of input that a block of so many items and outputs reads."""
+    cdef double numbers = ((z - 1) * w.stride[0] + span[0]) * ((y - 1) * w.stride[1] + span[1]) * ((x - 1) * w.stride[2] + span[2])
+    if w.in_place:                      # what is stepped over costs no room in a cache
+        numbers = min(numbers, z * y * x * w.blocks.products / max(w.blocks.channels, <Py_ssize_t> 1))
+    return n * w.blocks.channels * numbers * w.blocks.size
+
+
+cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t vector) except -1:
+    """Everything that follows from the problem alone, on a level whose vectors have so many bytes."""
+    cdef Blocks* b = &w.blocks
+    cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
+    cdef tuple pad = problem.pad_before, out = problem.out_size
+    cdef Py_ssize_t a, m, taps = 1, room = BLOCK_PIXELS
+    cdef Py_ssize_t[3] span
+    cdef double limit
+    cdef str mode = problem.padding_mode
+    choose_kind(b, problem.dtype)
+    b.memory = NULL
+    b.offset = NULL
+    b.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
+    b.channels = <Py_ssize_t> problem.in_channels * b.parts
+    w.batch, w.groups = problem.batch, problem.groups
+    w.rows = <Py_ssize_t> problem.out_channels * b.parts
+    w.panels = ceil_div(w.rows, 2 * vector // b.size)
+    w.straight = b.parts == 1 and b.kind != HALF
+    w.in_place = b.kind != HALF
+    for a in range(3):
+        w.stride[a] = stride[a]
+        b.out[a] = out[a]
+        b.box.axis[a].n, b.box.axis[a].pad = size[a], pad[a]
+        taps *= <Py_ssize_t> kernel[a]
+        span[a] = (<Py_ssize_t> kernel[a] - 1) * <Py_ssize_t> dilation[a] + 1
+        if pad[a] > 0 or (b.out[a] - 1) * w.stride[a] + span[a] - <Py_ssize_t> pad[a] > b.box.axis[a].n:
+            w.in_place = False
+    b.products = b.channels * taps
+    w.area = b.out[0] * b.out[1] * b.out[2]
+    w.chunks = max(ceil_div(b.products, CHUNK), <Py_ssize_t> 1)
+    limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2)
+    w.wide = is_wide(w, span, vector // b.size, limit)
+    w.in_place = w.in_place and may_read_in_place       # packed weights know nothing of how the input lies
+    for a in range(3):
+        b.box.axis[a].stride, b.box.axis[a].phases, b.box.axis[a].remainder = 1, 1, w.remainder
+    w.remainder[0] = 0
+    if w.wide:
+        if w.stride[2] > 1:             # samples that neighbours on the lanes read become neighbours (see packing.pxd)
+            w.in_place = False
+            b.box.axis[2].stride = w.stride[2]
+            b.box.axis[2].phases = min(<Py_ssize_t> kernel[2], w.stride[2] // gcd(w.stride[2], <Py_ssize_t> dilation[2]))
+            for a in range(b.box.axis[2].phases):
+                w.remainder[a] = a * <Py_ssize_t> dilation[2] % w.stride[2]
+        w.panels = ceil_div(w.rows, <Py_ssize_t> TILE_ROWS if vector == VB else <Py_ssize_t> TALLEST_TILE)
+        room = WIDE_PIXELS
+    # Boxes have to be gathered, and what reaches beyond their own outputs more than once, so they had better be large; and
+    # one pass over a block touches one chunk's channels only. What is read in place is read by every panel again.
+    if w.in_place:
+        limit = max(<double> BLOCK_BYTES, block_bytes(w, 1, 1, 1, LEAST_PIXELS, span))
+    else:
+        limit = min(<double> BLOCK_BYTES * w.chunks, <double> problem.max_workspace / 2)
+    # As many pixels of a row as fit; then rows, planes, batch items, each only if the one before is whole: the outputs of
+    # a block are one run of each plane.
+    m = ceil_div(b.out[2], ceil_div(b.out[2], room))
+    while m > 32 and block_bytes(w, 1, 1, 1, m, span) > limit:
+        m = (m + 1) // 2
+    b.block[2] = m
+    b.block[1] = b.block[0] = w.items = 1
+    if m == b.out[2]:
+        b.block[1] = b.out[1] if w.wide and m < 2 * vector // b.size else most(w, 1, b.out[1], m, room, limit, span)
+        if b.block[1] == b.out[1]:
+            b.block[0] = most(w, 0, b.out[0], m * b.out[1], room, limit, span)
+            if b.block[0] == b.out[0]:
+                w.items = most(w, -1, w.batch, w.area, room, limit, span)
+    for a in range(3):
+        b.count[a] = ceil_div(b.out[a], b.block[a])
+        b.box.axis[a].length = (b.block[a] - 1) * w.stride[a] + span[a]
+    if b.box.axis[2].stride > 1:
+        b.box.axis[2].length = b.block[2] + (span[2] - 1) // w.stride[2]
+    w.item_blocks = ceil_div(w.batch, w.items)
+    w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
+    b.plane = 0
+    if not w.in_place:
+        b.plane = <Py_ssize_t> min(<double> b.box.axis[0].length * b.box.axis[1].length * b.box.axis[2].length * b.box.axis[2].phases, 2.0**62)
+    return 0
+
+
+cdef inline bint is_wide(const Work* w, const Py_ssize_t* span, Py_ssize_t lane, double limit) noexcept nogil:
+    """Whether pixels had better stand on the lanes: few products, and runs of pixels that are nearly whole vectors."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t run = b.out[2]
+    if not w.straight or b.products > WIDE_PRODUCTS or w.stride[2] > MOST_PHASES:
+        return False
+    if w.stride[2] > 1 and w.rows < b.channels * w.stride[0] * w.stride[1] * w.stride[2] * (1 if w.stride[2] == 2 else 4):
+        return False                    # splitting rows into phases costs more than transposing the sums
+    if w.in_place and w.stride[2] == 1 and w.stride[1] == 1 and span[2] == 1 and b.out[2] == b.box.axis[2].n:
+        run *= b.out[1]                 # rows without a gap between them
+    if b.out[2] < 2 * lane and (run < 2 * lane or run > WIDE_PIXELS or <double> b.channels * run * b.size > limit):
+        return False                    # a block has whole rows, and these are too short
+    # measured: transposing costs a sum of K products as much as 16 products more
+    return ceil_div(run, lane) * lane * b.products <= run * (b.products + 16)
+
+
+cdef inline Py_ssize_t most(Work* w, int axis, Py_ssize_t whole, Py_ssize_t pixels, Py_ssize_t room, double limit,
+                     const Py_ssize_t* span) noexcept nogil:
+    """How many rows, planes or items a block has, nearly equal blocks; axis -1 is the batch."""
+    cdef Py_ssize_t m = 1
+    cdef double n, z, y
+    while m < whole and (m + 1) * pixels <= room:
+        n, z, y = 1, 1, w.blocks.block[1]
+        if axis == 1:
+            y = m + 1
+        elif axis == 0:
+            z = m + 1
+        else:
+            n, z = m + 1, w.blocks.block[0]
+        if block_bytes(w, n, z, y, w.blocks.block[2], span) > limit:
+            break
+        m += 1
+    return ceil_div(whole, ceil_div(whole, max(m, <Py_ssize_t> 1))) if whole else 1
+
+
+cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
+    """One thread's scratch: boxes, sums, start, panel, planes, places, in that order."""
+    cdef const Blocks* b = &w.blocks
+    parts[0] = 0.0 if w.in_place else <double> w.items * b.channels * b.plane * b.size
+    parts[1] = 0.0 if w.wide else (w.pixels + 1.0) * 2 * WIDEST_VECTOR
+    parts[2] = 2 * WIDEST_VECTOR
+    parts[3] = (<double> ceil_div(b.products, w.chunks) + 1) * 2 * WIDEST_VECTOR if w.raw else 0.0
+    parts[4] = 0.0 if w.straight else w.pixels * 2.0 * WIDEST_VECTOR
+    parts[5] = w.pixels * 2.0 * sizeof(Py_ssize_t)
+    cdef double total = 0
+    cdef int i
+    for i in range(6):
+        total += parts[i] + 64
+    return total
+
+
+cdef inline void furnish(Room* room, char* base, const double* parts) noexcept nogil:
+    """Where in a thread's scratch what stands."""
+    cdef char* at[6]
+    cdef int i
+    for i in range(6):
+        at[i] = base
+        base += ceil_div(<Py_ssize_t> parts[i], 64) * 64
+    room.boxes, room.sums, room.start, room.panel, room.planes = at[0], at[1], at[2], at[3], at[4]
+    room.place = <Py_ssize_t*> at[5]
+    room.neighbours = room.place + <Py_ssize_t> parts[5] // (2 * sizeof(Py_ssize_t))
+    room.gathered = -1
+    memset(room.extent, 0, sizeof(room.extent))
