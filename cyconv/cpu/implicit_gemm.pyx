@@ -51,6 +51,7 @@ cdef double PACK_SECONDS = 3e-10        # of a packed weight
 cdef enum:
     FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead
     FEW_WEIGHTS = 4096                  # which are packed before a call of its own has begun
+    NEAR_PIXELS = 6                     # of a run that make a tile of their own, where a tile is one vector wide
     FAR_BYTES = 8 << 20                 # of an output that is written around the caches
     TALLEST = 14                        # pixels of a tile, and sums that must be under way at once,
     LATENCY = 8                         # as the cost model counts them
@@ -167,7 +168,7 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
     """All pixels of a block and one panel of output channels; `to` is the panel's first output of the block's first item."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t size = b.size, lane = VB // size, first = panel * 2 * lane, channels = min(2 * lane, w.rows - first)
-    cdef Py_ssize_t chunk, k0, products, p, q, t, rows, at, end, count, d, tiles
+    cdef Py_ssize_t chunk, k0, products, p, q, t, rows, at, end, count, d, tiles, length
     cdef int vectors = 1 if channels <= lane else 2
     cdef const char* weight
     cdef bint last
@@ -187,9 +188,17 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
             weight = w.weight + ((g * ceil_div(w.rows, lane) * lane + first) * b.products + k0 * vectors * lane) * size
         last = chunk == w.chunks - 1
         at = 0
-        for t in range(tiles):
-            p = cut(pixels, t, tiles)
-            q = cut(pixels, t + 1, tiles)
+        t = q = 0
+        while q < pixels:
+            p = q
+            length = room.neighbours[p]
+            if vectors == 1 and NEAR_PIXELS <= length < pixels:
+                # one vector's multiply-adds do not hide the places: tiles of neighbours, nearly equal pieces of a run
+                q = p + ceil_div(length, ceil_div(length, <Py_ssize_t> TALLEST_TILE))
+            else:
+                while q <= p:
+                    t += 1
+                    q = cut(pixels, t, tiles)
             rows = q - p
             sums = room.sums + p * 2 * VB
             if last and w.straight and run > 1:
