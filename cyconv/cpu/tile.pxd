@@ -50,8 +50,9 @@ cdef inline inlined tile_of(const int rows, const int vectors, const bint scatte
     cdef lanes[TALLEST_TILE][2] acc
     cdef lanes b0, b1, av
     cdef const char* ak
-    cdef Py_ssize_t k, done
-    cdef int i, size = 4 if lanes is vf else 8
+    cdef int size = 4 if lanes is vf else 8
+    cdef Py_ssize_t k, done, beyond = (2 * place[rows - 1] - place[0]) if scattered else (2 * rows - 1) * size
+    cdef int i
     # Inside a loop of unknown length GCC unrolls the loops over rows before it replaces arrays by scalars; outside of one,
     # acc would pass through the stack at both ends of the sum.
     for done in range(unknown(once)):
@@ -73,6 +74,8 @@ cdef inline inlined tile_of(const int rows, const int vectors, const bint scatte
                 b1 = (<const lanes*> (panel + 2 * VB * k + VB))[0]
                 if VB == 64:
                     fetch(panel + 2 * VB * k + AHEAD + 64)
+            if 2 * rows >= TILE_ROWS:           # where the next tile's pixels lie, most likely
+                fetch(ak + beyond)
             for i in range(rows):
                 av = splat(ak + (place[i] if scattered else i * size), like)
                 acc[i][0] = acc[i][0] + av * b0

@@ -8,7 +8,7 @@ weight  [k][pitch], the output channels of one piece.
 past    whether to write around the caches: whole lines only, that is vectors at multiples of VB.
 """
 from libc.stdint cimport int32_t
-from cyconv.cpu.shuffle cimport lanes, own, stream, unknown
+from cyconv.cpu.shuffle cimport fetch, lanes, own, stream, unknown
 from cyconv.cpu.simd cimport VB, inlined, splat, vf
 from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, apart
 
@@ -33,8 +33,11 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
             acc[i][1] = w
         for k in range(products):
             x0 = (<const lanes*> (a + offset[k]))[0]
+            fetch(a + offset[k] + vectors * VB)         # what the next tile reads, a little from each of many rows
             if vectors == 2:
                 x1 = (<const lanes*> (a + offset[k] + VB))[0]
+                if VB == 64:
+                    fetch(a + offset[k] + 3 * VB)
             for i in range(rows):
                 w = splat(weight + i * size, like)
                 acc[i][0] = acc[i][0] + w * x0
