@@ -251,7 +251,7 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                   const char* base, char* to) noexcept nogil:
     """All pixels of a block and one share of the pieces of output channels, pixels on the lanes."""
     cdef const Blocks* b = &w.blocks
-    cdef Py_ssize_t size = b.size, lane = VB // size, p = 0, x, length, shift, at, piece, first, plane = w.area * size
+    cdef Py_ssize_t size = b.size, lane = VB // size, p, x, length, shift, at, piece, first, rows, plane = w.area * size
     cdef Py_ssize_t begin = cut(w.panels, share, w.shares), end = cut(w.panels, share + 1, w.shares)
     cdef Panels panels = panels_of(w)
     cdef Py_ssize_t pitch = panels.vectors * VB
@@ -259,33 +259,36 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
     cdef const char* bias = w.bias + g * w.rows * size
     cdef char* out
     cdef bint pair, past
-    while p < pixels:
-        length = min(room.neighbours[p], run - p % run)
-        x = 0
-        while x < length:
-            pair = length - x > lane
-            shift = 0
-            if x == 0 and length >= 8 * lane and plane % VB == 0:
-                # up to the first whole line of the output one short tile, so that the others write whole lines
-                shift = (VB - <Py_ssize_t> (<size_t> (to + p // run * w.groups * w.rows * plane + p % run * size) % VB)) % VB // size
-                pair = pair and shift == 0
-            if pair and x + 2 * lane > length:  # the last tile overlaps the one before
-                x = length - 2 * lane
-            elif not pair and shift == 0:
-                x = length - lane
-            at = p + x
-            out = to + at // run * w.groups * w.rows * plane + at % run * size
-            past = w.past and <size_t> out % VB == 0
-            for piece in range(begin, end):
-                first = cut(w.rows, piece, w.panels)
+    # A block's input stays in a cache and meets one piece after the other: few planes are written at a time, in long runs.
+    for piece in range(begin, end):
+        first = cut(w.rows, piece, w.panels)
+        rows = cut(w.rows, piece + 1, w.panels) - first
+        p = 0
+        while p < pixels:
+            length = min(room.neighbours[p], run - p % run)
+            x = 0
+            while x < length:
+                pair = length - x > lane
+                shift = 0
+                if x == 0 and length >= 8 * lane and plane % VB == 0:
+                    # up to the first whole line of the output one short tile, so that the others write whole lines
+                    shift = (VB - <Py_ssize_t> (<size_t> (to + p // run * w.groups * w.rows * plane + p % run * size) % VB)) % VB // size
+                    pair = pair and shift == 0
+                if pair and x + 2 * lane > length:  # the last tile overlaps the one before
+                    x = length - 2 * lane
+                elif not pair and shift == 0:
+                    x = length - lane
+                at = p + x
+                out = to + at // run * w.groups * w.rows * plane + at % run * size
+                past = w.past and <size_t> out % VB == 0
                 if pair:
-                    wide_pair(<int> (cut(w.rows, piece + 1, w.panels) - first), like, b.products, base + room.place[at], b.offset,
-                              weight + piece * b.products * pitch, pitch, bias + first * size, out + first * plane, plane, past)
+                    wide_pair(<int> rows, like, b.products, base + room.place[at], b.offset, weight + piece * b.products * pitch, pitch,
+                              bias + first * size, out + first * plane, plane, past)
                 else:
-                    wide_single(<int> (cut(w.rows, piece + 1, w.panels) - first), like, b.products, base + room.place[at], b.offset,
-                                weight + piece * b.products * pitch, pitch, bias + first * size, out + first * plane, plane, past)
-            x += shift if shift else 2 * lane if pair else lane
-        p += length
+                    wide_single(<int> rows, like, b.products, base + room.place[at], b.offset, weight + piece * b.products * pitch,
+                                pitch, bias + first * size, out + first * plane, plane, past)
+                x += shift if shift else 2 * lane if pair else lane
+            p += length
     if w.past:
         drain()
 
