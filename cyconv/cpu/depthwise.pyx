@@ -20,226 +20,26 @@ cimport numpy as cnp
 from cython.parallel cimport parallel, prange, threadid
 from cpython.exc cimport PyErr_CheckSignals
 
-from cyconv.cpu.blocks cimport Blocks, ceil_div, choose_kind, gcd, input_steps, number_type, real_bias, real_matrix
-from cyconv.cpu.packing cimport (
-    Axis, BITS64, Box, CIRCULAR, DOUBLE, HALF, Mode, REFLECT, REPLICATE, SINGLE, Stored, ZEROS, gather_stored, put_stored,
-)
+from cyconv.cpu.blocks cimport Blocks, ceil_div, choose_kind, input_steps, real_bias, real_matrix
+from cyconv.cpu.depthwise_cut cimport WALK_ROWS, Work, kept_work, open_work, opened
+from cyconv.cpu.packing cimport Axis, BITS64, DOUBLE, HALF, SINGLE, ZEROS, gather_stored, put_stored
 from cyconv.cpu.pieces cimport PB, pd, pf, pq, pw
 from cyconv.cpu.row_tiles cimport ALONG, DOWN, Plane, Taps, copy_row, pad_row, split_row, tile_along, walk_along, walk_planes
 
 from cyconv import costs
 from cyconv.memory import empty
-from cyconv.threads import workers as worth_workers
+from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
-cdef extern from "Python.h":
-    void* PyMem_Malloc(size_t)
-    void PyMem_Free(void*)
-
 cdef double BATCH = 2.0**31             # multiply-adds between two looks at Ctrl-C: about 0.1 s; too many for a C enum
 cdef double SECONDS_EACH = 3e-11        # of a multiply-add, and
-cdef double SECONDS_OUT = 2e-10         # of an output: enough to tell whether a second thread is worth its start
+cdef double SECONDS_OUT = 2e-10         # of an output: enough to tell whether a second thread is worth its start,
+cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
 
 cdef enum:
-    MOST_CHANNELS = 4                   # of one sum; with more, tiles that also share inputs between output channels win
-    BOX_BYTES = 256 * 1024              # of one block: stays in a second-level cache
-    BLOCK_OUTPUTS = 32 * 1024
-    ITEM_OUTPUTS = 4 * 1024             # several planes are worked on as one item up to here
-    LEAST_ITEMS = 16
-    WIDE_BLOCK = 8192                   # outputs of a row that is not cut
-    WALK_ROWS = 16                      # rows that a walk over wide rows goes down, so that what it leaves in the caches is used
     WALK_BYTES = 24 * 1024              # of a plane that is walked down at once
-
-cdef struct Work:
-    Stored kind
-    Py_ssize_t size                     # bytes of a number that is computed with
-    Py_ssize_t stored_size              # bytes of a number in the caller's arrays (of a part, if complex)
-    Py_ssize_t parts                    # 2 for complex: real and imaginary parts are planes of their own
-    Py_ssize_t batch
-    Py_ssize_t groups
-    Py_ssize_t channels                 # of a sum, parts counted apart
-    Py_ssize_t rows                     # output channels of a group, parts counted apart
-    Py_ssize_t[3] n                     # sizes along z, y, x, as are all of the following
-    Py_ssize_t[3] k
-    Py_ssize_t[3] s
-    Py_ssize_t[3] d
-    Py_ssize_t[3] pad
-    Py_ssize_t[3] out
-    Py_ssize_t[3] block                 # outputs of one block
-    Py_ssize_t[3] count                 # blocks along each axis
-    Py_ssize_t planes                   # of one item: groups and batch items
-    bint walks                          # kernel 3 x 3 over one channel, with stride 1 or 2
-    bint could_stay                     # whether rows can be read where they lie, if they are contiguous
-    bint stays                          # whether they are
-    bint short_planes                   # whether they, and whole planes, fit two vectors
-    bint plain                          # if not, whether they are gathered by whole vectors
-    Py_ssize_t period                   # every so many-th row of the kernel makes up a slab
-    Py_ssize_t classes                  # slabs of one channel and z
-    Py_ssize_t apart                    # rows between the rows of outputs of a strip
-    Py_ssize_t strip                    # rows of outputs of a tile
-    Box box
-    Py_ssize_t plane                    # numbers in the box of one channel
-    Py_ssize_t zeros                    # numbers in a row of zeros
-    Py_ssize_t sums                     # pitch in numbers of rows of sums that are converted on the way out; 0: none are
-    Py_ssize_t[5] at                    # bytes from the start of a thread's scratch to its zeros, sums, table, edge; in all
-    Taps taps
-    Py_ssize_t* memory                  # of tables; what to free
-    const char* input
-    Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
-    Py_ssize_t[3] step                  # and to the next z, y, x
-    const char* weight
-    const char* bias
-    char* result
-
-
-cdef inline double box_numbers(const Work* w, Py_ssize_t z, Py_ssize_t y, Py_ssize_t x) noexcept nogil:
-    """Of the boxes of all channels for a block of z * y * x outputs; in floating point, where nothing overflows."""
-    cdef double planes = (z - 1.0) * w.s[0] + (w.k[0] - 1.0) * w.d[0] + 1
-    cdef double rows = (y - 1.0) * w.s[1] + (w.k[1] - 1.0) * w.d[1] + 1
-    return planes * rows * row_numbers(w, x) * w.channels
-
-
-cdef inline double row_numbers(const Work* w, Py_ssize_t x) noexcept nogil:
-    """Of a row of the box, all its phases."""
-    if w.walks:
-        return (x + 3.0 * PB) * w.s[2] + 16
-    return (x + PB + <double> ((w.k[2] - 1) * w.d[2] // w.s[2])) * w.box.axis[2].phases
-
-
-cdef int open_work(Work* w, object problem, bint tables) except -1:
-    """Fills `w` but for arrays; `close_work` afterwards."""
-    cdef Blocks b
-    cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
-    cdef tuple pad = problem.pad_before, out = problem.out_size
-    cdef str mode = problem.padding_mode
-    cdef Py_ssize_t a, m, j, g, limit, wanted, pieces
-    cdef Axis* axis
-    cdef double numbers
-    choose_kind(&b, problem.dtype)
-    w.kind, w.size, w.stored_size, w.parts = b.kind, b.size, b.stored_size, b.parts
-    w.batch, w.groups = problem.batch, problem.groups
-    w.channels = <Py_ssize_t> problem.in_channels * w.parts
-    w.rows = <Py_ssize_t> problem.out_channels * w.parts
-    for a in range(3):
-        w.n[a], w.k[a], w.s[a], w.d[a], w.pad[a], w.out[a] = size[a], kernel[a], stride[a], dilation[a], pad[a], out[a]
-    w.memory = NULL
-    w.walks = (
-        w.channels == 1 and w.k[0] == 1 and w.k[1] == 3 and w.k[2] == 3 and w.s[1] == w.s[2] and w.s[1] <= 2
-        and w.d[1] == 1 and w.d[2] == 1
-    )
-    w.could_stay = mode == "zeros" and w.parts == 1 and w.size == w.stored_size and (w.walks or w.s[2] == 1)
-    if not w.walks and w.k[2] > 3 and w.out[2] < 128:
-        w.could_stay = False                                # most tiles would lie at an edge, and mask every load
-    g = gcd(w.s[1], w.d[1])
-    w.period, w.apart = w.s[1] // g, w.d[1] // g
-    w.classes = min(w.k[1], w.period)
-    w.strip = 1 if w.k[1] == 1 or w.out[1] == 1 else DOWN
-    w.taps.slabs = w.channels * w.k[0] * w.classes
-    w.taps.columns, w.taps.dilation = w.k[2], w.d[2]
-    w.taps.table = w.channels * w.k[0] * (w.k[1] + w.classes * (w.strip - 1))
-
-    w.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
-    for a in range(3):
-        axis = &w.box.axis[a]
-        axis.n, axis.stride, axis.pad, axis.phases = w.n[a], 1, w.pad[a], 1
-    if not w.walks:
-        axis.stride = w.s[2]
-        axis.phases = min(w.k[2], w.s[2] // gcd(w.s[2], w.d[2]))
-
-    # Rows first, as long as they fit; then more rows; then more planes.
-    limit = max(min(<Py_ssize_t> problem.max_workspace // 4, <Py_ssize_t> BOX_BYTES) // w.size, 1)
-    m = ceil_div(w.out[2], ceil_div(w.out[2], WIDE_BLOCK))
-    while m > 64 and box_numbers(w, 1, 1, m) > limit:
-        m = (m + 1) // 2
-    w.block[2] = m
-    m = 1
-    while m < w.out[1] and box_numbers(w, 1, m + 1, w.block[2]) <= limit and (m + 1) * w.block[2] <= BLOCK_OUTPUTS:
-        m += 1
-    pieces = w.batch * w.groups * ceil_div(w.out[2], w.block[2]) * w.out[0]
-    if pieces < LEAST_ITEMS and m * w.block[2] > ITEM_OUTPUTS:
-        wanted = ceil_div(LEAST_ITEMS, max(pieces, 1))
-        m = min(m, max(ceil_div(w.out[1], wanted), ceil_div(ITEM_OUTPUTS, w.block[2])))
-    w.block[1] = ceil_div(w.out[1], ceil_div(w.out[1], m))
-    m = 1
-    if w.block[1] == w.out[1]:
-        while m < w.out[0] and box_numbers(w, m + 1, w.out[1], w.block[2]) <= limit and (m + 1) * w.out[1] * w.block[2] <= BLOCK_OUTPUTS:
-            m += 1
-    w.block[0] = ceil_div(w.out[0], ceil_div(w.out[0], m))
-    w.planes = 1
-    for a in range(3):
-        w.count[a] = ceil_div(w.out[a], w.block[a])
-    if w.count[0] * w.count[1] * w.count[2] == 1:
-        pieces = w.out[0] * w.out[1] * w.out[2] * w.rows
-        w.planes = max(min(ITEM_OUTPUTS // max(pieces, 1), w.batch * w.groups // LEAST_ITEMS), <Py_ssize_t> 1)
-
-    w.short_planes = (
-        w.walks and w.s[1] == 1 and w.rows == 1 and w.out[2] <= 2 * PB // w.size and w.count[0] * w.count[1] * w.count[2] == 1
-        and w.out[0] == 1 and w.n[0] == 1 and w.out[1] > 1 and 0 <= w.pad[1] <= 1 and 0 <= w.out[1] + 2 - w.pad[1] - w.n[1] <= 1
-        and (w.kind == SINGLE or w.kind == DOUBLE)
-    )
-
-    # the scratch of one thread
-    axis = w.box.axis
-    axis[0].length = (w.block[0] - 1) * w.s[0] + (w.k[0] - 1) * w.d[0] + 1
-    axis[1].length = (w.block[1] - 1) * w.s[1] + (w.k[1] - 1) * w.d[1] + 1
-    if w.walks:
-        axis[2].length = (w.block[2] + PB // w.size) * w.s[2] + 2
-    else:
-        axis[2].length = ceil_div(w.block[2], PB // w.size) * (PB // w.size) + (w.k[2] - 1) * w.d[2] // w.s[2]
-    axis[2].length = ceil_div(axis[2].length, 16) * 16 + 16     # whole lines, seldom a power of two
-    numbers = <double> axis[0].length * axis[1].length * axis[2].length * axis[2].phases
-    w.plane = <Py_ssize_t> min(numbers, 2.0**60)
-    w.zeros = (w.block[2] + PB) * w.s[2] + (w.k[2] - 1) * w.d[2] + 1
-    w.sums = 0
-    if w.parts > 1 or w.size != w.stored_size:
-        w.sums = ceil_div(w.block[2], PB // w.size) * (PB // w.size)
-    w.at[0] = line(numbers * w.channels * w.size)
-    w.at[1] = w.at[0] + line(<double> w.zeros * w.size)
-    w.at[2] = w.at[1] + line(<double> w.sums * w.size * max(WALK_ROWS, DOWN))
-    w.at[3] = w.at[2] + line(2.0 * w.taps.table * sizeof(void*))
-    w.taps.edge = (ALONG * PB + (w.k[2] - 1) * w.d[2] * w.size + 2 * PB) // 64 * 64 + 64
-    w.at[4] = w.at[3] + (line(<double> w.taps.table * w.taps.edge) if w.could_stay else 0)
-    if not tables:
-        return 0
-    if numbers * w.channels * w.size >= 2.0**60:
-        raise MemoryError("the box of one block is larger than any memory")
-    w.memory = <Py_ssize_t*> PyMem_Malloc((w.taps.slabs + 2 * w.k[2]) * sizeof(Py_ssize_t))
-    if w.memory == NULL:
-        raise MemoryError("no room for tables")
-    for m in range(w.taps.slabs):
-        w.memory[m] = ceil_div(w.k[1] - m % w.classes, w.period)
-    w.taps.rows = w.memory
-    w.taps.place = w.memory + w.taps.slabs
-    w.box.axis[2].remainder = w.taps.place + w.k[2]
-    for a in range(2):
-        w.box.axis[a].remainder = &NO_REMAINDER
-    for j in range(w.k[2]):
-        w.memory[w.taps.slabs + w.k[2] + j] = 0 if w.walks else j * w.d[2] % w.s[2]
-    return 0
-
-cdef Py_ssize_t NO_REMAINDER = 0
-
-
-cdef void place_taps(Work* w) noexcept nogil:
-    """Where the columns of the kernel lie in a row: one that stays, or one of the box."""
-    cdef Py_ssize_t j, s = w.s[2], phases = w.box.axis[2].phases
-    cdef Py_ssize_t area = w.box.axis[0].length * w.box.axis[1].length * w.box.axis[2].length
-    cdef Py_ssize_t* place = w.memory + w.taps.slabs
-    for j in range(w.k[2]):
-        if w.stays:
-            place[j] = j * w.d[2] * w.size
-        else:
-            place[j] = (j % phases * area + j * w.d[2] // s) * w.size
-
-
-cdef inline Py_ssize_t line(double bytes) noexcept nogil:
-    """Rounded up to whole lines; no more than 2**61."""
-    return (<Py_ssize_t> min(bytes, 2.0**61) + 63) // 64 * 64
-
-
-cdef void close_work(Work* w) noexcept:
-    PyMem_Free(w.memory)
+    MOST_CHANNELS = 4                   # of one sum; with more, tiles that also share inputs between output channels win
 
 
 cdef void tiles(const Work* w, const char** rows, Py_ssize_t c, char* edge, Py_ssize_t o, char* out, Py_ssize_t pitch, Py_ssize_t count,
@@ -559,7 +359,8 @@ def prepare(problem, weight):
     cdef Blocks b
     choose_kind(&b, problem.dtype)
     matrix = real_matrix(&b, problem, weight)
-    open_work(&w, problem, False)
+    tables = opened(problem)
+    w = kept_work(tables)[0]
     if w.walks or w.classes == 1:
         return matrix
     order = [i for p in range(w.classes) for i in range(p, w.k[1], w.period)]
@@ -571,57 +372,56 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef Work w
     cdef Blocks b
     cdef Py_ssize_t items, item, first, last, batch, room, share
-    cdef int workers, worker = 0
-    cdef double work
+    cdef int workers = 1, worker = 0
+    cdef double work, seconds
     cdef char* base
-    open_work(&w, problem, True)
-    try:
-        choose_kind(&b, problem.dtype)
-        input_steps(&b, problem, input, w.input_step, w.step)
-        for first in range(3):
-            w.box.step[first] = w.step[first]
-        w.stays = w.could_stay and (w.step[2] == w.size or w.n[2] == 1)
-        w.plain = (
-            not w.stays and w.box.mode == ZEROS and w.parts == 1 and w.size == w.stored_size and (w.step[2] == w.size or w.n[2] == 1)
-            and (w.box.axis[2].stride == 1 or w.box.axis[2].stride == 2 and w.d[2] % 2 == 1)
-        )
-        place_taps(&w)
-        w.taps.width = w.n[2] if w.stays else <Py_ssize_t> 1 << 60
-        w.input = <const char*> cnp.PyArray_DATA(input)
-        w.weight = <const char*> cnp.PyArray_DATA(weight)
-        sums_from = real_bias(&b, problem, bias)
-        w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
-        w.result = <char*> cnp.PyArray_DATA(out)
+    tables = opened(problem)
+    w = kept_work(tables)[0]
+    choose_kind(&b, problem.dtype)
+    input_steps(&b, problem, input, w.input_step, w.step)
+    for first in range(3):
+        w.box.step[first] = w.step[first]
+    w.stays = w.could_stay and (w.step[2] == w.size or w.n[2] == 1)
+    w.plain = (
+        not w.stays and w.box.mode == ZEROS and w.parts == 1 and w.size == w.stored_size and (w.step[2] == w.size or w.n[2] == 1)
+        and (w.box.axis[2].stride == 1 or w.box.axis[2].stride == 2 and w.d[2] % 2 == 1)
+    )
+    w.taps.place = w.stay_place if w.stays else w.box_place
+    w.taps.width = w.n[2] if w.stays else <Py_ssize_t> 1 << 60
+    w.input = <const char*> cnp.PyArray_DATA(input)
+    w.weight = <const char*> cnp.PyArray_DATA(weight)
+    sums_from = real_bias(&b, problem, bias)
+    w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
+    w.result = <char*> cnp.PyArray_DATA(out)
 
-        work = <double> w.batch * w.groups * w.rows * w.out[0] * w.out[1] * w.out[2]
-        items = ceil_div(w.batch * w.groups, w.planes) * w.count[0] * w.count[1] * w.count[2]
-        workers = worth_workers(work * SECONDS_OUT + work * w.channels * w.k[0] * w.k[1] * w.k[2] * SECONDS_EACH, w.at[4],
-                                problem.max_workspace)
-        work *= <double> w.channels * w.k[0] * w.k[1] * w.k[2] + 8
-        room = w.at[4]
-        space = empty(room * workers + 64, np.uint8)
-        base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
-        if w.stays:                                         # rows of zeros
-            for worker in range(workers):
-                clear(base + worker * room + w.at[0], w.at[1] - w.at[0])
-        batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
-        first = 0
-        while first < items:
-            last = min(first + batch, items)
-            if workers == 1:
-                with nogil:
-                    for item in range(first, last):
-                        do_item(&w, item, base)
-            else:
-                share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
-                with nogil, parallel(num_threads=workers):
-                    worker = threadid()
-                    for item in prange(first, last, schedule="dynamic", chunksize=share):
-                        do_item(&w, item, base + worker * room)
-            PyErr_CheckSignals()
-            first = last
-    finally:
-        close_work(&w)
+    work = <double> w.batch * w.groups * w.rows * w.out[0] * w.out[1] * w.out[2]
+    items = ceil_div(w.batch * w.groups, w.planes) * w.count[0] * w.count[1] * w.count[2]
+    seconds = work * SECONDS_OUT + work * w.channels * w.k[0] * w.k[1] * w.k[2] * SECONDS_EACH
+    if seconds > LEAST_SECONDS:
+        workers = worth_workers(seconds, w.at[4], problem.max_workspace)
+    work *= <double> w.channels * w.k[0] * w.k[1] * w.k[2] + 8
+    room = w.at[4]
+    space = empty(room * workers + 64, np.uint8)
+    base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
+    if w.stays:                                         # rows of zeros
+        for worker in range(workers):
+            clear(base + worker * room + w.at[0], w.at[1] - w.at[0])
+    batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
+    first = 0
+    while first < items:
+        last = min(first + batch, items)
+        if workers == 1:
+            with nogil:
+                for item in range(first, last):
+                    do_item(&w, item, base)
+        else:
+            share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
+            with nogil, parallel(num_threads=workers):
+                worker = threadid()
+                for item in prange(first, last, schedule="dynamic", chunksize=share):
+                    do_item(&w, item, base + worker * room)
+        PyErr_CheckSignals()
+        first = last
 
 
 cdef inline void clear(char* p, Py_ssize_t count) noexcept nogil:
