@@ -53,6 +53,16 @@ SECONDS = {
         "converted_out": 2e-10,
         "far_byte": 2.8e-11,
     },
+    "channel_lanes": {
+        "call": 6e-06,
+        "weight": 2e-09,
+        "item": 2e-07,
+        "turned": 2e-09,
+        "tile": 5e-09,
+        "step": 3e-10,
+        "fma": 3.1e-10,
+        "far_byte": 2.8e-11,
+    },
     "implicit_gemm": {
         "call": 7.28e-06,
         "block": 2e-07,

@@ -95,6 +95,7 @@ def _winograd_bound(problem):
 CONV = (
     _cpu("direct", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("depthwise", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
+    _cpu("channel_lanes", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("implicit_gemm", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("im2col", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("separable", _passes_bound, "terms", "((kz + ky + C kx + 1)/2 + 8) eps sum|w||x|, (K + 1)/2 if less", weights="the kernel is not an outer product"),

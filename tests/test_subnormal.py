@@ -40,7 +40,7 @@ def test_nothing_is_flushed_to_zero(name, dtype):
 @pytest.mark.parametrize("dtype, tiny", KINDS)
 def test_they_cost_less_than_twice(name, dtype, tiny):
     rng = np.random.default_rng(1)
-    groups = 32 if name in ("depthwise", "separable") else 1
+    groups = 32 if name in ("depthwise", "channel_lanes", "separable") else 1
     x, w = rng.standard_normal((1, 32, 40, 40)).astype(dtype), rng.standard_normal((32, 32 // groups, 3, 3)).astype(dtype)
     w = suited(name, w)
     if not takes(name, x, w, padding=1, groups=groups):
