@@ -19,18 +19,18 @@ import numpy as np
 cimport numpy as cnp
 from cython.parallel cimport parallel, prange, threadid
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport fabsl
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from cyconv.cpu.blocks cimport (
     Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, table_bytes,
 )
+from cyconv.cpu.factors cimport Shape, factor, shape_of
 from cyconv.cpu.packing cimport (
     Axis, BITS64, DOUBLE, HALF, SINGLE, put_stored,
 )
-from cyconv.cpu.shuffle cimport shift_in
-from cyconv.cpu.simd cimport VB, inlined, splat, vd, vector, vf, vq, vw
+from cyconv.cpu.separable_tiles cimport LONG, TALL, apart, down, near
+from cyconv.cpu.simd cimport VB, vd, vector, vf, vq, vw
 
 from cyconv import costs
 from cyconv.memory import empty
@@ -38,25 +38,9 @@ from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
 
-cdef extern from *:
-    """
-    #if CY_VB == 64
-      #ifndef CY_MOVING
-      #define CY_MOVING 3               /* one shuffle moves a vector on by a number, and nearly every 64-byte load crosses lines */
-      #endif
-      #define CY_ABREAST 4
-    #else
-      #define CY_MOVING 0
-      #define CY_ABREAST 2
-    #endif
-    static inline long double cy_scaled(long double x, int e) { return __builtin_ldexpl(x, e); }
-    static inline int cy_exponent(long double x) { int e; __builtin_frexpl(x, &e); return e; }
-    """
-    enum:
-        MOVING "CY_MOVING"                # of LONG vectors along x, those that are moved
-        ABREAST "CY_ABREAST"            # vectors of a register tile of TALL rows
-    long double scaled "cy_scaled"(long double, int) noexcept nogil     # x * 2**e
-    int exponent "cy_exponent"(long double) noexcept nogil              # of the least power of two that is above |x|
+cdef extern from "Python.h":
+    void* PyMem_Malloc(size_t)
+    void PyMem_Free(void*)
 
 cdef double BATCH = 2.0**30             # multiply-adds between two looks at Ctrl-C: about 0.1 s
 cdef double SECONDS_EACH = 4e-11        # of a multiply-add: enough to tell whether a second thread is worth its start
@@ -65,182 +49,7 @@ cdef enum:
     BOX_BYTES = 512 * 1024              # boxes of one block: half of a second-level cache
     BLOCK_OUTPUTS = 128 * 1024
     LEAST_BLOCKS = 8
-    TALL = 4                            # rows of a register tile
-    LONG = 8                            # vectors of a run along x
     MOST_CHANNELS = 4
-    DIGITS = 30                         # bits of whole numbers whose factors are looked for exactly
-
-
-# ---- register tiles ------------------------------------------------------------------------------------------------------
-# Outside of a loop of unknown length GCC would pass the accumulators through the stack: hence the loops over range(once), once = 1.
-
-cdef inline inlined down_of(const int rows, const int vectors, const vector* like, Py_ssize_t taps, const char* weight,
-                            const char* src, Py_ssize_t pitch, char* dst, Py_ssize_t to_pitch, Py_ssize_t once) noexcept nogil:
-    """rows x vectors sums over `taps` neighbouring rows (at least rows - 1): each is loaded once for all sums that it is in."""
-    cdef vector[TALL][ABREAST] acc
-    cdef vector[ABREAST] x
-    cdef vector w
-    cdef const char* p
-    cdef Py_ssize_t i, done
-    cdef uint64_t nothing = 0
-    cdef int r, v, t, size = 8 if vector is vd or vector is vq else 4
-    for done in range(once):
-        p = src
-        for r in range(rows):
-            for v in range(vectors):
-                acc[r][v] = splat(<const char*> &nothing, like)
-        for t in range(rows - 1):
-            for v in range(vectors):
-                x[v] = (<const vector*> (p + v * VB))[0]
-            for r in range(rows):
-                if r <= t:
-                    w = splat(weight + (t - r) * size, like)
-                    for v in range(vectors):
-                        acc[r][v] = acc[r][v] + w * x[v]
-            p += pitch
-        for i in range(rows - 1, taps):
-            for v in range(vectors):
-                x[v] = (<const vector*> (p + v * VB))[0]
-            for r in range(rows):
-                w = splat(weight + (i - r) * size, like)
-                for v in range(vectors):
-                    acc[r][v] = acc[r][v] + w * x[v]
-            p += pitch
-        for t in range(rows - 1):
-            for v in range(vectors):
-                x[v] = (<const vector*> (p + v * VB))[0]
-            for r in range(rows):
-                if r > t:
-                    w = splat(weight + (taps + t - r) * size, like)
-                    for v in range(vectors):
-                        acc[r][v] = acc[r][v] + w * x[v]
-            p += pitch
-        for r in range(rows):
-            for v in range(vectors):
-                (<vector*> (dst + r * to_pitch + v * VB))[0] = acc[r][v]
-
-
-cdef inline inlined down_rows(const int vectors, const vector* like, int rows, Py_ssize_t taps, const char* weight, const char* src,
-                              Py_ssize_t pitch, char* dst, Py_ssize_t to_pitch) noexcept nogil:
-    if rows == 4:
-        down_of(4, vectors, like, taps, weight, src, pitch, dst, to_pitch, 1)
-    elif rows == 3:
-        down_of(3, vectors, like, taps, weight, src, pitch, dst, to_pitch, 1)
-    elif rows == 2:
-        down_of(2, vectors, like, taps, weight, src, pitch, dst, to_pitch, 1)
-    else:
-        down_of(1, vectors, like, taps, weight, src, pitch, dst, to_pitch, 1)
-
-
-cdef void down(const vector* like, int rows, Py_ssize_t taps, const char* weight, const char* src, Py_ssize_t pitch, char* dst,
-               Py_ssize_t to_pitch, Py_ssize_t length) noexcept nogil:
-    """`rows` rows of `length` bytes, rounded up to vectors."""
-    cdef Py_ssize_t x = 0
-    while x + (ABREAST - 1) * VB < length:
-        down_rows(ABREAST, like, rows, taps, weight, src + x, pitch, dst + x, to_pitch)
-        x += ABREAST * VB
-    while x < length:
-        down_rows(1, like, rows, taps, weight, src + x, pitch, dst + x, to_pitch)
-        x += VB
-
-
-cdef inline inlined apart_of(const int vectors, const vector* like, Py_ssize_t taps, const Py_ssize_t* offset, const char* weight,
-                             const char* start, const char* src, char* dst, Py_ssize_t once) noexcept nogil:
-    """One run of sums start + sum_i weight[i] * src[offset[i]], whatever the distances between taps are."""
-    cdef vector[LONG] acc
-    cdef vector w
-    cdef const char* p
-    cdef Py_ssize_t i, done
-    cdef int v, size = 8 if vector is vd or vector is vq else 4
-    for done in range(once):
-        w = splat(start, like)
-        for v in range(vectors):
-            acc[v] = w
-        for i in range(taps):
-            w = splat(weight + i * size, like)
-            p = src + offset[i]
-            for v in range(vectors):
-                acc[v] = acc[v] + w * (<const vector*> (p + v * VB))[0]
-        for v in range(vectors):
-            (<vector*> (dst + v * VB))[0] = acc[v]
-
-
-cdef void apart(const vector* like, Py_ssize_t taps, const Py_ssize_t* offset, const char* weight, const char* start, const char* src,
-                char* dst, Py_ssize_t length, bint loose) noexcept nogil:
-    """A run of `length` bytes, rounded up to vectors; if `loose`, up to LONG of them: a short chain of sums waits for each FMA to end."""
-    cdef Py_ssize_t x = 0
-    while x + (LONG - 1) * VB < length or loose and x + 4 * VB < length:
-        apart_of(LONG, like, taps, offset, weight, start, src + x, dst + x, 1)
-        x += LONG * VB
-    if x + 3 * VB < length or loose and x + VB < length:
-        apart_of(4, like, taps, offset, weight, start, src + x, dst + x, 1)
-        x += 4 * VB
-    while x < length:
-        apart_of(1, like, taps, offset, weight, start, src + x, dst + x, 1)
-        x += VB
-
-
-cdef inline inlined near_of(const int vectors, const int moving, const vector* like, Py_ssize_t channels, Py_ssize_t taps,
-                            const char* weight, const char* start, const char* src, Py_ssize_t pitch, char* dst, Py_ssize_t once) noexcept nogil:
-    """The same for neighbouring taps of a few channels, `pitch` bytes apart. The first `moving` vectors are loaded once and moved on by
-    a number a tap, the others loaded for each tap: shuffles and loads that cross cache lines cost about the same, and go on side by side."""
-    cdef vector[LONG] acc
-    cdef vector[LONG + 1] x
-    cdef vector w
-    cdef const char* p
-    cdef const char* f
-    cdef Py_ssize_t c, i, j, done
-    cdef int v, size = 8 if vector is vd or vector is vq else 4
-    for done in range(once):
-        w = splat(start, like)
-        for v in range(vectors):
-            acc[v] = w
-        f = weight
-        for c in range(channels):
-            p = src + c * pitch
-            i = 0
-            while i < taps:
-                for v in range(moving + 1):
-                    x[v] = (<const vector*> (p + v * VB))[0]
-                for j in range(min(<Py_ssize_t> (VB // size), taps - i)):
-                    w = splat(f, like)
-                    for v in range(moving):
-                        acc[v] = acc[v] + w * x[v]
-                    for v in range(moving, vectors):
-                        acc[v] = acc[v] + w * (<const vector*> (p + v * VB))[0]
-                    for v in range(moving):
-                        x[v] = moved(x[v], x[v + 1])
-                    x[moving] = moved(x[moving], x[moving])
-                    f += size
-                    p += size
-                i += VB // size
-        for v in range(vectors):
-            (<vector*> (dst + v * VB))[0] = acc[v]
-
-
-cdef inline vector moved(vector a, vector b) noexcept nogil:
-    if vector is vf or vector is vd:
-        return shift_in(a, b)
-    else:
-        return a                        # integers do not come here
-
-
-cdef void near(const vector* like, Py_ssize_t channels, Py_ssize_t taps, const char* weight, const char* start, const char* src,
-               Py_ssize_t pitch, char* dst, Py_ssize_t length) noexcept nogil:
-    """A run of `length` bytes, rounded up to as many as LONG vectors."""
-    cdef Py_ssize_t x = 0
-    while x + 4 * VB < length:
-        near_of(LONG, MOVING, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
-        x += LONG * VB
-    if x + VB < length:
-        if MOVING and taps > 4:
-            near_of(4, 1, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
-        else:
-            near_of(4, 0, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
-        x += 4 * VB
-    while x < length:
-        near_of(1, 0, like, channels, taps, weight, start, src + x, pitch, dst + x, 1)
-        x += VB
 
 
 # ---- blocks --------------------------------------------------------------------------------------------------------------
@@ -459,35 +268,6 @@ def amounts(problem):
 
 # ---- factors -------------------------------------------------------------------------------------------------------------
 
-ctypedef fused real:
-    float
-    double
-
-ctypedef fused whole_number:
-    uint32_t
-    uint64_t
-
-cdef extern from "Python.h":
-    void* PyMem_Malloc(size_t)
-    void PyMem_Free(void*)
-
-
-cdef struct Shape:
-    Py_ssize_t[3] taps                  # along z, y, x
-    int last                            # the axis whose factor has the kernel's scale
-    bint plain                          # whether only one axis has more than one tap: then its factor is the kernel itself
-
-
-cdef void shape_of(tuple kernel, Shape* s):
-    cdef int a, long_axes = 0
-    s.last = 2
-    for a in range(3):
-        s.taps[a] = kernel[a]
-        if s.taps[a] > 1:
-            s.last = a
-            long_axes += 1
-    s.plain = long_axes < 2
-
 
 def error_bound(problem):
     """Multiples of eps * sum |weight| |input| + |bias|: the roundings of the passes, and what `factor` may be off by."""
@@ -505,212 +285,6 @@ def _tolerance(problem):
     return max(0.0, min((problem.products - _roundings(problem)) / 2, 8.0))
 
 
-cdef long double sum_of_last(const Shape* s, const real* to) noexcept nogil:
-    """Moduli of the last factor, added."""
-    cdef long double moduli = 0
-    cdef Py_ssize_t i, first = s.taps[0] + s.taps[1] if s.last == 2 else s.taps[0]
-    for i in range(s.taps[s.last]):
-        moduli += fabsl(to[first + i])
-    return moduli
-
-
-cdef bint rescaled(const Shape* s, const int64_t* whole, int shift, double least, real* to) noexcept nogil:
-    """Whole factors of weights * 2**shift as factors of the weights; False if these are no numbers of this precision."""
-    cdef int axis, power, last_power = -shift
-    cdef Py_ssize_t i, first = 0, last_first = 0
-    cdef long double moduli, down, up
-    for axis in range(3):
-        if axis == s.last:
-            last_first = first
-        elif s.taps[axis] == 1:
-            to[first] = 1
-        else:
-            moduli = 0
-            for i in range(s.taps[axis]):
-                moduli += fabsl(<long double> whole[first + i])
-            power = exponent(moduli) + 1
-            last_power += power
-            down, up = scaled(1, -power), scaled(1, power)
-            for i in range(s.taps[axis]):
-                to[first + i] = <real> (whole[first + i] * down)
-                if to[first + i] * up != whole[first + i]:
-                    return False
-        first += s.taps[axis]
-    up, down = scaled(1, last_power), scaled(1, -last_power)
-    for i in range(s.taps[s.last]):
-        to[last_first + i] = <real> (whole[last_first + i] * up)
-        if to[last_first + i] * down != whole[last_first + i] or (whole[last_first + i] and fabsl(to[last_first + i]) < least):
-            return False
-    return True
-
-
-cdef bint factor_real(const Shape* s, const real* w, double eps, double least, double tolerance, long double* sums, int64_t* digits, real* to) noexcept nogil:
-    """Factors of one kernel, [z, y, x]; False if it is no outer product.
-
-    Weights that are small whole numbers, but for a power of two, have factors that are such, and so their sums stay exact. Other
-    factors are sums of the kernel over the other axes, terms given the sign that they have beside the largest weight, so
-    that nothing cancels and the roundings of weights average out. They are accepted if every weight is the product of the
-    rounded factors within `tolerance` * eps of its own size: zeros exactly. Factors but the last are scaled by a power of two
-    until their moduli sum to 1/2 at most: no sum of the first passes overflows where the input is finite. Infinities and
-    NaNs spread as in the direct sum, for 0 * inf is a NaN in every pass and a product of factors is 0 only where the weight is.
-    """
-    cdef Py_ssize_t kz = s.taps[0], ky = s.taps[1], kx = s.taps[2], i, j, k, n = kz * ky * kx, at = 0, a, first
-    cdef real largest = 0, size, v
-    cdef long double* along_z = sums
-    cdef long double* along_y = sums + kz
-    cdef long double* along_x = sums + kz + ky
-    cdef long double total = 0, weight, scale, power, moduli, allowed = <long double> eps * tolerance
-    cdef int shift, shifts = 0, axis
-    if s.plain:
-        for i in range(kz + ky + kx):
-            to[i] = 1
-        first = 0
-        for axis in range(s.last):
-            first += s.taps[axis]
-        for i in range(n):
-            to[first + i] = w[i]
-        return True
-    for i in range(n):
-        v = w[i]
-        size = -v if v < 0 else v
-        if not size - size == 0:        # an infinity or a NaN
-            return False
-        if size > largest:
-            largest, at = size, i
-    if largest == 0:
-        for i in range(kz + ky + kx):
-            to[i] = 0
-        return True
-    cdef Py_ssize_t i0 = at // (ky * kx), j0 = at // kx % ky, k0 = at % kx
-    # most kernels that are no products show it in their first row
-    if kx > 1 and n > kx:
-        a = 0 if at >= kx else kx       # the first weight of a row that the largest is not in
-        for k in range(min(kx, <Py_ssize_t> 4)):
-            weight = <long double> w[a + k0] * w[at - k0 + k] - <long double> w[a + k] * w[at]
-            if fabsl(weight) > 1e-3 * fabsl(<long double> w[a + k] * w[at]):
-                return False
-    shift = DIGITS - exponent(largest)
-    scale = scaled(1, shift)            # a product with a power of two is as exact as scaled(), and no call
-    for i in range(n):
-        weight = w[i] * scale
-        digits[i] = <int64_t> weight
-        if digits[i] != weight:
-            break
-    else:
-        if factor_whole(s, digits, <uint64_t*> digits + n) and rescaled(s, digits + n, shift, least, to):
-            return not sum_of_last(s, to) * eps > 1
-    scale = 1
-    for i in range(kz + ky + kx):
-        sums[i] = 0
-    for i in range(kz):
-        for j in range(ky):
-            for k in range(kx):
-                weight = w[(i * ky + j) * kx + k]
-                total += fabsl(weight)
-                along_z[i] += -weight if w[(i0 * ky + j) * kx + k] < 0 else weight
-                along_y[j] += -weight if w[(i * ky + j0) * kx + k] < 0 else weight
-                along_x[k] += -weight if w[(i * ky + j) * kx + k0] < 0 else weight
-    # weight = +- along_z * along_y * along_x / total**2; an axis of one tap has the sum `total`
-    first = 0
-    for axis in range(3):
-        if axis != s.last:
-            if s.taps[axis] == 1:
-                to[first] = 1
-            else:
-                shift = exponent(total) + 2     # moduli that sum to about 1/4: rounding does not bring them to 1/2
-                power = scaled(1, -shift)
-                moduli = 0
-                for i in range(s.taps[axis]):
-                    to[first + i] = <real> (sums[first + i] * power)
-                    moduli += fabsl(to[first + i])
-                    if sums[first + i] != 0 and fabsl(to[first + i]) < least:
-                        return False
-                if moduli > 0.5:
-                    return False        # no outer product: the sums would have added up to `total`
-                shifts += shift
-                scale = scale / total
-        first += s.taps[axis]
-    if w[at] < 0:
-        scale = -scale
-    first = s.taps[0] + s.taps[1] if s.last == 2 else s.taps[0]
-    scale = scaled(scale, shifts)
-    for i in range(s.taps[s.last]):
-        to[first + i] = <real> (sums[first + i] * scale)
-        if sums[first + i] != 0 and fabsl(to[first + i]) < least:
-            return False
-    if sum_of_last(s, to) * eps > 1:    # what the first passes lose below the least normal number must not grow to matter
-        return False
-    if s.last == 1:
-        to[kz + ky] = 1
-    for i in range(kz):
-        for j in range(ky):
-            scale = <long double> to[i] * to[kz + j]
-            for k in range(kx):
-                weight = w[(i * ky + j) * kx + k]
-                if not fabsl(scale * to[kz + ky + k] - weight) <= allowed * fabsl(weight):
-                    return False
-    return True
-
-
-cdef inline uint64_t divisor(uint64_t a, uint64_t b) noexcept nogil:
-    while b:
-        a, b = b, a % b
-    return a
-
-
-cdef bint factor_whole(const Shape* s, const int64_t* w, whole_number* to) noexcept nogil:
-    """Integer factors whose products are the weights modulo 2**64; False if there are none. All but the last have no common divisor."""
-    cdef Py_ssize_t kz = s.taps[0], ky = s.taps[1], kx = s.taps[2], i, j, k, n = kz * ky * kx, at = 0, first = 0
-    cdef Py_ssize_t[3] step
-    cdef Py_ssize_t[3] place
-    cdef uint64_t common
-    cdef int64_t v, product = 1
-    cdef int axis
-    if s.plain:
-        for i in range(kz + ky + kx):
-            to[i] = 1
-        for axis in range(s.last):
-            first += s.taps[axis]
-        for i in range(n):
-            to[first + i] = <whole_number> w[i]
-        return True
-    for i in range(n):
-        if -w[i] == w[i] and w[i] != 0:
-            return False                # -2**63 has no modulus
-        if w[i] != 0 and w[at] == 0:
-            at = i
-    step[0], step[1], step[2] = ky * kx, kx, 1
-    place[0], place[1], place[2] = at // (ky * kx), at // kx % ky, at % kx
-    for axis in range(3):
-        if axis != s.last:
-            common = 0
-            for i in range(s.taps[axis]):
-                v = w[at + (i - place[axis]) * step[axis]]
-                common = divisor(common, <uint64_t> (-v if v < 0 else v))
-            if common == 0 or s.taps[axis] == 1:
-                for i in range(s.taps[axis]):
-                    to[first + i] = 1
-            else:
-                for i in range(s.taps[axis]):
-                    to[first + i] = <whole_number> (w[at + (i - place[axis]) * step[axis]] // <int64_t> common)
-                product = <int64_t> (<uint64_t> product * <uint64_t> (w[at] // <int64_t> common))
-        first += s.taps[axis]
-    if product == 0:
-        return False
-    first = 0 if s.last == 0 else s.taps[0] if s.last == 1 else s.taps[0] + s.taps[1]
-    for i in range(s.taps[s.last]):
-        v = w[at + (i - place[s.last]) * step[s.last]]
-        if v % product != 0:
-            return False
-        to[first + i] = <whole_number> (v // product)
-    for i in range(kz):
-        for j in range(ky):
-            for k in range(kx):
-                if to[i] * to[kz + j] * to[kz + ky + k] != <whole_number> w[(i * ky + j) * kx + k]:
-                    return False
-    return True
-
-
 cdef object kernels_of(const Blocks* b, object weight):
     """The weights, C-contiguous, as numbers that `factor` reads: what is computed with, or int64."""
     if b.kind == SINGLE or b.kind == HALF:
@@ -718,16 +292,6 @@ cdef object kernels_of(const Blocks* b, object weight):
     if b.kind == DOUBLE:
         return np.ascontiguousarray(weight, np.float64)
     return np.ascontiguousarray(weight).astype(np.int64, copy=False)
-
-
-cdef bint factor(const Blocks* b, const Shape* s, const char* w, double tolerance, long double* sums, int64_t* digits, char* to) noexcept nogil:
-    if b.kind == SINGLE or b.kind == HALF:
-        return factor_real(s, <const float*> w, 2.0**-23, 2.0**-126, tolerance, sums, digits, <float*> to)
-    if b.kind == DOUBLE:
-        return factor_real(s, <const double*> w, 2.0**-52, 2.0**-1022, tolerance, sums, digits, <double*> to)
-    if b.kind == BITS64:
-        return factor_whole(s, <const int64_t*> w, <uint64_t*> to)
-    return factor_whole(s, <const int64_t*> w, <uint32_t*> to)
 
 
 cdef Py_ssize_t factor_all(object problem, object weight, char* to, bint keep) except -1:
