@@ -74,7 +74,7 @@ cdef inline inlined tile_of(const int rows, const int vectors, const bint scatte
                 b1 = (<const lanes*> (panel + 2 * VB * k + VB))[0]
                 if VB == 64:
                     fetch(panel + 2 * VB * k + AHEAD + 64)
-            if 2 * rows >= TILE_ROWS:           # where the next tile's pixels lie, most likely
+            if VB == 64 and 2 * rows >= TILE_ROWS:      # where the next tile's pixels lie, most likely; others have no load to spare
                 fetch(ak + beyond)
             for i in range(rows):
                 av = splat(ak + (place[i] if scattered else i * size), like)
