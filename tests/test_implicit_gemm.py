@@ -43,6 +43,26 @@ def test_every_number_of_pixels(dtype):
             both(x, w, padding=2, stride=3)
 
 
+@pytest.mark.parametrize("channels", [3, 16, 40])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tiles_that_keep_to_runs_of_pixels(channels, dtype):
+    # one vector of output channels: short runs share a tile, longer ones make tiles of their own, and last ones are cut anywhere
+    rng = np.random.default_rng(channels)
+    w = whole(rng, (channels, 5, 4, 4), dtype)
+    for width in (*range(4, 22), 31, 32, 33, 46):
+        x = whole(rng, (3, 5, 9, width), dtype)
+        both(x, w)
+        both(x, w, padding=1, stride=(2, 1))
+        both(x, w, stride=(1, 2))
+
+
+@pytest.mark.parametrize("channels", [1, 13, 14, 15, 29, 60])
+def test_pieces_of_output_channels_one_after_the_other(channels):
+    rng = np.random.default_rng(channels)
+    for shape, kernel in (((2, 3, 40, 70), (5, 5)), ((1, 2, 9, 2000), (1, 3)), ((3, 20, 8, 16), (1, 1))):
+        both(whole(rng, shape), whole(rng, (channels, shape[1], *kernel)), whole(rng, channels))
+
+
 def test_every_row_length_of_a_plane():
     # tiles that span rows, planes and batch items, in place and from boxes
     rng = np.random.default_rng(1)
