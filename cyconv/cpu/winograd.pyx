@@ -195,7 +195,7 @@ cdef bint divide(Work* w, int workers) noexcept nogil:
         w.blocks = max(min(ceil_div(8 * workers, w.groups), most), w.blocks)
         lay_out(w)
         items = w.groups * w.blocks
-    return items >= 4 * workers or 8 * items >= 7 * ceil_div(items, workers) * workers and items > 0
+    return items >= 4 * workers or items % workers == 0 and items > 0
 
 
 # ---- a block ---------------------------------------------------------------------------------------------------------
