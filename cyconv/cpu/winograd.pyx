@@ -16,8 +16,8 @@ runs of tiles stands a slot that is none, and `pick` closes the gaps. Weights ar
 the lanes: all at once if several blocks read them, else piece by piece, each piece used while it is in the cache.
 A dilated axis is as many interleaved ones, each with tiles of its own.
 Wins for 3x3 kernels from about 8 channels on. A tile's numbers all share its rounding, so the error bound is one of norms.
-Threads share out blocks; where there are few, planes while the input of one block is transformed, then panels. No sum
-is ever split.
+Threads share out blocks, smaller ones if those are few and weights as well; else planes while the input of one block is
+transformed, then panels. No sum is ever split.
 Source: Winograd, Arithmetic Complexity of Computations, SIAM 1980; Lavin and Gray, Fast Algorithms for Convolutional
 Neural Networks, CVPR 2016; errors: Barabasz, Anderson, Soodhalter, Gregg, Error Analysis and Improving the Accuracy of
 Winograd Convolution for Deep Neural Networks, ACM TOMS 46 (2020).
