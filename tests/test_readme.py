@@ -2,6 +2,7 @@
 
 import ast
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,11 @@ def test_layout_lists_what_exists(text):
     modules = {path.name for path in package.glob("*.py")} - {"__init__.py"}
     packages = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
     assert set(re.findall(r"^  (\w+(?:\.py|/))", layout, re.MULTILINE)) == modules | packages
+
+
+def test_layout_names_every_header(text):
+    lines = re.search(r"  cpu/ .*?\n((?: {10,}.*\n)*)", text)[1]
+    named = re.findall(r"[\w*]+", re.sub(r"\(.*?\)|: .*?(;|\n)", " ", lines))
+    headers = {path.stem for path in (README.parent / "cyconv" / "cpu").glob("*.pxd")}
+    assert {header for header in headers if not any(fnmatchcase(header, name) for name in named)} == set()
+    assert [name for name in named if not any(fnmatchcase(header, name) for header in headers)] == []
