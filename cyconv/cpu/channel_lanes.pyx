@@ -5,7 +5,8 @@ up to 14 neighbouring outputs of a row are summed there, one vector of weights a
 outputs are transposed back. Every load is a whole aligned line whatever kernel, stride and dilation are, no lane is lost
 at an edge, and a plane of few numbers is as good as a large one.
 Planes are transposed as one run of numbers where their rows are neighbours in memory, else number by number.
-Weights are packed [block of channels][tap][channel]. Products are added in the order [i][j] onto the bias.
+Weights are packed [block of channels][tap][channel], and a byte that tells whether all are finite: rows of padding are
+left out of the sums then. Products are added in the order [i][j] onto the bias.
 Wins for kernels larger than 3 x 3 or stepped, where the sums outweigh both transpositions. Threads share out blocks of
 channels, and strips of large planes; the cut depends on the problem alone and splits no sum.
 
@@ -20,6 +21,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from cyconv.cpu.blocks cimport ceil_div
+from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, keep, lanes, transpose
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
 
@@ -63,6 +65,7 @@ cdef struct Work:
     Py_ssize_t sums                     # bytes from the start of a thread's scratch to its sums
     Py_ssize_t room                     # bytes of it
     bint flat                           # whether planes are runs
+    bint skips                          # whether rows of padding add nothing: no weight is infinite or NaN
     const char* input
     Py_ssize_t[4] step                  # bytes to the next batch item, group, y, x
     const char* weight
@@ -170,8 +173,8 @@ cdef inline inlined turn_out(const lanes* like, const char* sums, Py_ssize_t cou
 
 
 cdef inline inlined rows_of(const int R, const int s, const lanes* like, const Work* w, const char* box, const char* weight,
-                            const char* bias, char* sums, Py_ssize_t rows) noexcept nogil:
-    """Rows of outputs in tiles of R; s: the stride along x, or 0 if it is only known in `w`."""
+                            const char* bias, char* sums, Py_ssize_t rows, Py_ssize_t top) noexcept nogil:
+    """Rows of outputs in tiles of R; s: the stride along x, or 0 if it is only known in `w`; top: row of the input that the first one begins with."""
     cdef lanes[ALONG] acc
     cdef lanes start = (<const lanes*> bias)[0], v
     cdef Py_ssize_t y, x, i, j, row = w.width * VB, step = (s if s else w.s[1]) * VB, hop = w.d[1] * VB, down = w.d[0] * row
@@ -179,15 +182,20 @@ cdef inline inlined rows_of(const int R, const int s, const lanes* like, const W
     cdef const char* p
     cdef const char* q
     cdef int r
+    cdef Py_ssize_t begin = 0, end = w.k[0]                 # rows of the kernel that count
     for y in range(rows):
+        if w.skips:
+            begin = min(ceil_div(max(-top, <Py_ssize_t> 0), w.d[0]), w.k[0])
+            end = min(ceil_div(max(w.n[0] - top, <Py_ssize_t> 0), w.d[0]), w.k[0])
+            top += w.s[0]
         x = 0
         while x < w.out[1]:
             x = min(x, w.out[1] - R)                        # the last tile overlaps the one before
-            first = box + x * step
+            first = box + x * step + begin * down
             for r in range(R):
                 acc[r] = start
-            q = weight
-            for i in range(w.k[0]):
+            q = weight + begin * w.k[1] * VB
+            for i in range(begin, end):
                 p = first
                 for j in range(w.k[1]):
                     v = keep((<const lanes*> q)[0])
@@ -204,35 +212,35 @@ cdef inline inlined rows_of(const int R, const int s, const lanes* like, const W
 
 
 cdef inline inlined rows_by(const int s, const lanes* like, const Work* w, const char* box, const char* weight, const char* bias,
-                            char* sums, Py_ssize_t rows) noexcept nogil:
+                            char* sums, Py_ssize_t rows, Py_ssize_t top) noexcept nogil:
     if w.tile == 1:
-        rows_of(1, s, like, w, box, weight, bias, sums, rows)
+        rows_of(1, s, like, w, box, weight, bias, sums, rows, top)
     elif w.tile == 2:
-        rows_of(2, s, like, w, box, weight, bias, sums, rows)
+        rows_of(2, s, like, w, box, weight, bias, sums, rows, top)
     elif w.tile == 3:
-        rows_of(3, s, like, w, box, weight, bias, sums, rows)
+        rows_of(3, s, like, w, box, weight, bias, sums, rows, top)
     elif w.tile == 4:
-        rows_of(4, s, like, w, box, weight, bias, sums, rows)
+        rows_of(4, s, like, w, box, weight, bias, sums, rows, top)
     elif w.tile == 5:
-        rows_of(5, s, like, w, box, weight, bias, sums, rows)
+        rows_of(5, s, like, w, box, weight, bias, sums, rows, top)
     elif w.tile == 6:
-        rows_of(6, s, like, w, box, weight, bias, sums, rows)
+        rows_of(6, s, like, w, box, weight, bias, sums, rows, top)
     elif w.tile == 7:
-        rows_of(7, s, like, w, box, weight, bias, sums, rows)
+        rows_of(7, s, like, w, box, weight, bias, sums, rows, top)
     elif w.tile == 8:
-        rows_of(8, s, like, w, box, weight, bias, sums, rows)
+        rows_of(8, s, like, w, box, weight, bias, sums, rows, top)
     elif w.tile == 9:
-        rows_of(9, s, like, w, box, weight, bias, sums, rows)
+        rows_of(9, s, like, w, box, weight, bias, sums, rows, top)
     elif w.tile == 10:
-        rows_of(10, s, like, w, box, weight, bias, sums, rows)
+        rows_of(10, s, like, w, box, weight, bias, sums, rows, top)
     elif w.tile == 11:
-        rows_of(11, s, like, w, box, weight, bias, sums, rows)
+        rows_of(11, s, like, w, box, weight, bias, sums, rows, top)
     elif w.tile == 12:
-        rows_of(12, s, like, w, box, weight, bias, sums, rows)
+        rows_of(12, s, like, w, box, weight, bias, sums, rows, top)
     elif w.tile == 13:
-        rows_of(13, s, like, w, box, weight, bias, sums, rows)
+        rows_of(13, s, like, w, box, weight, bias, sums, rows, top)
     elif w.tile == 14:
-        rows_of(14, s, like, w, box, weight, bias, sums, rows)
+        rows_of(14, s, like, w, box, weight, bias, sums, rows, top)
 
 
 cdef void fill(const Work* w, const char* source, Py_ssize_t planes, Py_ssize_t corner, char* box) noexcept nogil:
@@ -265,20 +273,20 @@ cdef void fill(const Work* w, const char* source, Py_ssize_t planes, Py_ssize_t 
         to += row
 
 
-cdef void few_rows(const Work* w, const char* box, const char* weight, const char* bias, char* sums, Py_ssize_t rows) noexcept nogil:
+cdef void few_rows(const Work* w, const char* box, const char* weight, const char* bias, char* sums, Py_ssize_t rows, Py_ssize_t top) noexcept nogil:
     if w.size == 4:
         if w.s[1] == 1:
-            rows_by(1, <vf*> NULL, w, box, weight, bias, sums, rows)
+            rows_by(1, <vf*> NULL, w, box, weight, bias, sums, rows, top)
         elif w.s[1] == 2:
-            rows_by(2, <vf*> NULL, w, box, weight, bias, sums, rows)
+            rows_by(2, <vf*> NULL, w, box, weight, bias, sums, rows, top)
         else:
-            rows_by(0, <vf*> NULL, w, box, weight, bias, sums, rows)
+            rows_by(0, <vf*> NULL, w, box, weight, bias, sums, rows, top)
     elif w.s[1] == 1:
-        rows_by(1, <vd*> NULL, w, box, weight, bias, sums, rows)
+        rows_by(1, <vd*> NULL, w, box, weight, bias, sums, rows, top)
     elif w.s[1] == 2:
-        rows_by(2, <vd*> NULL, w, box, weight, bias, sums, rows)
+        rows_by(2, <vd*> NULL, w, box, weight, bias, sums, rows, top)
     else:
-        rows_by(0, <vd*> NULL, w, box, weight, bias, sums, rows)
+        rows_by(0, <vd*> NULL, w, box, weight, bias, sums, rows, top)
 
 
 cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
@@ -290,7 +298,8 @@ cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
     fill(w, w.input + n * w.step[0] + g * w.step[1], planes, y0 * w.s[0], scratch)
     while y < last:
         rows = min(w.few, last - y)
-        few_rows(w, scratch + y * w.s[0] * w.width * VB, w.weight + block * w.k[0] * w.k[1] * VB, w.bias + block * VB, scratch + w.sums, rows)
+        few_rows(w, scratch + y * w.s[0] * w.width * VB, w.weight + block * w.k[0] * w.k[1] * VB, w.bias + block * VB,
+                 scratch + w.sums, rows, (y0 + y) * w.s[0] - w.pad[0])
         to = w.result + ((n * w.groups + g) * area + (y0 + y) * w.out[1]) * w.size
         if w.size == 4:
             turn_out(<vf*> NULL, scratch + w.sums, rows * w.out[1], to, area * 4, planes)
@@ -346,11 +355,12 @@ def prepare(problem, weight):
     cdef Py_ssize_t blocks = ceil_div(groups, lane), b, l
     cdef const char* plane[LANES_F]
     matrix = np.ascontiguousarray(weight, problem.dtype)
-    packed = empty(blocks * taps * lane + LINE // size, matrix.dtype)
+    packed = empty(blocks * taps * lane + 2 * LINE // size, matrix.dtype)
     cdef const char* source = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
     cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
     with nogil:
         to += -<Py_ssize_t> to & (LINE - 1)
+        (to + blocks * taps * VB)[0] = all_finite(source, groups * taps, <int> size)
         for b in range(blocks):
             for l in range(lane):
                 plane[l] = source + min(b * lane + l, groups - 1) * taps * size
@@ -378,6 +388,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     w.input = <const char*> cnp.PyArray_DATA(input)
     w.weight = <const char*> cnp.PyArray_DATA(weight)
     w.weight += -<Py_ssize_t> w.weight & (LINE - 1)
+    w.skips = (w.weight + w.blocks * w.k[0] * w.k[1] * VB)[0]
     starts = np.zeros(w.blocks * w.lane, problem.dtype)
     if bias is not None:
         starts[:w.groups] = bias
