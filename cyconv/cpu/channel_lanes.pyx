@@ -41,7 +41,7 @@ cdef enum:
     BOX_BYTES = 256 * 1024              # of one block: stays in a second-level cache
     MOST_BYTES = 4 * 1024 * 1024        # of the box of one row of outputs
     SUMS_BYTES = 12 * 1024              # of sums before they are transposed: stay in a first-level cache
-    LEAST_ITEMS = 16
+    LEAST_ITEMS = 8
     LEAST_STRIP = 8                     # rows of outputs, in shares for threads
 
 cdef struct Work:
@@ -250,8 +250,12 @@ cdef void fill(const Work* w, const char* source, Py_ssize_t planes, Py_ssize_t 
     cdef Py_ssize_t count = (last - first) * w.n[1], row = w.width * VB
     cdef const char* p
     cdef char* to = box + (first + w.pad[0] - corner) * row + w.pad[1] * VB
-    if w.strips > 1:                                        # else the zeros of the last box are still there
-        memset(box, 0, w.sums)
+    if w.strips > 1:                                        # columns of padding are still zeros, rows were others' in the last strip
+        y = min(max(w.pad[0] - corner, <Py_ssize_t> 0), w.height)
+        memset(box, 0, y * row)
+        if last > first:
+            y = last + w.pad[0] - corner
+        memset(box + y * row, 0, (w.height - y) * row)
     if last <= first or w.n[1] == 0:
         return
     if w.flat:
@@ -402,9 +406,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     space = empty(w.room * workers + LINE, np.uint8)
     base = <char*> cnp.PyArray_DATA(<cnp.ndarray> space)
     base += -<Py_ssize_t> base & (LINE - 1)
-    if w.strips == 1:
-        for worker in range(workers):
-            memset(base + worker * w.room, 0, w.sums)
+    for worker in range(workers):                           # the zeros of the padding
+        memset(base + worker * w.room, 0, w.sums)
     batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
     while first < items:
         last = min(first + batch, items)
