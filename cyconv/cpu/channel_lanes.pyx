@@ -182,16 +182,23 @@ cdef inline inlined rows_of(const int R, const int s, const lanes* like, const W
     cdef const char* p
     cdef const char* q
     cdef int r
-    cdef Py_ssize_t begin = 0, end = w.k[0]                 # rows of the kernel that count
-    for y in range(rows):
-        if w.skips:
-            begin = min(ceil_div(max(-top, <Py_ssize_t> 0), w.d[0]), w.k[0])
-            end = min(ceil_div(max(w.n[0] - top, <Py_ssize_t> 0), w.d[0]), w.k[0])
-            top += w.s[0]
-        x = 0
-        while x < w.out[1]:
-            x = min(x, w.out[1] - R)                        # the last tile overlaps the one before
-            first = box + x * step + begin * down
+    cdef Py_ssize_t begin, end                              # rows of the kernel that count
+    cdef Py_ssize_t at                                      # row of the input that row y begins with
+    cdef const char* corner
+    cdef char* to
+    x = 0
+    while x < w.out[1]:                                     # down the rows, so that what tiles share is in the first-level cache
+        x = min(x, w.out[1] - R)                            # the last tile overlaps the one before
+        corner = box + x * step
+        to = sums + x * VB
+        at = top
+        for y in range(rows):
+            if w.skips and (at < 0 or at + (w.k[0] - 1) * w.d[0] >= w.n[0]):
+                begin = min(ceil_div(max(-at, <Py_ssize_t> 0), w.d[0]), w.k[0])
+                end = min(ceil_div(max(w.n[0] - at, <Py_ssize_t> 0), w.d[0]), w.k[0])
+            else:
+                begin, end = 0, w.k[0]
+            first = corner + begin * down
             for r in range(R):
                 acc[r] = start
             q = weight + begin * w.k[1] * VB
@@ -205,10 +212,11 @@ cdef inline inlined rows_of(const int R, const int s, const lanes* like, const W
                     q += VB
                 first += down
             for r in range(R):
-                (<lanes*> (sums + (x + r) * VB))[0] = acc[r]
-            x += R
-        box += w.s[0] * row
-        sums += w.out[1] * VB
+                (<lanes*> (to + r * VB))[0] = acc[r]
+            at += w.s[0]
+            corner += w.s[0] * row
+            to += w.out[1] * VB
+        x += R
 
 
 cdef inline inlined rows_by(const int s, const lanes* like, const Work* w, const char* box, const char* weight, const char* bias,
