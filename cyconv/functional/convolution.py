@@ -264,6 +264,7 @@ def explain(
     1x1x8x8 -> 4x6x6, kernel 3x3, int32
     ...
     depthwise ... exact...chosen: the least predicted time
+    channel_lanes ... no: made for one input and one output channel in a group
     implicit_gemm ... no: its register tiles are for floating point, not int32
     im2col ... no: BLAS has no int32
     ...
