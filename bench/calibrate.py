@@ -51,7 +51,7 @@ def random_problem(rng):
         )
     )
     most = {1: 2048, 2: 64, 3: 16}[rank]
-    cube = size(1, most) if rng.random() < 0.5 else int(rng.choice([1, 3, 5, 7]))
+    cube = size(1, most) if rng.random() < 0.5 else int(rng.choice([1, 3, 5, 7], p=[0.2, 0.5, 0.15, 0.15]))
     kernel = [cube] * rank if rng.random() < 0.85 else [size(1, most) for _ in range(rank)]
     side = size(4, {1: 10**6, 2: 1024, 3: 128}[rank])
     shape = [side] * rank if rng.random() < 0.7 else [max(1, int(side * rng.uniform(0.3, 1.5))) for _ in range(rank)]

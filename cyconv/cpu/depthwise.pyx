@@ -337,7 +337,7 @@ def amounts(problem):
     kind = "multiply_add_64" if size == 8 else "multiply_add_32"
     kind = kind if "int" in problem.dtype else "fma"
     if w.walks:
-        work["walk"] = runs * -(-vectors // 4)
+        work["short_walk" if w.short_planes and w.could_stay else "walk"] = runs * -(-vectors // 4)
         work[kind] = runs * vectors * 9
         work["shuffled"] = runs * vectors * 9 if w.s[1] == 2 else 0
     else:
