@@ -28,10 +28,12 @@ def test_plan_gives_the_bits_of_the_plain_call(case):
 
 
 def test_plan_keeps_its_own_weights():
-    x, w, b = rng.standard_normal((1, 3, 9, 9)), rng.standard_normal((4, 3, 3, 3)), rng.standard_normal(4)
+    x = rng.standard_normal((1, 4, 9, 9))
     for name in ("auto", *ROWS):
-        weight, bias = w.copy() if name == "auto" else suited(name, w.copy()), b.copy()
-        plan = cyconv.plan_conv(x.shape, weight, bias, algorithm=name)
+        groups = 4 if name == "channel_lanes" else 1
+        weight, bias = rng.standard_normal((4, 4 // groups, 3, 3)), rng.standard_normal(4)
+        weight = weight if name == "auto" else suited(name, weight)
+        plan = cyconv.plan_conv(x.shape, weight, bias, groups=groups, algorithm=name)
         want = plan(x)
         weight[...], bias[...] = np.nan, np.nan
         np.testing.assert_array_equal(plan(x), want)
