@@ -1,5 +1,6 @@
 """Clocks: interleaved medians, and what the machine can do at most."""
 
+import random
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +31,7 @@ def repeated(call, times):
 def interleaved(calls, budget, pause=0.0):
     """Median seconds of each of the calls (a dict), which take turns until `budget` seconds are over; at least three turns.
 
-    A turn begins with as many calls that are not timed, so that nobody pays for what the one before left in the caches or
+    A turn begins with one call more than are timed afterwards, so that nobody pays for what the one before left in the caches or
     for cores that fell asleep.
     """
     first = {name: min(once(call), once(call)) for name, call in calls.items()}
@@ -38,15 +39,16 @@ def interleaved(calls, budget, pause=0.0):
     samples = {name: [seconds] for name, seconds in first.items() if seconds > max(SLOW * quickest, budget)}
     turning = [name for name in calls if name not in samples]
     taken = {name: [] for name in turning}
+    shuffled = random.Random(0)  # nobody always comes after the one that leaves the caches the coldest
     end = time.perf_counter() + budget
     turns = 0
     while turning and (turns < 3 or (time.perf_counter() < end and turns < 1000)):
-        for name in turning[turns % len(turning) :] + turning[: turns % len(turning)]:
+        for name in shuffled.sample(turning, len(turning)):
             wake = time.perf_counter() + pause
             while time.perf_counter() < wake:  # not asleep: a core that slept is slow for a while
                 pass
             times = max(1, int(TURN / max(first[name], 1e-7)))
-            repeated(calls[name], times)
+            repeated(calls[name], times + 1)
             taken[name].append(repeated(calls[name], times))
         turns += 1
     return {name: statistics.median((taken | samples)[name]) for name in calls}
