@@ -127,3 +127,8 @@ def test_overlap_agrees_with_numpy():
         a, b = view(), view()
         assert memory.may_overlap(a, b) == np.may_share_memory(a, b)
     assert not memory.may_overlap(whole, np.zeros(3))
+    row = whole[0]
+    for first, second in ((row[:10], row[9:]), (row[9:], row[:10]), (row[9::-1], row[9:])):  # one number in common
+        assert memory.may_overlap(first, second)
+    for first, second in ((row[:10], row[10:]), (row[10:], row[:10])):
+        assert not memory.may_overlap(first, second)
