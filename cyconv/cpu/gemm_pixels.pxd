@@ -10,6 +10,7 @@ from cyconv.cpu.gemm_work cimport Room, Work
 from cyconv.cpu.packing cimport HALF, ZEROS, gather_stored
 from cyconv.cpu.shuffle cimport fetch
 from cyconv.cpu.simd cimport VB
+from cyconv.cpu.tile cimport SOON, ask_next
 
 cdef extern from "Python.h":
     void* PyMem_Malloc(size_t)
@@ -47,7 +48,7 @@ cdef inline bint find_taps(Work* w, problem) except -1:
         step[1] *= b.box.axis[2].length * b.size
         step[0] *= b.box.axis[1].length * b.box.axis[2].length * b.size
     if b.offset == NULL:
-        b.offset = <int32_t*> PyMem_Malloc((b.products + 1) * sizeof(int32_t))
+        b.offset = <int32_t*> PyMem_Malloc((b.products + SOON) * sizeof(int32_t))
         if b.offset == NULL:
             raise MemoryError(f"no room for a table of {b.products} offsets")
     for c in range(b.channels):
@@ -62,6 +63,7 @@ cdef inline bint find_taps(Work* w, problem) except -1:
                     else:
                         b.offset[i] = <int32_t> (at + x * step[2])
                     i += 1
+    ask_next(b.offset, b.products, b.size)
     return True
 
 

@@ -179,7 +179,7 @@ cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
     """One thread's scratch: boxes, sums, start, panel, planes, places, in that order."""
     cdef const Blocks* b = &w.blocks
     parts[0] = 0.0 if w.in_place else <double> w.items * b.channels * b.plane * b.size
-    parts[1] = 0.0 if w.wide else (w.pixels + 1.0) * 2 * WIDEST_VECTOR
+    parts[1] = (TALLEST_TILE if w.wide else w.pixels + 1.0) * 2 * WIDEST_VECTOR
     parts[2] = 2 * WIDEST_VECTOR
     parts[3] = (<double> ceil_div(b.products, w.chunks) + 1) * 2 * WIDEST_VECTOR if w.raw else 0.0
     parts[4] = 0.0 if w.straight else w.pixels * 2.0 * WIDEST_VECTOR

@@ -32,8 +32,8 @@ from cyconv.cpu.gemm_work cimport WIDEST_VECTOR, Room, Work, furnish, open_work,
 from cyconv.cpu.packing cimport HALF, put_stored
 from cyconv.cpu.shuffle cimport STREAMS, drain, lanes, own
 from cyconv.cpu.simd cimport VB, vd, vf
-from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, ceil_div, cut, tile_at, write_back
-from cyconv.cpu.wide_tile cimport wide_pair, wide_single
+from cyconv.cpu.tile cimport AHEAD, SOON, TALLEST_TILE, TILE_ROWS, ceil_div, cut, tile_at, write_back
+from cyconv.cpu.wide_tile cimport JOINED, KEPT, PARTLY, PAST, PLAINLY, Target, wide_pair, wide_single
 
 from cyconv import costs, memory
 from cyconv.threads import workers as worth_workers
@@ -51,6 +51,7 @@ cdef double PACK_SECONDS = 3e-10        # of a packed weight
 cdef enum:
     FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead
     FEW_WEIGHTS = 4096                  # which are packed before a call of its own has begun
+    MANY_PRODUCTS = 48                  # of planes, so far apart that few of their lines fit a first-level cache at once
     NEAR_PIXELS = 6                     # of a run that make a tile of their own, where a tile is one vector wide
     FAR_BYTES = 8 << 20                 # of an output that is written around the caches
     TALLEST = 14                        # pixels of a tile, and sums that must be under way at once,
@@ -206,10 +207,10 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
                     own(to + p // run * item_step + d * plane + p % run * size)
             if room.neighbours[p] >= rows:
                 tile_at(<int> rows, vectors, like, products, base + room.place[p], NULL, b.offset + k0, weight,
-                        room.start if chunk == 0 else NULL, sums)
+                        room.start if chunk == 0 else NULL, sums, weight + AHEAD, vectors * VB)
             else:
                 tile_at(<int> rows, vectors, like, products, base, room.place + p, b.offset + k0, weight,
-                        room.start if chunk == 0 else NULL, sums)
+                        room.start if chunk == 0 else NULL, sums, weight + AHEAD, vectors * VB)
             if not last:
                 continue
             while at < q:                       # whole squares, and what is left of a run at its end
@@ -251,43 +252,58 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                   const char* base, char* to) noexcept nogil:
     """All pixels of a block and one share of the pieces of output channels, pixels on the lanes."""
     cdef const Blocks* b = &w.blocks
-    cdef Py_ssize_t size = b.size, lane = VB // size, p, x, length, shift, at, piece, first, rows, plane = w.area * size
+    cdef Py_ssize_t size = b.size, lane = VB // size, p, x, length, shift, step, at, piece, first, rows, plane = w.area * size
     cdef Py_ssize_t begin = cut(w.panels, share, w.shares), end = cut(w.panels, share + 1, w.shares)
     cdef Panels panels = panels_of(w)
     cdef Py_ssize_t pitch = panels.vectors * VB
     cdef const char* weight = w.weight + (g * panels.numbers) * size
     cdef const char* bias = w.bias + g * w.rows * size
-    cdef char* out
-    cdef bint pair, past
+    cdef bint kept
+    cdef Target target
+    cdef int soon = SOON if w.in_place and b.products >= MANY_PRODUCTS else 0      # else the next tile's come soon enough
+    target.plane, target.joint = plane, room.sums
     # A block's input stays in a cache and meets one piece after the other: few planes are written at a time, in long runs.
     for piece in range(begin, end):
         first = cut(w.rows, piece, w.panels)
         rows = cut(w.rows, piece + 1, w.panels) - first
         p = 0
+        kept = False                            # whether the beginning of the next line stands in the joint
         while p < pixels:
             length = min(room.neighbours[p], run - p % run)
             x = 0
             while x < length:
-                pair = length - x > lane
-                shift = 0
-                if x == 0 and length >= 8 * lane and plane % VB == 0:
-                    # up to the first whole line of the output one short tile, so that the others write whole lines
-                    shift = (VB - <Py_ssize_t> (<size_t> (to + p // run * w.groups * w.rows * plane + p % run * size) % VB)) % VB // size
-                    pair = pair and shift == 0
-                if pair and x + 2 * lane > length:  # the last tile overlaps the one before
-                    x = length - 2 * lane
-                elif not pair and shift == 0:
-                    x = length - lane
                 at = p + x
-                out = to + at // run * w.groups * w.rows * plane + at % run * size
-                past = w.past and <size_t> out % VB == 0
-                if pair:
-                    wide_pair(<int> rows, like, b.products, base + room.place[at], b.offset, weight + piece * b.products * pitch, pitch,
-                              bias + first * size, out + first * plane, plane, past)
-                else:
+                target.out = to + at // run * w.groups * w.rows * plane + at % run * size + first * plane
+                shift = 0
+                if x == 0 and length >= (lane if w.past else 8 * lane) and plane % VB == 0:
+                    # up to the first whole line of the output one short tile, so that the others write whole lines
+                    shift = (VB - <Py_ssize_t> (<size_t> target.out % VB)) % VB // size
+                target.way, target.lo, target.hi = PLAINLY, 0, lane
+                step = lane if shift or length - x <= lane else 2 * lane
+                if w.past:
+                    if shift and kept:
+                        target.way, target.lo = JOINED, lane - shift
+                    elif shift:
+                        target.way, target.hi = PARTLY, shift
+                    elif <size_t> target.out % VB == 0:
+                        target.way = PAST
+                        step = min(step, (length - x) // lane * lane)
+                        if step == 0:           # less than a line is left
+                            step = lane
+                            target.lo = x + step - length
+                            target.way = KEPT if p % run + length < run else PARTLY
+                    kept = target.way == KEPT
+                if x + step > length:           # the last tile overlaps the one before
+                    target.out -= (x + step - length) * size
+                    x = length - step
+                at = p + x
+                if step == lane:
                     wide_single(<int> rows, like, b.products, base + room.place[at], b.offset, weight + piece * b.products * pitch,
-                                pitch, bias + first * size, out + first * plane, plane, past)
-                x += shift if shift else 2 * lane if pair else lane
+                                pitch, soon, bias + first * size, &target)
+                else:
+                    wide_pair(<int> rows, like, b.products, base + room.place[at], b.offset, weight + piece * b.products * pitch,
+                              pitch, soon, bias + first * size, &target)
+                x += shift if shift else step
             p += length
     if w.past:
         drain()

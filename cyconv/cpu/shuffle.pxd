@@ -51,7 +51,8 @@ cdef extern from *:
       static inline V cy_low_##S(V a, V b)      { return __builtin_shufflevector(a, b, CY_##N##_LOW); } \\
       static inline V cy_high_##S(V a, V b)     { return __builtin_shufflevector(a, b, CY_##N##_HIGH); } \\
       static inline V cy_shift_in_##S(V a, V b) { return __builtin_shufflevector(a, b, CY_##N##_NEXT); } \\
-      static inline V cy_keep_##S(V v)          { CY_KEEP(v); return v; }
+      static inline V cy_keep_##S(V v)          { CY_KEEP(v); return v; } \\
+      static inline void cy_use_##S(V v)        { CY_USE(v); }
     #if defined(__GNUC__) && !defined(__clang__)
       #define CY_PICK(V, I, n, v, index) \
         typedef I lanes_of __attribute__((vector_size(CY_VB), aligned(sizeof(I)), may_alias)); \
@@ -64,8 +65,10 @@ cdef extern from *:
     #endif
     #if defined(__x86_64__)
       #define CY_KEEP(v) __asm__("" : CY_REG(v))
+      #define CY_USE(v) __asm__("" : : CY_IN_REG(v))
     #else
       #define CY_KEEP(v) (void)0
+      #define CY_USE(v) (void)0
     #endif
     CY_SHUFFLES(cy_vf, f, F)
     CY_SHUFFLES(cy_vd, d, D)
@@ -82,10 +85,18 @@ cdef extern from *:
     #if defined(__AVX512F__)
       static inline void cy_stream(void *p, cy_vf v) { _mm512_stream_ps((float *)p, (__m512)v); }
       static inline void cy_drain(void) { _mm_sfence(); }
+      static inline void cy_some_f(void *p, cy_vf v, Py_ssize_t i, Py_ssize_t n) {
+        _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - (1u << i)), (__m512)v);
+      }
+      static inline void cy_some_d(void *p, cy_vd v, Py_ssize_t i, Py_ssize_t n) {
+        _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - (1u << i)), (__m512d)v);
+      }
       #define CY_STREAMS 1
     #else                                       /* half lines past the caches cost double */
       static inline void cy_stream(void *p, cy_vf v) { *(cy_vf *)p = v; }
       static inline void cy_drain(void) {}
+      static inline void cy_some_f(void *p, cy_vf v, Py_ssize_t i, Py_ssize_t n) { memcpy((float *)p + i, (float *)&v + i, (n - i) * sizeof(float)); }
+      static inline void cy_some_d(void *p, cy_vd v, Py_ssize_t i, Py_ssize_t n) { memcpy((double *)p + i, (double *)&v + i, (n - i) * sizeof(double)); }
       #define CY_STREAMS 0
     #endif
     """
@@ -104,12 +115,16 @@ cdef extern from *:
     vd shift_in_d "cy_shift_in_d"(vd, vd) noexcept nogil
     vf keep_f "cy_keep_f"(vf) noexcept nogil
     vd keep_d "cy_keep_d"(vd) noexcept nogil
+    void use_f "cy_use_f"(vf) noexcept nogil
+    void use_d "cy_use_d"(vd) noexcept nogil
     Py_ssize_t unknown "cy_unknown"(Py_ssize_t) noexcept nogil       # n, which the compiler cannot tell
     vf pick_f "cy_pick_f"(vf, const void*) noexcept nogil
     vd pick_d "cy_pick_d"(vd, const void*) noexcept nogil
     void fetch "cy_fetch"(const void*) noexcept nogil       # prefetch to read
     void own "cy_own"(const void*) noexcept nogil           # prefetch to write
     void stream "cy_stream"(void*, vf) noexcept nogil       # a whole line past the caches; p a multiple of VB
+    void some_f "cy_some_f"(void*, vf, Py_ssize_t, Py_ssize_t) noexcept nogil
+    void some_d "cy_some_d"(void*, vd, Py_ssize_t, Py_ssize_t) noexcept nogil
     void drain "cy_drain"() noexcept nogil                  # after the last stream of a thread
 
 cdef enum:
@@ -167,6 +182,20 @@ cdef inline lanes keep(lanes v) noexcept nogil:
         return keep_f(v)
     else:
         return keep_d(v)
+
+cdef inline void put_some(char* p, lanes v, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
+    """Numbers i to n of v to their places in the vector at p; nothing else there is touched."""
+    if lanes is vf:
+        some_f(p, v, i, n)
+    else:
+        some_d(p, v, i, n)
+
+cdef inline void use(lanes v) noexcept nogil:
+    """Nothing; but v is in its register until here. What is summed with it must stay in another one."""
+    if lanes is vf:
+        use_f(v)
+    else:
+        use_d(v)
 
 cdef inline inlined transpose(lanes* t) noexcept nogil:
     """The square of as many vectors as one has numbers: rounds of a perfect shuffle."""

@@ -15,16 +15,19 @@ cdef extern from *:
       #define CY_ROWS 6                 /* register tile of `direct`: rows x vectors accumulators, */
       #define CY_VECTORS 4              /* plus one row of vectors and a broadcast, fit the registers */
       #define CY_REG "+v"
+      #define CY_IN_REG "v"
     #elif defined(__AVX2__)
       #define CY_VB 32
       #define CY_ROWS 4
       #define CY_VECTORS 3
       #define CY_REG "+x"
+      #define CY_IN_REG "x"
     #else
       #define CY_VB 16
       #define CY_ROWS 4
       #define CY_VECTORS 2
       #define CY_REG "+x"
+      #define CY_IN_REG "x"
     #endif
     #define CY_VECTOR(T) __attribute__((vector_size(CY_VB), aligned(sizeof(T)), may_alias))
     typedef float    cy_vf CY_VECTOR(float);

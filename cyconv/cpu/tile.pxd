@@ -14,7 +14,7 @@ added one by one in the order of k: the same bits for every tile height and vect
 Places cost a load and an add each beside the broadcast, which a tile's multiply-adds hide (measured: within 1 %).
 """
 from libc.stdint cimport int32_t
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, transpose, unknown
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, transpose, unknown, use
 from cyconv.cpu.simd cimport VB, inlined, splat, vd, vf
 
 cdef extern from *:
@@ -40,18 +40,19 @@ cdef extern from *:
 cdef enum:
     TALLEST_TILE = 14                           # of any level, and of one vector on every level: what is taller than
                                                 # TILE_ROWS is dead code that must compile
+    SOON = 16                                    # products between the one being summed and the one whose pixels are asked for
     AHEAD = 2048                                # bytes between the panel being read and the prefetch: the next panel comes in time
 
 
 cdef inline inlined tile_of(const int rows, const int vectors, const bint scattered, const lanes* like, Py_ssize_t products,
                             const char* a, const Py_ssize_t* place, const int32_t* offset, const char* panel,
-                            const char* start, char* sums, Py_ssize_t once) noexcept nogil:
+                            const char* start, char* sums, const char* next, Py_ssize_t hop, Py_ssize_t once) noexcept nogil:
     """`rows`, `vectors` and `scattered` are constants once inlined; `once` is 1."""
     cdef lanes[TALLEST_TILE][2] acc
     cdef lanes b0, b1, av
     cdef const char* ak
     cdef int size = 4 if lanes is vf else 8
-    cdef Py_ssize_t k, done, beyond = (2 * place[rows - 1] - place[0]) if scattered else (2 * rows - 1) * size
+    cdef Py_ssize_t k, done
     cdef int i
     # Inside a loop of unknown length GCC unrolls the loops over rows before it replaces arrays by scalars; outside of one,
     # acc would pass through the stack at both ends of the sum.
@@ -69,18 +70,24 @@ cdef inline inlined tile_of(const int rows, const int vectors, const bint scatte
         for k in range(products):
             ak = a + offset[k]
             b0 = (<const lanes*> (panel + vectors * VB * k))[0]
-            fetch(panel + vectors * VB * k + AHEAD)
+            fetch(next + hop * k)
             if vectors == 2:
                 b1 = (<const lanes*> (panel + 2 * VB * k + VB))[0]
                 if VB == 64:
-                    fetch(panel + 2 * VB * k + AHEAD + 64)
-            if VB == 64 and 2 * rows >= TILE_ROWS:      # where the next tile's pixels lie, most likely; others have no load to spare
-                fetch(ak + beyond)
+                    fetch(next + hop * k + 64)
+            if VB == 64 and vectors == 2 and 2 * rows >= TILE_ROWS:     # others have no load to spare
+                ak = a + offset[k + SOON]
+                fetch(ak + (place[0] if scattered else 0))
+                if scattered:
+                    fetch(ak + place[rows // 2])
+                fetch(ak + (place[rows - 1] if scattered else (rows - 1) * size))
+                ak = a + offset[k]
             for i in range(rows):
                 av = splat(ak + (place[i] if scattered else i * size), like)
                 acc[i][0] = acc[i][0] + av * b0
                 if vectors == 2:
                     acc[i][1] = acc[i][1] + av * b1
+                use(av)                 # or else GCC sums into its register, and moves all sums around afterwards
         for i in range(rows):
             (<lanes*> (sums + 2 * VB * i))[0] = acc[i][0]
             if vectors == 2:
@@ -89,75 +96,82 @@ cdef inline inlined tile_of(const int rows, const int vectors, const bint scatte
 
 cdef inline inlined tile_rows(int rows, const int vectors, const bint scattered, const lanes* like, Py_ssize_t products,
                               const char* a, const Py_ssize_t* place, const int32_t* offset, const char* panel,
-                              const char* start, char* sums) noexcept nogil:
+                              const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
     if rows == 1:
-        tile_of(1, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(1, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 2:
-        tile_of(2, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(2, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 3:
-        tile_of(3, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(3, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 4:
-        tile_of(4, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(4, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 5:
-        tile_of(5, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(5, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 6:
-        tile_of(6, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(6, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 7 and (vectors == 1 or TILE_ROWS >= 7):
-        tile_of(7, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(7, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 8 and (vectors == 1 or TILE_ROWS >= 8):
-        tile_of(8, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(8, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 9 and (vectors == 1 or TILE_ROWS >= 9):
-        tile_of(9, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(9, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 10 and (vectors == 1 or TILE_ROWS >= 10):
-        tile_of(10, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(10, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 11 and (vectors == 1 or TILE_ROWS >= 11):
-        tile_of(11, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(11, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 12 and (vectors == 1 or TILE_ROWS >= 12):
-        tile_of(12, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(12, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 13 and (vectors == 1 or TILE_ROWS >= 13):
-        tile_of(13, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(13, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 14 and (vectors == 1 or TILE_ROWS >= 14):
-        tile_of(14, vectors, scattered, like, products, a, place, offset, panel, start, sums, 1)
+        tile_of(14, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
 
 
 cdef inline apart pair_near(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
-                            const char* panel, const char* start, char* sums) noexcept nogil:
-    tile_rows(rows, 2, False, like, products, a, place, offset, panel, start, sums)
+                            const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
+    tile_rows(rows, 2, False, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline apart pair_far(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
-                           const char* panel, const char* start, char* sums) noexcept nogil:
-    tile_rows(rows, 2, True, like, products, a, place, offset, panel, start, sums)
+                           const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
+    tile_rows(rows, 2, True, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline apart single_near(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
-                              const char* panel, const char* start, char* sums) noexcept nogil:
-    tile_rows(rows, 1, False, like, products, a, place, offset, panel, start, sums)
+                              const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
+    tile_rows(rows, 1, False, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline apart single_far(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
-                             const char* panel, const char* start, char* sums) noexcept nogil:
-    tile_rows(rows, 1, True, like, products, a, place, offset, panel, start, sums)
+                             const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
+    tile_rows(rows, 1, True, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline void tile(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset,
-                      const char* panel, const char* start, char* sums) noexcept nogil:
+                      const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
     """Two vectors of channels, pixels that are neighbours."""
-    pair_near(rows, like, products, a, NULL, offset, panel, start, sums)
+    pair_near(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
 
 
 cdef inline void tile_at(int rows, int vectors, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place,
-                         const int32_t* offset, const char* panel, const char* start, char* sums) noexcept nogil:
+                         const int32_t* offset, const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
     """One or two vectors of channels, pixels wherever they are; `place` NULL: neighbours. sums stay two vectors apart."""
     if vectors == 2:
         if place == NULL:
-            pair_near(rows, like, products, a, place, offset, panel, start, sums)
+            pair_near(rows, like, products, a, place, offset, panel, start, sums, next, hop)
         else:
-            pair_far(rows, like, products, a, place, offset, panel, start, sums)
+            pair_far(rows, like, products, a, place, offset, panel, start, sums, next, hop)
     elif place == NULL:
-        single_near(rows, like, products, a, place, offset, panel, start, sums)
+        single_near(rows, like, products, a, place, offset, panel, start, sums, next, hop)
     else:
-        single_far(rows, like, products, a, place, offset, panel, start, sums)
+        single_far(rows, like, products, a, place, offset, panel, start, sums, next, hop)
+
+
+cdef inline void ask_next(int32_t* offset, Py_ssize_t products, Py_ssize_t size) noexcept nogil:
+    """The SOON entries behind a table of offsets, which tiles only ask for: the first products of the pixels behind."""
+    cdef Py_ssize_t k
+    for k in range(SOON):
+        offset[products + k] = offset[min(k, products - 1)] + <int32_t> (TILE_ROWS * size) if products else 0
 
 
 cdef inline Py_ssize_t ceil_div(Py_ssize_t n, Py_ssize_t d) noexcept nogil:

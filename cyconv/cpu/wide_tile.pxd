@@ -5,24 +5,49 @@
 Sums go from the registers to the output's planes, so there is nothing to transpose: pays for few products. It needs
 pixels in long runs. The order of additions is that of tile.pxd, and so are the bits.
 weight  [k][pitch], the output channels of one piece.
-past    whether to write around the caches: whole lines only, that is vectors at multiples of VB.
+soon    how many products ahead pixels are asked for; 0: those of the next tile.
+way     how sums are written. PAST: past the caches; whole lines only, that is vectors at multiples of VB. A line so written must
+        not be written otherwise soon before or after, or else it has to be fetched. So one that two tiles of one vector share is
+        first put together in `joint`, rows of two vectors: KEPT puts the lanes from `lo` on there, JOINED the others,
+        behind the `lo` kept ones, and writes the line. PARTLY writes lanes `lo` to `hi` where nobody has the others.
 """
 from libc.stdint cimport int32_t
-from cyconv.cpu.shuffle cimport fetch, lanes, own, stream, unknown
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, own, put_some, stream, unknown
 from cyconv.cpu.simd cimport VB, inlined, splat, vf
 from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, apart
 
 
+cdef enum Way:
+    PLAINLY
+    PAST
+    PARTLY
+    KEPT
+    JOINED
+
+
+cdef struct Target:                     # where sums go
+    char* out
+    Py_ssize_t plane
+    Way way
+    Py_ssize_t lo, hi
+    char* joint
+
+
 cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like, Py_ssize_t products, const char* a,
-                            const int32_t* offset, const char* weight, Py_ssize_t pitch, const char* bias, char* out,
-                            Py_ssize_t plane, bint past, Py_ssize_t once) noexcept nogil:
+                            const int32_t* offset, const char* weight, Py_ssize_t pitch, int soon, const char* bias, const Target* to, Py_ssize_t once) noexcept nogil:
     """`rows` and `vectors` are constants once inlined; `once` is 1 (see tile.pxd). pitch and plane in bytes."""
     cdef lanes[TALLEST_TILE][2] acc
     cdef lanes x0, x1, w
-    cdef Py_ssize_t k, done
+    cdef const char* ask
+    cdef char* out = to.out
+    cdef Way way = to.way
+    cdef Py_ssize_t plane = to.plane, lo = to.lo, hi = to.hi
+    cdef char* joint = to.joint
+    cdef Py_ssize_t beyond = 0 if soon else vectors * VB
+    cdef Py_ssize_t k, done, lane = LANES_F if lanes is vf else LANES_D
     cdef int i, size = 4 if lanes is vf else 8
     for done in range(unknown(once)):
-        if not past:
+        if way == PLAINLY or way == PARTLY:
             for i in range(rows):               # ask early for the lines that will be written
                 own(out + i * plane)
                 if vectors == 2:
@@ -33,22 +58,33 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
             acc[i][1] = w
         for k in range(products):
             x0 = (<const lanes*> (a + offset[k]))[0]
-            fetch(a + offset[k] + vectors * VB)         # what the next tile reads, a little from each of many rows
+            ask = a + offset[k + soon] + beyond
+            fetch(ask)
             if vectors == 2:
                 x1 = (<const lanes*> (a + offset[k] + VB))[0]
                 if VB == 64:
-                    fetch(a + offset[k] + 3 * VB)
+                    fetch(ask + VB)
             for i in range(rows):
                 w = splat(weight + i * size, like)
                 acc[i][0] = acc[i][0] + w * x0
                 if vectors == 2:
                     acc[i][1] = acc[i][1] + w * x1
             weight += pitch
-        if past:
+        if way == PAST:
             for i in range(rows):
                 stream(out + i * plane, <vf> acc[i][0])
                 if vectors == 2:
                     stream(out + i * plane + VB, <vf> acc[i][1])
+        elif vectors == 1 and way == PARTLY:
+            for i in range(rows):
+                put_some(out + i * plane, acc[i][0], lo, hi)
+        elif vectors == 1 and way == KEPT:
+            for i in range(rows):
+                put_some(joint + 2 * VB * i - lo * size, acc[i][0], lo, lane)
+        elif vectors == 1 and way == JOINED:
+            for i in range(rows):
+                (<lanes*> (joint + 2 * VB * i + lo * size))[0] = acc[i][0]
+                stream(out + i * plane - lo * size, (<const vf*> (joint + 2 * VB * i))[0])
         else:
             for i in range(rows):
                 (<lanes*> (out + i * plane))[0] = acc[i][0]
@@ -57,43 +93,42 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
 
 
 cdef inline inlined wide_rows(int rows, const int vectors, const lanes* like, Py_ssize_t products, const char* a,
-                              const int32_t* offset, const char* weight, Py_ssize_t pitch, const char* bias, char* out,
-                              Py_ssize_t plane, bint past) noexcept nogil:
+                              const int32_t* offset, const char* weight, Py_ssize_t pitch, int soon, const char* bias, const Target* to) noexcept nogil:
     if rows == 1:
-        wide_of(1, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(1, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
     elif rows == 2:
-        wide_of(2, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(2, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
     elif rows == 3:
-        wide_of(3, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(3, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
     elif rows == 4:
-        wide_of(4, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(4, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
     elif rows == 5:
-        wide_of(5, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(5, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
     elif rows == 6:
-        wide_of(6, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(6, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
     elif rows == 7 and TILE_ROWS >= 7:
-        wide_of(7, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(7, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
     elif rows == 8 and TILE_ROWS >= 8:
-        wide_of(8, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(8, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
     elif rows == 9 and TILE_ROWS >= 9:
-        wide_of(9, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(9, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
     elif rows == 10 and TILE_ROWS >= 10:
-        wide_of(10, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(10, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
     elif rows == 11 and TILE_ROWS >= 11:
-        wide_of(11, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(11, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
     elif rows == 12 and TILE_ROWS >= 12:
-        wide_of(12, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(12, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
     elif rows == 13 and TILE_ROWS >= 13:
-        wide_of(13, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(13, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
     elif rows == 14 and TILE_ROWS >= 14:
-        wide_of(14, vectors, like, products, a, offset, weight, pitch, bias, out, plane, past, 1)
+        wide_of(14, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
 
 
 cdef inline apart wide_pair(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset, const char* weight,
-                           Py_ssize_t pitch, const char* bias, char* out, Py_ssize_t plane, bint past) noexcept nogil:
-    wide_rows(rows, 2, like, products, a, offset, weight, pitch, bias, out, plane, past)
+                           Py_ssize_t pitch, int soon, const char* bias, const Target* to) noexcept nogil:
+    wide_rows(rows, 2, like, products, a, offset, weight, pitch, soon, bias, to)
 
 
 cdef inline apart wide_single(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset, const char* weight,
-                             Py_ssize_t pitch, const char* bias, char* out, Py_ssize_t plane, bint past) noexcept nogil:
-    wide_rows(rows, 1, like, products, a, offset, weight, pitch, bias, out, plane, past)
+                             Py_ssize_t pitch, int soon, const char* bias, const Target* to) noexcept nogil:
+    wide_rows(rows, 1, like, products, a, offset, weight, pitch, soon, bias, to)

@@ -34,13 +34,13 @@ from cyconv.cpu.blocks cimport choose_kind, input_steps, real_bias, real_matrix
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.shuffle cimport STREAMS, lanes
 from cyconv.cpu.simd cimport VB, vd, vf
-from cyconv.cpu.tile cimport TILE_ROWS, ceil_div, cut, tile
+from cyconv.cpu.tile cimport AHEAD, SOON, TILE_ROWS, ask_next, ceil_div, cut, tile
 from cyconv.cpu.winograd_input cimport fill_index, transform_input
 from cyconv.cpu.winograd_output cimport own_places, transform_output
 from cyconv.cpu.winograd_transforms cimport number
 from cyconv.cpu.winograd_weights cimport ask_weights, prepare_panel, transform_weights
 from cyconv.cpu.winograd_work cimport (
-    BLOCK_BYTES, FEW_BLOCKS, FULL_TILE, KEPT_BYTES, MOST_BLOCK_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, SHARED_BYTES, WEIGHT_SHARE,
+    BLOCK_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, WEIGHT_SHARE,
     Segment, Work, u_step,
 )
 
@@ -74,6 +74,8 @@ cdef bint roles(Work* w, object problem) except -1:
     ty = kernel[w.y_axis] == 3 and stride[w.y_axis] == 1 and (tx or kernel[2] == 1)
     w.mx = best_tile(out[2], dilation[2]) if tx else 1
     w.my = best_tile(out[w.y_axis], dilation[w.y_axis]) if ty else 1
+    if w.mx == w.my == 4 and problem.batch * out[w.z_axis] * ceil_div(out[w.y_axis], 4) * ceil_div(out[2], 4) <= LONE_TILES:
+        w.mx = w.my = 2
     w.nx = w.mx + 2 if tx else 1
     w.ny = w.my + 2 if ty else 1
     w.frequencies = w.nx * w.ny
@@ -81,13 +83,22 @@ cdef bint roles(Work* w, object problem) except -1:
     return tx or ty
 
 
-cdef object open_work(Work* w, object problem):
-    """Everything but the arrays' places. Returns the array that holds the tables, to be kept while `w` is in use."""
-    cdef Py_ssize_t a, q, r, i, count, target, total, dy, dx, lane, tiles, longest
+cdef Py_ssize_t tiles_of_block(const Work* w, Py_ssize_t most, bint by_panel) noexcept nogil:
+    """How many tiles make a block that takes at most so many bytes; counted as level v4 has vectors, and all levels do the same."""
+    cdef Py_ssize_t panel = 2 * 64, each = w.frequencies * (w.planes * w.b.size + (panel if by_panel else ceil_div(w.rows * w.b.size, panel) * panel))
+    cdef Py_ssize_t wanted = max(w.each // WEIGHT_SHARE, <Py_ssize_t> BLOCK_BYTES) if by_panel else w.each // READ_SHARE
+    wanted = min(wanted, <Py_ssize_t> MOST_BLOCK_BYTES) // each
+    wanted = max((wanted + FULL_TILE // 2) // FULL_TILE, <Py_ssize_t> 1) * FULL_TILE
+    return max(min(wanted, most // (each + w.my * w.mx * 256 + 2 * w.ny * w.mx * w.b.size)), <Py_ssize_t> 1)
+
+
+cdef object open_work(Work* w, object problem, int fused=-1):
+    """Everything but the arrays' places; `fused`: whether weights are transformed piece by piece, -1: as a single call had better
+    do. Returns the array that holds the tables, to be kept while `w` is in use."""
+    cdef Py_ssize_t a, q, r, i, count, target, along, total, dy, dx, lane, tiles, longest
     cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
     cdef tuple pad = problem.pad_before, out = problem.out_size
     cdef str mode = problem.padding_mode
-    cdef Py_ssize_t each, weights, room
     cdef Py_ssize_t* table
     choose_kind(&w.b, problem.dtype)
     roles(w, problem)
@@ -112,18 +123,23 @@ cdef object open_work(Work* w, object problem):
     w.rows = problem.out_channels * w.b.parts
     lane = VB // w.b.size
     w.panels = ceil_div(w.rows, 2 * lane)
-    # how many tiles make a block; counted as level v4 has vectors, and all levels do the same
-    each = w.frequencies * (w.planes * w.b.size + 128)
-    weights = w.frequencies * w.planes * ceil_div(w.rows * w.b.size, 128) * 128
-    target = max(min(max(weights // WEIGHT_SHARE, <Py_ssize_t> BLOCK_BYTES), <Py_ssize_t> MOST_BLOCK_BYTES) // each, <Py_ssize_t> 14)
-    room = problem.max_workspace // 2
-    target = max(min(target, room // (each + w.my * w.mx * 256 + 2 * w.ny * w.mx * w.b.size)), <Py_ssize_t> 1)
-    # the tables
-    w.y_tiles = w.pieces = 0
+    w.each = w.frequencies * w.planes * ceil_div(w.rows * w.b.size, 128) * 128
+    w.many = w.each * w.groups
+    w.y_tiles = w.pieces = tiles = 0
     for r in range(min(dy, w.out[1])):
         w.y_tiles += ceil_div(ceil_div(w.out[1] - r, dy), w.my)
     for r in range(min(dx, w.out[2])):
-        w.pieces += ceil_div(ceil_div(ceil_div(w.out[2] - r, dx), w.mx), target)
+        tiles += ceil_div(ceil_div(w.out[2] - r, dx), w.mx)
+    w.all_tiles = w.batch * w.out[0] * w.y_tiles * tiles
+    w.fused = fused
+    if fused < 0:
+        w.fused = w.many > problem.max_workspace or ceil_div(w.all_tiles, tiles_of_block(w, problem.max_workspace // 2, True)) <= FEW_BLOCKS
+    w.by_panel = w.fused or w.each <= NEAR_BYTES
+    target = tiles_of_block(w, problem.max_workspace // 2, w.by_panel)
+    along = target + target // 4        # of one row: rather a little more than pieces much smaller than a block
+    # the tables
+    for r in range(min(dx, w.out[2])):
+        w.pieces += ceil_div(ceil_div(ceil_div(w.out[2] - r, dx), w.mx), along)
     tables = np.empty(2 * (w.y_tiles + w.pieces) + 1, np.intp)
     table = <Py_ssize_t*> cnp.PyArray_DATA(<cnp.ndarray> tables)
     w.y_first, w.y_count = table, table + w.y_tiles
@@ -138,7 +154,7 @@ cdef object open_work(Work* w, object problem):
     for r in range(min(dx, w.out[2])):
         count = ceil_div(w.out[2] - r, dx)
         tiles = ceil_div(count, w.mx)
-        total = ceil_div(tiles, target)
+        total = ceil_div(tiles, along)
         for i in range(total):
             w.x_first[q] = r + dx * w.mx * cut(tiles, i, total)
             w.x_count[q] = min(count, w.mx * cut(tiles, i + 1, total)) - w.mx * cut(tiles, i, total)
@@ -150,10 +166,7 @@ cdef object open_work(Work* w, object problem):
     w.whole = w.straight and w.pieces == 1 and dy == 1 and w.out_step[1] == w.out[2]
     w.packed = False
     w.past = STREAMS and w.straight and w.planes >= PAST_PLANES and problem.outputs * w.b.size >= PAST_BYTES
-    w.each = weights
-    w.many = weights * w.groups
     w.blocks = ceil_div(w.segments, max(target // max(ceil_div(longest, w.mx), 1), <Py_ssize_t> 1))
-    w.fused = w.blocks <= FEW_BLOCKS or w.many > problem.max_workspace
     lay_out(w)
     return tables
 
@@ -164,7 +177,7 @@ cdef void lay_out(Work* w) noexcept nogil:
     w.together = ceil_div(w.segments, max(w.blocks, 1))
     w.tiles = w.together * tiles
     w.slots = w.together * (tiles + (w.mx > 1))
-    # memory: V and its index, of which threads may share one; M, lines, sums, put and U, which each thread has
+    # memory: V and its index, of which threads may share one; M of one panel or of all, lines, sums, put and U, which each thread has
     q = 64 if w.tiles * w.b.size > 32 else 16
     w.pitch = ceil_div(w.tiles * w.b.size, q) * q // w.b.size
     w.v_step = (ceil_div(w.planes * w.pitch * w.b.size, 64) | 1) * 64
@@ -175,12 +188,12 @@ cdef void lay_out(Work* w) noexcept nogil:
     w.at_index = w.frequencies * w.v_step + 64
     w.at_list = w.at_index + q * (VB + 64)
     w.at_m = w.at_list + ceil_div(w.together * sizeof(Segment), 64) * 64
-    w.at_lines = w.at_m + w.frequencies * w.m_step
+    w.at_lines = w.at_m + (1 if w.by_panel else w.panels) * w.frequencies * w.m_step
     w.at_sums = w.at_lines + 2 * w.ny * w.line + 64
     w.at_put = w.at_sums + w.my * w.width * PANEL
     w.at_u = w.at_put + (0 if w.straight else 2 * lane * w.my * w.width * w.b.size)
     w.piece = max(PIECE_BYTES // (w.frequencies * PANEL), <Py_ssize_t> 8)
-    w.piece = ceil_div(w.planes, max(ceil_div(w.planes, w.piece), 1))
+    w.piece = ceil_div(w.planes, max(ceil_div(w.planes, w.piece), 1)) if w.fused else w.planes
     w.room = ceil_div(w.at_u + (u_step(w.piece) * w.frequencies if w.fused else 0), 64) * 64 + 64
 
 
@@ -200,41 +213,59 @@ cdef bint divide(Work* w, int workers) noexcept nogil:
 
 # ---- a block ---------------------------------------------------------------------------------------------------------
 
-cdef void multiply(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first_segment,
-                   Py_ssize_t last_segment, Py_ssize_t tiles, Py_ssize_t k0, Py_ssize_t k1, const char* v, const char* u,
-                   Py_ssize_t u_step, char* m) noexcept nogil:
-    """M (+)= U V, planes k0 to k1."""
+cdef void multiply(const Work* w, const lanes* like, Py_ssize_t tiles, Py_ssize_t k0, Py_ssize_t k1, const char* v, const char* u,
+                   const char* next, char* m) noexcept nogil:
+    """One frequency of M (+)= U V, planes k0 to k1. The U at `next` is asked for meanwhile, if that is not NULL."""
     cdef lanes[2] zero
-    cdef Py_ssize_t f, s, first, count = ceil_div(tiles, TILE_ROWS)
+    cdef Py_ssize_t s, first, count = ceil_div(tiles, TILE_ROWS), hop = PANEL
     zero[0] = zero[1] = number(0, like)
-    for f in range(w.frequencies):
-        if w.straight and not w.past and k1 == w.planes:
-            own_places(w, group, panel, first_segment, last_segment, f, w.frequencies)
-        if w.fused and k1 < w.planes:
-            ask_weights(w, group, panel, k1, min(k1 + w.piece, w.planes), f, w.frequencies)
-        elif w.fused and panel + 1 < w.panels:
-            ask_weights(w, group, panel + 1, 0, min(w.piece, w.planes), f, w.frequencies)
-        for s in range(count):
-            first = cut(tiles, s, count)
-            tile(<int> (cut(tiles, s + 1, count) - first), like, k1 - k0, v + f * w.v_step + first * w.b.size, w.offset + k0,
-                 u + f * u_step, <const char*> &zero if k0 == 0 else NULL, m + f * w.m_step + first * PANEL)
+    if next == NULL:
+        next = u + AHEAD
+    else:
+        hop = PANEL // count
+    for s in range(count):
+        first = cut(tiles, s, count)
+        tile(<int> (cut(tiles, s + 1, count) - first), like, k1 - k0, v + first * w.b.size, w.offset + k0, u,
+             <const char*> &zero if k0 == 0 else NULL, m + first * PANEL, next, hop)
+        if hop != PANEL:
+            next += hop * (k1 - k0)
 
 
 cdef void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last,
                    Py_ssize_t tiles, const char* v, char* scratch) noexcept nogil:
     """The outputs of one panel of channels, from V."""
-    cdef Py_ssize_t piece, k, step
+    cdef Py_ssize_t piece, f, k, past, step = u_step(w.planes)
     cdef char* m = scratch + w.at_m
-    if w.fused:
-        for piece in range(ceil_div(w.planes, w.piece)):
-            k = piece * w.piece
-            step = u_step(min(w.piece, w.planes - k))
-            transform_weights(w, like, group, panel, k, min(k + w.piece, w.planes), scratch + w.at_u, step)
-            multiply(w, like, group, panel, first, last, tiles, k, min(k + w.piece, w.planes), v, scratch + w.at_u, step, m)
-    else:
-        step = u_step(w.planes)
-        multiply(w, like, group, panel, first, last, tiles, 0, w.planes, v, w.weight + (group * w.panels + panel) * w.frequencies * step, step, m)
+    cdef const char* u = w.weight + (group * w.panels + panel) * w.frequencies * step
+    for piece in range(ceil_div(w.planes, w.piece)):
+        k = piece * w.piece
+        past = min(k + w.piece, w.planes)
+        if w.fused:
+            step = u_step(past - k)
+            u = scratch + w.at_u
+            transform_weights(w, like, group, panel, k, past, scratch + w.at_u, step)
+        for f in range(w.frequencies):
+            if w.straight and not w.past and past == w.planes:
+                own_places(w, group, panel, first, last, f, w.frequencies)
+            if w.fused and past < w.planes:
+                ask_weights(w, group, panel, past, min(past + w.piece, w.planes), f, w.frequencies)
+            elif w.fused and panel + 1 < w.panels:
+                ask_weights(w, group, panel + 1, 0, min(w.piece, w.planes), f, w.frequencies)
+            multiply(w, like, tiles, k, past, v + f * w.v_step, u + f * step, NULL, m + f * w.m_step)
     transform_output(w, like, group, panel, first, last, m, scratch + w.at_sums, scratch + w.at_put)
+
+
+cdef void do_frequency(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t f, Py_ssize_t first, Py_ssize_t last,
+                       Py_ssize_t tiles, const char* v, char* m) noexcept nogil:
+    """One frequency of all panels' M: its part of V is read once, and each panel's U."""
+    cdef Py_ssize_t panel, step = u_step(w.planes), hop = w.frequencies * step
+    cdef const char* u = w.weight + group * w.panels * hop + f * step
+    for panel in range(w.panels):
+        if w.straight and not w.past:
+            own_places(w, group, panel, first, last, f, w.frequencies)
+        multiply(w, like, tiles, 0, w.planes, v + f * w.v_step, u + panel * hop,
+                 u + (panel + 1) * hop if panel + 1 < w.panels else u + step if f + 1 < w.frequencies else u,
+                 m + (panel * w.frequencies + f) * w.m_step)
 
 
 cdef inline Py_ssize_t first_segment(const Work* w, Py_ssize_t item) noexcept nogil:
@@ -251,6 +282,24 @@ cdef void do_some_panel(const Work* w, Py_ssize_t item, Py_ssize_t panel, Py_ssi
         do_panel(w, <vf*> NULL, group, panel, first, last, tiles, v, scratch)
     else:
         do_panel(w, <vd*> NULL, group, panel, first, last, tiles, v, scratch)
+
+
+cdef void do_some_frequency(const Work* w, Py_ssize_t item, Py_ssize_t f, Py_ssize_t tiles, char* shared) noexcept nogil:
+    cdef Py_ssize_t group = item // w.blocks, first = first_segment(w, item), last = past_segment(w, item)
+    if w.b.size == 4:
+        do_frequency(w, <vf*> NULL, group, f, first, last, tiles, shared, shared + w.at_m)
+    else:
+        do_frequency(w, <vd*> NULL, group, f, first, last, tiles, shared, shared + w.at_m)
+
+
+cdef void do_output(const Work* w, Py_ssize_t item, Py_ssize_t panel, const char* shared, char* scratch) noexcept nogil:
+    """The outputs of one panel, from the M of all."""
+    cdef Py_ssize_t group = item // w.blocks, first = first_segment(w, item), last = past_segment(w, item)
+    cdef const char* m = shared + w.at_m + panel * w.frequencies * w.m_step
+    if w.b.size == 4:
+        transform_output(w, <vf*> NULL, group, panel, first, last, m, scratch + w.at_sums, scratch + w.at_put)
+    else:
+        transform_output(w, <vd*> NULL, group, panel, first, last, m, scratch + w.at_sums, scratch + w.at_put)
 
 
 cdef void do_plane(const Work* w, Py_ssize_t item, Py_ssize_t k, const char* shared, char* scratch) noexcept nogil:
@@ -274,8 +323,14 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil
     clear_lines(w, scratch)
     for k in range(w.planes):
         do_plane(w, item, k, scratch, scratch)
+    if w.by_panel:
+        for k in range(w.panels):
+            do_some_panel(w, item, k, tiles, scratch, scratch)
+        return
+    for k in range(w.frequencies):
+        do_some_frequency(w, item, k, tiles, scratch)
     for k in range(w.panels):
-        do_some_panel(w, item, k, tiles, scratch, scratch)
+        do_output(w, item, k, scratch, scratch)
 
 
 # ---- what every algorithm offers -------------------------------------------------------------------------------------
@@ -294,8 +349,10 @@ def why_not(problem):
 def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
     cdef Work w
-    tables = open_work(&w, problem)
-    return costs.seconds("winograd", amounts(problem)), w.room + w.planes * 4
+    tables = open_work(&w, problem, True)
+    room = w.room
+    tables = open_work(&w, problem, False)
+    return costs.seconds("winograd", amounts(problem)), max(room, w.room) + (w.planes + SOON) * 4
 
 
 def tile_sizes(problem):
@@ -337,7 +394,7 @@ def prepare(problem, weight):
     the plain ones [group][half panel, plane, tap, lane]."""
     cdef Work w
     tables = open_work(&w, problem)
-    w.fused = w.many > problem.max_workspace or w.blocks < FEW_BLOCKS and w.many > KEPT_BYTES
+    w.fused = w.many > problem.max_workspace or w.all_tiles < FEW_TILES and w.many > KEPT_BYTES
     return prepared(&w, problem, weight)
 
 
@@ -377,9 +434,9 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef char* shared
     cdef int32_t* offset
     cdef char spoiled = 0
-    tables = open_work(&w, problem)
+    tables = open_work(&w, problem, weight.ndim > 1)
     w.spoiled = &spoiled
-    w.fused, w.packed = weight.ndim > 1, weight.ndim == 2
+    w.packed = weight.ndim == 2
     input_steps(&w.b, problem, input, w.input_step, step)
     w.step[0], w.step[1], w.step[2] = step[w.z_axis], step[w.y_axis], step[2]
     w.near = w.b.parts == 1 and w.b.kind != HALF and w.step[2] == w.b.size and w.x.stride == 1 and w.mode == ZEROS
@@ -393,11 +450,12 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
     apart = divide(&w, workers)
     items = w.groups * w.blocks
-    space = empty(w.room * workers + ceil_div(w.planes * 4, 64) * 64 + 128, np.uint8)
+    space = empty(w.room * workers + ceil_div((w.planes + SOON) * 4, 64) * 64 + 128, np.uint8)
     base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
     offset = <int32_t*> (base + w.room * workers)
     for k in range(w.planes):
         offset[k] = <int32_t> (k * w.pitch * w.b.size)
+    ask_next(offset, w.planes, w.b.size)
     w.offset = offset
     batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
     if apart:
@@ -425,7 +483,13 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
                 clear_lines(&w, base + worker * w.room)
                 for k in prange(w.planes, schedule="static"):
                     do_plane(&w, item, k, shared, base + worker * w.room)
-                for k in prange(w.panels, schedule="dynamic", chunksize=1):
-                    do_some_panel(&w, item, k, tiles, shared, base + worker * w.room)
+                if w.by_panel:
+                    for k in prange(w.panels, schedule="dynamic", chunksize=1):
+                        do_some_panel(&w, item, k, tiles, shared, base + worker * w.room)
+                else:
+                    for k in prange(w.frequencies, schedule="dynamic", chunksize=1):
+                        do_some_frequency(&w, item, k, tiles, shared)
+                    for k in prange(w.panels, schedule="dynamic", chunksize=1):
+                        do_output(&w, item, k, shared, base + worker * w.room)
         PyErr_CheckSignals()
     return not spoiled

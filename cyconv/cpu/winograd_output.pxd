@@ -5,7 +5,7 @@ are so many that no cache would keep them.
 """
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.packing cimport put_stored
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, drain, fetch, lanes, own, stream, transpose
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, drain, fetch, lanes, own, put_some, stream, transpose
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
 from cyconv.cpu.tile cimport ceil_div, cut
 from cyconv.cpu.winograd_transforms cimport number, output_1d
@@ -76,44 +76,54 @@ cdef inline inlined tiles_out(const int my, const int mx, const lanes* like, con
         spoiled[0] = 1
 
 
+cdef inline void load_pixels(const char* src, Py_ssize_t pixels, lanes* t) noexcept nogil:
+    """One vector of channels of at most as many pixels as a vector has lanes, turned: pixels on the lanes."""
+    cdef Py_ssize_t i, side = LANES_F if lanes is vf else LANES_D
+    if pixels >= side:
+        for i in range(side):
+            t[i] = (<const lanes*> (src + i * PANEL))[0]
+            fetch(src + (side + i) * PANEL)
+    else:
+        for i in range(side):
+            t[i] = number(0, t)
+        for i in range(pixels):
+            t[i] = (<const lanes*> (src + i * PANEL))[0]
+    transpose(t)
+
+
 cdef inline void put_planes(const lanes* like, const char* sums, Py_ssize_t pixels, Py_ssize_t channels, char* out,
-                     Py_ssize_t plane, bint past) noexcept nogil:
+                            Py_ssize_t plane, bint past) noexcept nogil:
     """out[d * plane + p] = sums[p][d] for p < pixels and d < channels; plane in bytes. Whole lines of the cache are written
-    at once where planes allow that, and past the caches if `past`."""
+    at once where planes allow that; if `past`, past the caches, and then nothing else is written to such lines."""
     cdef lanes[LANES_F] t
-    cdef Py_ssize_t block, p, d, i, side = LANES_F if lanes is vf else LANES_D, size = VB // side, head = 0
-    cdef const char* src
+    cdef Py_ssize_t p = 0, d, i, count, step, side = LANES_F if lanes is vf else LANES_D, size = VB // side, head = 0
     cdef char* to
     if plane % VB == 0 and <size_t> out % size == 0 and pixels > side:
         head = (VB - <Py_ssize_t> (<size_t> out % VB)) % VB // size
     else:
         past = False
-    for block in range((head > 0) + ceil_div(pixels - head, side)):
-        p = block * side if head == 0 else 0 if block == 0 else head + (block - 1) * side
-        if pixels >= side:
-            p = min(p, pixels - side)           # some pixels twice rather than one by one
+    while p < pixels:
+        step = count = min(side, pixels - p)
+        if p == 0 and head:
+            step = head
+            if past:
+                count = head
+        elif not past and count < side <= pixels:
+            p = pixels - side                   # some pixels twice rather than one by one
+            step = count = side
         d = 0
         while d < channels:
-            src = sums + p * PANEL + d * size
             to = out + d * plane + p * size
-            if pixels < side:
-                for i in range(side):
-                    t[i] = number(0, like)
-                for i in range(pixels):
-                    t[i] = (<const lanes*> (src + i * PANEL))[0]
-                transpose(t)
+            load_pixels(sums + p * PANEL + d * size, count, t)
+            if count < side:
                 for i in range(min(side, channels - d)):
-                    memcpy(to + i * plane, &t[i], pixels * size)
-                d += side
-                continue
-            for i in range(side):
-                t[i] = (<const lanes*> (src + i * PANEL))[0]
-                fetch(src + (side + i) * PANEL)
-            transpose(t)
-            if d + side > channels:
+                    put_some(to, t[i], 0, count)
+                    to += plane
+            elif d + side > channels:
                 for i in range(channels - d):
-                    (<lanes*> (to + i * plane))[0] = t[i]
-            elif past and (p - head) % side == 0:
+                    (<lanes*> to)[0] = t[i]
+                    to += plane
+            elif past:
                 for i in range(side):
                     stream(to, (<vf*> &t[i])[0])
                     to += plane
@@ -122,6 +132,7 @@ cdef inline void put_planes(const lanes* like, const char* sums, Py_ssize_t pixe
                     (<lanes*> to)[0] = t[i]
                     to += plane
             d += side
+        p += step
 
 
 cdef inline void write_segment(const Work* w, const lanes* like, Segment* g, Py_ssize_t group, Py_ssize_t panel, const char* sums,
@@ -148,9 +159,18 @@ cdef inline void write_segment(const Work* w, const lanes* like, Segment* g, Py_
                        to + (place + (g.y + dy * i) * w.out_step[1]) * w.b.parts * w.b.stored_size, dx * w.b.parts, g.columns)
 
 
+cdef inline Py_ssize_t ahead_of_line(const Work* w, const Segment* g, Py_ssize_t group, Py_ssize_t panel) noexcept nogil:
+    """Tiles of a segment before the first one whose outputs begin a line of the cache."""
+    cdef Py_ssize_t area = w.out[0] * w.out[1] * w.out[2], lane = VB // w.b.size
+    cdef Py_ssize_t row = (g.n * w.groups + group) * w.rows + panel * 2 * lane
+    cdef size_t at = <size_t> (w.out_data + (row * area + g.z * w.out_step[0] + g.y * w.out_step[1] + g.x) * w.b.size)
+    return (VB - <Py_ssize_t> (at % VB)) % VB // (w.mx * w.b.size)
+
+
 cdef inline void transform_output(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last,
                            const char* m, char* sums, char* put) noexcept nogil:
-    cdef Py_ssize_t s, t, part, parts, side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    cdef Py_ssize_t s, t, part, parts, next, before, side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    cdef Py_ssize_t line = max(side // w.mx, <Py_ssize_t> 1)        # tiles whose outputs fill a line of the cache
     cdef Segment g, chunk
     cdef lanes[2] bias
     bias[0] = bias[1] = number(0, like)
@@ -159,9 +179,14 @@ cdef inline void transform_output(const Work* w, const lanes* like, Py_ssize_t g
         g = segment_of(w, s)
         parts = max(g.tiles // CHUNK, <Py_ssize_t> 1) if w.straight and g.columns >= 4 * side else 1
         chunk = g
+        before = ahead_of_line(w, &g, group, panel) if w.past else 0
+        next = 0
         for part in range(parts):
-            t = cut(g.tiles, part, parts)
-            chunk.tiles = cut(g.tiles, part + 1, parts) - t
+            t = next
+            next = cut(g.tiles, part + 1, parts)
+            if w.past and part < parts - 1 and next > before:   # where a line begins
+                next -= (next - before) % line
+            chunk.tiles = next - t
             chunk.x = g.x + t * w.mx
             chunk.columns = min(chunk.tiles * w.mx, g.columns - t * w.mx)
             some_tiles_out(w, like, m, <const char*> &bias, sums, &chunk)

@@ -12,14 +12,21 @@ from libc.stdint cimport int32_t
 cdef enum:
     MOST = 8                            # points of a tile
     LARGEST = 6                         # outputs of a tile along one axis
-    BLOCK_BYTES = 448 * 1024            # transformed input and products of one block and panel: stay in a second-level cache
-    WEIGHT_SHARE = 8                    # or this part of the transformed weights, which every block reads once
+    NEAR_BYTES = 3 << 19                # of transformed weights of a group that stay in a second-level cache, or nearly: then one
+                                        # panel after the other reads all of V, and its M is soon used; else one frequency
+                                        # after the other is computed for all panels, and nothing is read twice
+    BLOCK_BYTES = 448 * 1024            # of V and one panel's M, which stay in that cache, too
+    WEIGHT_SHARE = 8                    # or this part of the weights, where every block transforms them
+    READ_SHARE = 2                      # of V and all M: this part of the weights, which every block reads once
     MOST_BLOCK_BYTES = 4 << 20
-    KEPT_BYTES = 8 << 20                # of weights so few that they are worth transforming ahead for a single block
-    FEW_BLOCKS = 3                      # for which weights of a single call are transformed again, rather than written and read
+    KEPT_BYTES = 8 << 20                # of transformed weights that a Plan keeps in any case; more only for
+    FEW_TILES = 16                      # so many tiles, whose products take as long as reading them
+    FEW_BLOCKS = 2                      # for which weights of a single call are transformed again, rather than written and read
+    LONE_TILES = 4                      # of 4 x 4, for which transforming weights costs more than products do: tiles of 2 x 2 have
+                                        # fewer points, and smaller errors
     SHARED_BYTES = 1 << 20              # of weights of a group, which every thread may well read: a second-level cache holds them
     FULL_TILE = 14                      # tiles that a block of its own is worth: a register tile of level v4
-    PIECE_BYTES = 160 * 1024            # of weights transformed piece by piece
+    PIECE_BYTES = 320 * 1024            # of weights transformed piece by piece
     KERNELS_AHEAD = 8                   # planes between the weights in use and those that are asked for
     PAST_BYTES = 8 << 20                # of outputs that no cache would keep,
     PAST_PLANES = 24                    # with enough to compute meanwhile
@@ -57,6 +64,7 @@ cdef struct Work:
     Py_ssize_t segments                 # runs of tiles in all
     Py_ssize_t together                 # segments of a block
     Py_ssize_t blocks
+    Py_ssize_t all_tiles                # of a group
     Py_ssize_t tiles                    # of the largest block
     Py_ssize_t slots
     Py_ssize_t width                    # outputs of the longest segment
@@ -69,6 +77,7 @@ cdef struct Work:
     Py_ssize_t next                     # bytes to what is read next, if that can be told
     bint whole                          # and so are those of all rows of a segment
     bint past                           # outputs are written past the caches, which they would only fill
+    bint by_panel                       # one panel after the other; else one frequency after the other
     bint fused                          # weights are transformed piece by piece,
     Py_ssize_t each                     # bytes of the transformed weights of a group
     Py_ssize_t many                     # bytes of all transformed weights, as level v4 has them
