@@ -21,8 +21,10 @@ cdef extern from *:
             return "v3";
         return "v4";
     }
+    static int cy_flushes(void) { return __builtin_cpu_is("intel"); }
     #else
     static const char *cy_cpu_level(void) { return "base"; }
+    static int cy_flushes(void) { return 0; }
     #endif
 
     #ifdef _OPENMP
@@ -45,6 +47,7 @@ cdef extern from *:
     #endif
     """
     const char* cy_cpu_level()
+    bint cy_flushes()
     int cy_survive_fork()
     bint CY_OPENMP
 
@@ -63,6 +66,11 @@ if cy_survive_fork():
 def cpu_level():
     """"v1" to "v4" on x86-64, "base" elsewhere."""
     return cy_cpu_level().decode()
+
+
+def flushes_subnormals():
+    """Whether subnormal numbers count as zeros here, since the processor is slow with them (cpu/items.pxd)."""
+    return cy_flushes()
 
 
 def has_openmp():

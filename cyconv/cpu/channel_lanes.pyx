@@ -15,13 +15,12 @@ The layout is that of Georganas et al., Anatomy of high-performance deep learnin
 import numpy as np
 
 cimport numpy as cnp
-from cython.parallel cimport parallel, prange, threadid
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from cyconv.cpu.blocks cimport ceil_div
 from cyconv.cpu.finite cimport all_finite
+from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, keep, lanes, transpose
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
 
@@ -31,7 +30,6 @@ from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
-cdef double BATCH = 2.0**31             # multiply-adds between two looks at Ctrl-C: about 0.1 s; too many for a C enum
 cdef double SECONDS_EACH = 3e-11        # of a multiply-add: enough to tell whether a second thread is worth its start,
 cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
 
@@ -386,7 +384,7 @@ def prepare(problem, weight):
 def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
     cdef Work w
-    cdef Py_ssize_t items, item, first = 0, last, batch, share, a, batched, rank
+    cdef Py_ssize_t items, a, batched, rank
     cdef int workers = 1, worker = 0
     cdef double work
     cdef char* base
@@ -416,18 +414,4 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     base += -<Py_ssize_t> base & (LINE - 1)
     for worker in range(workers):                           # the zeros of the padding
         memset(base + worker * w.room, 0, w.sums)
-    batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
-    while first < items:
-        last = min(first + batch, items)
-        if workers == 1:
-            with nogil:
-                for item in range(first, last):
-                    do_item(&w, item, base)
-        else:
-            share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
-            with nogil, parallel(num_threads=workers):
-                worker = threadid()
-                for item in prange(first, last, schedule="dynamic", chunksize=share):
-                    do_item(&w, item, base + worker * w.room)
-        PyErr_CheckSignals()
-        first = last
+    run_items(<Item> do_item, &w, items, work, workers, base, w.room, problem.strict)

@@ -17,11 +17,10 @@ outputs, several planes to a block where they are small; the cut depends on the 
 import numpy as np
 
 cimport numpy as cnp
-from cython.parallel cimport parallel, prange, threadid
-from cpython.exc cimport PyErr_CheckSignals
 
 from cyconv.cpu.blocks cimport Blocks, ceil_div, choose_kind, input_steps, real_bias, real_matrix
 from cyconv.cpu.depthwise_cut cimport WALK_ROWS, Work, kept_work, open_work, opened
+from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport Axis, BITS64, DOUBLE, HALF, SINGLE, ZEROS, gather_stored, put_stored
 from cyconv.cpu.pieces cimport PB, pd, pf, pq, pw
 from cyconv.cpu.row_tiles cimport ALONG, DOWN, Plane, Taps, copy_row, pad_row, split_row, tile_along, walk_along, walk_planes
@@ -32,7 +31,6 @@ from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
-cdef double BATCH = 2.0**31             # multiply-adds between two looks at Ctrl-C: about 0.1 s; too many for a C enum
 cdef double SECONDS_EACH = 3e-11        # of a multiply-add, and
 cdef double SECONDS_OUT = 2e-10         # of an output: enough to tell whether a second thread is worth its start,
 cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
@@ -371,7 +369,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
     cdef Work w
     cdef Blocks b
-    cdef Py_ssize_t items, item, first, last, batch, room, share
+    cdef Py_ssize_t items, room, first
     cdef int workers = 1, worker = 0
     cdef double work, seconds
     cdef char* base
@@ -406,22 +404,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     if w.stays:                                         # rows of zeros
         for worker in range(workers):
             clear(base + worker * room + w.at[0], w.at[1] - w.at[0])
-    batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
-    first = 0
-    while first < items:
-        last = min(first + batch, items)
-        if workers == 1:
-            with nogil:
-                for item in range(first, last):
-                    do_item(&w, item, base)
-        else:
-            share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
-            with nogil, parallel(num_threads=workers):
-                worker = threadid()
-                for item in prange(first, last, schedule="dynamic", chunksize=share):
-                    do_item(&w, item, base + worker * room)
-        PyErr_CheckSignals()
-        first = last
+    run_items(<Item> do_item, &w, items, work, workers, base, room, problem.strict)
 
 
 cdef inline void clear(char* p, Py_ssize_t count) noexcept nogil:

@@ -12,14 +12,13 @@ Threads share out blocks, and pieces of channels where blocks are few.
 import numpy as np
 
 cimport numpy as cnp
-from cython.parallel cimport parallel, prange, threadid
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from cyconv.cpu.blocks cimport (
     Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, keep_blocks, kept_blocks, locate, number_type,
     open_blocks, real_bias, real_matrix, table_bytes,
 )
+from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport BITS64, DOUBLE, SINGLE, HALF, put_stored
 from cyconv.cpu.simd cimport ROWS, VB, VECTORS, inlined, splat, vd, vector, vf, vq, vw
 
@@ -29,7 +28,6 @@ from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
-cdef double BATCH = 2.0**31             # multiply-adds between two looks at Ctrl-C: about 0.1 s; too many for a C enum
 cdef double SECONDS_EACH = 3e-11        # of a multiply-add: enough to tell whether a second thread is worth its start,
 cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
 
@@ -131,7 +129,7 @@ cdef inline Py_ssize_t cut(Py_ssize_t total, Py_ssize_t part, Py_ssize_t parts) 
     return total * part // parts
 
 
-cdef void do_block(const Work* w, Py_ssize_t item, char* boxes, char* sums) noexcept nogil:
+cdef void do_block(const Work* w, Py_ssize_t item, char* boxes) noexcept nogil:
     """One share of the output channels of one block: gather, sum, write."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t[3] origin
@@ -139,6 +137,7 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes, char* sums) noex
     cdef Py_ssize_t n, g, share, piece, r, first, rows, z, y, run, runs, length, lanes, x, row, column, y_step, at
     cdef Py_ssize_t area = b.out[0] * b.out[1] * b.out[2], lane = VB // b.size
     cdef char* to
+    cdef char* sums = boxes + sums_at(b)
     share = item % w.shares
     item = locate(b, item // w.shares, origin, extent)
     g = item % w.groups
@@ -307,8 +306,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
     cdef Work w
     cdef Blocks* b = &w.blocks
-    cdef Py_ssize_t items, item, first, last, batch, room, lane, flat_lanes, row_lanes, share
-    cdef int workers = 1, worker = 0
+    cdef Py_ssize_t items, room, lane, flat_lanes, row_lanes
+    cdef int workers = 1
     cdef double work = problem.multiply_adds
     cdef char* base
     tables = opened(problem)
@@ -336,22 +335,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     room = ceil_div(scratch_bytes(b), 64) * 64
     space = empty(room * workers + 64, np.uint8)
     base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
-    batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
-    first = 0
-    while first < items:
-        last = min(first + batch, items)
-        if workers == 1:
-            with nogil:
-                for item in range(first, last):
-                    do_block(&w, item, base, base + sums_at(b))
-        else:
-            share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
-            with nogil, parallel(num_threads=workers):
-                worker = threadid()
-                for item in prange(first, last, schedule="dynamic", chunksize=share):
-                    do_block(&w, item, base + worker * room, base + worker * room + sums_at(b))
-        PyErr_CheckSignals()
-        first = last
+    run_items(<Item> do_block, &w, items, work, workers, base, room, problem.strict)
 
 
 cdef inline Py_ssize_t sums_at(const Blocks* b) noexcept nogil:

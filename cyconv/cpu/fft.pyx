@@ -14,18 +14,20 @@ Threads share the gathers, the products and the scatters here, and the transform
 batch of tiles per call. The tile and the batch depend on the problem alone, and each sum over channels runs in order.
 Sources: overlap-save is T. G. Stockham, "High-speed convolution and correlation", AFIPS 1966.
 """
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
 
 cimport numpy as cnp
-from cython.parallel cimport parallel, prange, threadid
+from cython.parallel cimport parallel, prange
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, log2
 from libc.string cimport memset
 
 from cyconv.cpu.blocks cimport Blocks, ceil_div, choose_kind
 from cyconv.cpu.finite cimport all_finite
+from cyconv.cpu.items cimport Item, flushing, mode, run_items, set_mode
 from cyconv.cpu.packing cimport (
     CIRCULAR, REFLECT, REPLICATE, ZEROS, Box, Stored, gather_stored, put_stored,
 )
@@ -535,22 +537,35 @@ def numbers(problem):
     return (spectra if problem.dtype.startswith("complex") else np.float64 if double else np.float32), spectra
 
 
+@contextmanager
+def flushed():
+    """Subnormal numbers count as zeros here, where they would take long (items.pxd); in SciPy's own threads they do not."""
+    cdef unsigned own = mode()
+    set_mode(own | flushing())
+    try:
+        yield
+    finally:
+        set_mode(own)
+
+
 def forward(tiles, axes, workers):
     from scipy import fft  # here, since importing scipy.fft takes longer than importing cyconv
 
     axes = [a - 3 for a in axes]
-    if tiles.dtype.kind == "c":
-        return np.ascontiguousarray(fft.fftn(tiles, axes=axes, workers=workers, overwrite_x=True), tiles.dtype)
-    return np.ascontiguousarray(fft.rfftn(tiles, axes=axes, workers=workers), np.result_type(tiles, np.complex64))
+    with flushed():
+        if tiles.dtype.kind == "c":
+            return np.ascontiguousarray(fft.fftn(tiles, axes=axes, workers=workers, overwrite_x=True), tiles.dtype)
+        return np.ascontiguousarray(fft.rfftn(tiles, axes=axes, workers=workers), np.result_type(tiles, np.complex64))
 
 
 def backward(spectra, tile, axes, dtype, workers):
     from scipy import fft
 
     lengths, axes = [tile[a] for a in axes], [a - 3 for a in axes]
-    if dtype is spectra.dtype.type:
-        return np.ascontiguousarray(fft.ifftn(spectra, axes=axes, workers=workers, overwrite_x=True), dtype)
-    return np.ascontiguousarray(fft.irfftn(spectra, s=lengths, axes=axes, workers=workers, overwrite_x=True), dtype)
+    with flushed():
+        if dtype is spectra.dtype.type:
+            return np.ascontiguousarray(fft.ifftn(spectra, axes=axes, workers=workers, overwrite_x=True), dtype)
+        return np.ascontiguousarray(fft.irfftn(spectra, s=lengths, axes=axes, workers=workers, overwrite_x=True), dtype)
 
 
 def spectrum_shape(tile, axes, dtype):
@@ -613,7 +628,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous); returns whether it is finite. `weight` is what `prepare` returned."""
     cdef Work w
     cdef Py_ssize_t a, item, items, total, batch, room, rank = problem.rank
-    cdef int workers, worker = 0, size, bad
+    cdef int workers, size, bad
     cdef Py_ssize_t parts, pieces
     cdef char* scratch
     cdef bint batched = problem.batched
@@ -646,17 +661,11 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     while w.first < total:
         w.units = min(batch, total - w.first)
         items = w.units * w.channels
-        with nogil, parallel(num_threads=workers):
-            worker = threadid()
-            for item in prange(items):
-                gather_tile(&w, item, scratch + worker * room)
+        run_items(<Item> gather_tile, &w, items, 0, workers, scratch, room, False)
         spectra = forward(tiles[: w.units], axes, workers)
         w.spectra = <char*> cnp.PyArray_DATA(<cnp.ndarray> spectra)
         items = ceil_div(w.units, RUN) * ceil_div(w.blocks, w.run)
-        with nogil, parallel(num_threads=workers):
-            worker = threadid()
-            for item in prange(items, schedule="dynamic"):
-                multiply(&w, item, scratch + worker * room)
+        run_items(<Item> multiply, &w, items, 0, workers, scratch, room, False)
         del spectra
         results = backward(sums[: w.units], tile, axes, dtype, workers)
         w.results = <char*> cnp.PyArray_DATA(<cnp.ndarray> results)

@@ -18,6 +18,7 @@ cdef enum:
     WIDE_PRODUCTS = 192                 # up to which transposing sums costs more than unaligned loads of pixels
     CHUNK = 512                         # products of one pass over a block's pixels
     MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
+    ROOM = 192                          # bytes of a Room, in whole lines of a cache
     WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
 
 cdef struct Work:
@@ -43,7 +44,7 @@ cdef struct Work:
     Py_ssize_t chunks
     Py_ssize_t area                     # pixels of a plane of outputs
 
-cdef struct Room:                       # one thread's scratch
+cdef struct Room:                       # one thread's scratch; its parts stand behind it
     char* boxes
     char* sums
     char* start
@@ -176,7 +177,7 @@ cdef inline Py_ssize_t most(Work* w, int axis, Py_ssize_t whole, Py_ssize_t pixe
 
 
 cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
-    """One thread's scratch: boxes, sums, start, panel, planes, places, in that order."""
+    """One thread's scratch: a Room, then boxes, sums, start, panel, planes, places, in that order."""
     cdef const Blocks* b = &w.blocks
     parts[0] = 0.0 if w.in_place else <double> w.items * b.channels * b.plane * b.size
     parts[1] = (TALLEST_TILE if w.wide else w.pixels + 1.0) * 2 * WIDEST_VECTOR
@@ -184,15 +185,16 @@ cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
     parts[3] = (<double> ceil_div(b.products, w.chunks) + 1) * 2 * WIDEST_VECTOR if w.raw else 0.0
     parts[4] = 0.0 if w.straight else w.pixels * 2.0 * WIDEST_VECTOR
     parts[5] = w.pixels * 2.0 * sizeof(Py_ssize_t)
-    cdef double total = 0
+    cdef double total = ROOM
     cdef int i
     for i in range(6):
         total += parts[i] + 64
     return total
 
 
-cdef inline void furnish(Room* room, char* base, const double* parts) noexcept nogil:
+cdef inline void furnish(Room* room, const double* parts) noexcept nogil:
     """Where in a thread's scratch what stands."""
+    cdef char* base = <char*> room + ROOM
     cdef char* at[6]
     cdef int i
     for i in range(6):

@@ -11,8 +11,6 @@ Source: Chellapilla, Puri, Simard, High Performance Convolutional Neural Network
 import numpy as np
 
 cimport numpy as cnp
-from cython.parallel cimport parallel, prange, threadid
-from cpython.exc cimport PyErr_CheckSignals
 from libc.limits cimport INT_MAX
 from libc.string cimport memset
 
@@ -20,6 +18,7 @@ from cyconv.cpu.blas cimport Blas, gemm_d, gemm_f, load_blas
 from cyconv.cpu.blocks cimport (
     Blocks, ceil_div, choose_kind, close_blocks, cut_of, input_steps, locate, open_blocks, real_bias, real_matrix,
 )
+from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport DOUBLE, HALF, SINGLE, computed, gather_row, half, put_stored, source, stored
 
 from cyconv import costs
@@ -29,7 +28,6 @@ from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
 
-cdef double BATCH = 2.0**31             # multiply-adds between two looks at Ctrl-C: about 0.1 s; too many for a C enum
 cdef double SECONDS_EACH = 2e-11        # of a multiply-add: enough to tell whether a second thread is worth its start
 
 cdef enum:
@@ -56,6 +54,7 @@ cdef struct Work:
     Py_ssize_t[3] dilation
     bint plain                          # the input is the matrix
     bint straight                       # BLAS writes to the output itself
+    Py_ssize_t sums_at                  # if not: where in a thread's scratch it writes to
 
 cdef Blas blas
 cdef bint blas_loaded = False
@@ -86,7 +85,7 @@ cdef void columns(const Work* w, const char* src, const Py_ssize_t* origin, cons
                             to += extent[2]
 
 
-cdef void do_block(const Work* w, Py_ssize_t item, char* matrix, char* sums) noexcept nogil:
+cdef void do_block(const Work* w, Py_ssize_t item, char* matrix) noexcept nogil:
     """One slice of the output channels of one block: gather, multiply, write."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t[3] origin
@@ -96,6 +95,7 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* matrix, char* sums) noe
     cdef const char* src
     cdef char* c
     cdef char* to
+    cdef char* sums = matrix + w.sums_at
     first = item % w.slices * w.rows // w.slices
     rows = (item % w.slices + 1) * w.rows // w.slices - first
     item = locate(b, item // w.slices, origin, extent)
@@ -226,8 +226,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     global blas_loaded
     cdef Work w
     cdef Blocks* b = &w.blocks
-    cdef Py_ssize_t a, items, item, first, last, batch, room, share, sums_at
-    cdef int workers, worker = 0
+    cdef Py_ssize_t a, items, room
+    cdef int workers
     cdef double work
     cdef char* base
     if not blas_loaded:
@@ -254,21 +254,11 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         work = problem.multiply_adds
         workers = worth_workers(work * SECONDS_EACH, scratch_bytes(b, problem), problem.max_workspace) if can_hold_blas() else 1
         room = scratch_bytes(b, problem) // 64 * 64
-        sums_at = ceil_div(b.block[0] * b.block[1] * b.block[2] * b.products * b.size, 64) * 64
+        w.sums_at = ceil_div(b.block[0] * b.block[1] * b.block[2] * b.products * b.size, 64) * 64
         space = empty((room + 128) * workers + 64, np.uint8)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
-        batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
-        first = 0
         with one_blas_thread():
-            while first < items:
-                last = min(first + batch, items)
-                share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
-                with nogil, parallel(num_threads=workers):
-                    worker = threadid()
-                    for item in prange(first, last, schedule="dynamic", chunksize=share):
-                        do_block(&w, item, base + worker * (room + 128), base + worker * (room + 128) + sums_at)
-                PyErr_CheckSignals()
-                first = last
+            run_items(<Item> do_block, &w, items, work, workers, base, room + 128, problem.strict)
     finally:
         close_blocks(b)
 

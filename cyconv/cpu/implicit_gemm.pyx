@@ -21,14 +21,14 @@ van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34 (20
 import numpy as np
 
 cimport numpy as cnp
-from cython.parallel cimport parallel, prange, threadid
-from cpython.exc cimport PyErr_CheckSignals
+from cython.parallel cimport prange
 from libc.string cimport memcpy, memset
 
 from cyconv.cpu.blocks cimport Blocks, input_steps, number_type, real_bias, real_matrix
 from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
 from cyconv.cpu.gemm_pixels cimport find_pixels, find_taps, gather_boxes, has_runs
 from cyconv.cpu.gemm_work cimport WIDEST_VECTOR, Room, Work, furnish, open_work, room_bytes
+from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport HALF, put_stored
 from cyconv.cpu.shuffle cimport STREAMS, drain, lanes, own
 from cyconv.cpu.simd cimport VB, vd, vf
@@ -41,10 +41,8 @@ from cyconv.threads import workers as worth_workers
 cnp.import_array()
 
 cdef extern from "Python.h":
-    void* PyMem_Malloc(size_t)
     void PyMem_Free(void*)
 
-cdef double BATCH = 2.0**31             # multiply-adds between two looks at Ctrl-C: about 0.1 s; too many for a C enum
 cdef double SECONDS_EACH = 2.2e-11      # of a multiply-add: enough to tell whether a second thread is worth its start
 cdef double PACK_SECONDS = 3e-10        # of a packed weight
 
@@ -362,12 +360,11 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous). `weight` is what `prepare` or `prepare_once` returned."""
     cdef Work w
     cdef Blocks* b = &w.blocks
-    cdef Py_ssize_t items, item, first, last, batch, room, share
+    cdef Py_ssize_t items, room
     cdef double[6] parts
-    cdef int workers, worker = 0, i
+    cdef int workers, i
     cdef double work
     cdef char* base
-    cdef Room* rooms = NULL
     open_work(&w, problem, True, VB)
     try:
         input_steps(b, problem, input, w.input_step, b.box.step)
@@ -390,29 +387,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         # whoever reads so large a result finds none of it in a cache anyway, and its lines need not be read before they are written
         w.past = STREAMS and w.wide and w.area * b.size % VB == 0
         w.past = w.past and <double> w.batch * w.groups * w.rows * w.area * b.size >= FAR_BYTES
-        rooms = <Room*> PyMem_Malloc(workers * sizeof(Room))
-        if rooms == NULL:
-            raise MemoryError("no room for a few pointers")
         space = memory.empty(room * workers + 64, np.uint8)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
         for i in range(workers):
-            furnish(rooms + i, base + i * room, parts)
-        batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
-        first = 0
-        while first < items:
-            last = min(first + batch, items)
-            if workers == 1:
-                with nogil:
-                    for item in range(first, last):
-                        do_item(&w, item, rooms)
-            else:
-                share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
-                with nogil, parallel(num_threads=workers):
-                    worker = threadid()
-                    for item in prange(first, last, schedule="dynamic", chunksize=share):
-                        do_item(&w, item, rooms + worker)
-            PyErr_CheckSignals()
-            first = last
+            furnish(<Room*> (base + i * room), parts)
+        run_items(<Item> do_item, &w, items, work, workers, base, room, problem.strict)
     finally:
-        PyMem_Free(rooms)
         PyMem_Free(b.offset)

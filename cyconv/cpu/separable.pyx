@@ -17,8 +17,6 @@ Half precision is computed in float32; integers modulo 2**32 or 2**64, with fact
 import numpy as np
 
 cimport numpy as cnp
-from cython.parallel cimport parallel, prange, threadid
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
@@ -26,6 +24,7 @@ from cyconv.cpu.blocks cimport (
     Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, table_bytes,
 )
 from cyconv.cpu.factors cimport Shape, factor, shape_of
+from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport (
     Axis, BITS64, DOUBLE, HALF, SINGLE, put_stored,
 )
@@ -42,7 +41,6 @@ cdef extern from "Python.h":
     void* PyMem_Malloc(size_t)
     void PyMem_Free(void*)
 
-cdef double BATCH = 2.0**30             # multiply-adds between two looks at Ctrl-C: about 0.1 s
 cdef double SECONDS_EACH = 4e-11        # of a multiply-add: enough to tell whether a second thread is worth its start
 
 cdef enum:
@@ -54,8 +52,13 @@ cdef enum:
 
 # ---- blocks --------------------------------------------------------------------------------------------------------------
 
+cdef struct Room:
+    Py_ssize_t boxes, planes, strips, sums, whole
+
+
 cdef struct Work:
     Blocks blocks
+    Room room
     Py_ssize_t[3] taps
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
@@ -153,7 +156,10 @@ cdef inline void across(const vector* like, const Work* w, Py_ssize_t o, const c
         apart(like, channels * w.taps[2], w.offset_x, weight, w.bias + o * size, row, to, length, True)
 
 
-cdef void do_block(const Work* w, Py_ssize_t item, char* boxes, char* planes, char* strips, char* sums) noexcept nogil:
+cdef void do_block(const Work* w, Py_ssize_t item, char* boxes) noexcept nogil:
+    cdef char* planes = boxes + w.room.boxes
+    cdef char* strips = planes + w.room.planes
+    cdef char* sums = strips + w.room.strips
     if w.blocks.kind == SINGLE or w.blocks.kind == HALF:
         do_block_of(<vf*> NULL, w, item, boxes, planes, strips, sums)
     elif w.blocks.kind == DOUBLE:
@@ -179,9 +185,6 @@ cdef int open_separable(Blocks* b, object problem, bint offsets) except -1:
     b.plane = <Py_ssize_t> min(plane, 2.0**62)
     return 0
 
-
-cdef struct Room:
-    Py_ssize_t boxes, planes, strips, sums, whole
 
 
 cdef void measure(const Blocks* b, Py_ssize_t kz, Room* room) noexcept nogil:
@@ -351,12 +354,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
     cdef Work w
     cdef Blocks* b = &w.blocks
-    cdef Room room
-    cdef Py_ssize_t items, item, first, last, batch, share, a, c, i, pitch, entries, number
-    cdef int workers, worker = 0
+    cdef Py_ssize_t items, item, a, c, i, pitch, entries, number
+    cdef int workers
     cdef double work
     cdef char* base
-    cdef char* own
     cdef Axis* axis
     cdef Py_ssize_t* place
     cdef tuple kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
@@ -409,28 +410,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
 
         work = <double> problem.outputs * b.channels * pitch
         items = <Py_ssize_t> problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2]
-        measure(b, w.taps[0], &room)
-        workers = worth_workers(work * SECONDS_EACH, room.whole, problem.max_workspace)
-        space = empty(room.whole * workers + 64, np.uint8)
+        measure(b, w.taps[0], &w.room)
+        workers = worth_workers(work * SECONDS_EACH, w.room.whole, problem.max_workspace)
+        space = empty(w.room.whole * workers + 64, np.uint8)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
-        batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
-        first = 0
-        while first < items:
-            last = min(first + batch, items)
-            if workers == 1:
-                with nogil:
-                    for item in range(first, last):
-                        do_block(&w, item, base, base + room.boxes, base + room.boxes + room.planes,
-                                 base + room.boxes + room.planes + room.strips)
-            else:
-                share = max((last - first) // (8 * workers), <Py_ssize_t> 1)
-                with nogil, parallel(num_threads=workers):
-                    worker = threadid()
-                    for item in prange(first, last, schedule="dynamic", chunksize=share):
-                        own = base + worker * room.whole
-                        do_block(&w, item, own, own + room.boxes, own + room.boxes + room.planes,
-                                 own + room.boxes + room.planes + room.strips)
-            PyErr_CheckSignals()
-            first = last
+        run_items(<Item> do_block, &w, items, work, workers, base, w.room.whole, problem.strict)
     finally:
         close_blocks(b)

@@ -43,11 +43,12 @@ cdef extern from *:
     typedef uint16_t cy_half;
     /* Both are free of branches that GCC cannot turn into selections, so loops over them are vectorised. */
     static inline float cy_half_to_float(cy_half h) {
-        uint32_t magnitude = h & 0x7fffu, bits = magnitude << 13;
+        uint32_t magnitude = h & 0x7fffu, bits = (magnitude << 13) + 0x38000000u, small = bits + 0x00800000u;
         float f;
-        memcpy(&f, &bits, 4);
-        f *= 0x1p112f;                                         /* exact for normal and subnormal halves */
-        memcpy(&bits, &f, 4);
+        memcpy(&f, &small, 4);
+        f -= 0x1p-14f;                                         /* a subnormal half, exactly, without a subnormal float on the way */
+        memcpy(&small, &f, 4);
+        bits = magnitude < 0x400u ? small : bits;
         bits |= (magnitude >= 0x7c00u ? 0x7f800000u : 0u) | (uint32_t)(h & 0x8000u) << 16;
         memcpy(&f, &bits, 4);
         return f;

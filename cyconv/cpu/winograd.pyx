@@ -25,12 +25,11 @@ Winograd Convolution for Deep Neural Networks, ACM TOMS 46 (2020).
 import numpy as np
 
 cimport numpy as cnp
-from cython.parallel cimport parallel, prange, threadid
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
 from cyconv.cpu.blocks cimport choose_kind, input_steps, real_bias, real_matrix
+from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.shuffle cimport STREAMS, lanes
 from cyconv.cpu.simd cimport VB, vd, vf
@@ -50,7 +49,6 @@ from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
 
-cdef double BATCH = 2.0**31             # multiply-adds of the plain sum between two looks at Ctrl-C
 cdef double SECONDS_EACH = 8e-12        # of one of those: enough to tell whether a second thread is worth its start
 
 
@@ -318,6 +316,28 @@ cdef void clear_lines(const Work* w, char* scratch) noexcept nogil:
     memset(scratch + w.at_lines, 0, 2 * w.ny * w.line)
 
 
+cdef struct Shared:                     # a block that threads share
+    const Work* w
+    Py_ssize_t item, tiles
+    char* at
+
+
+cdef void share_plane(const Shared* block, Py_ssize_t k, char* scratch) noexcept nogil:
+    do_plane(block.w, block.item, k, block.at, scratch)
+
+
+cdef void share_panel(const Shared* block, Py_ssize_t k, char* scratch) noexcept nogil:
+    do_some_panel(block.w, block.item, k, block.tiles, block.at, scratch)
+
+
+cdef void share_frequency(const Shared* block, Py_ssize_t k, char* scratch) noexcept nogil:
+    do_some_frequency(block.w, block.item, k, block.tiles, block.at)
+
+
+cdef void share_output(const Shared* block, Py_ssize_t k, char* scratch) noexcept nogil:
+    do_output(block.w, block.item, k, block.at, scratch)
+
+
 cdef void do_block(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
     cdef Py_ssize_t k, tiles = open_block(w, item, scratch)
     clear_lines(w, scratch)
@@ -405,29 +425,35 @@ def prepare_once(problem, weight):
     return real_matrix(&w.b, problem, weight) if w.fused else prepared(&w, problem, weight)
 
 
+cdef struct Prepared:
+    const Work* w
+    char* at
+    Py_ssize_t each                     # bytes of a panel
+
+
+cdef void prepare_item(const Prepared* to, Py_ssize_t item, char* scratch) noexcept nogil:
+    prepare_panel(to.w, item // to.w.panels, item % to.w.panels, to.at + item * to.each)
+
+
 cdef object prepared(Work* w, object problem, object weight):
     matrix = real_matrix(&w.b, problem, weight)
-    cdef Py_ssize_t item, each = w.planes * w.taps * PANEL if w.fused else w.frequencies * u_step(w.planes), items = w.groups * w.panels
+    cdef Py_ssize_t each = w.planes * w.taps * PANEL if w.fused else w.frequencies * u_step(w.planes), items = w.groups * w.panels
     array = empty(items * each // w.b.size, np.float32 if w.b.size == 4 else np.float64)
-    cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> array)
+    cdef Prepared to
     cdef int workers = worth_workers(2e-10 * items * w.frequencies * w.planes, 1, 1 << 30)
     w.weight = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
-    if workers == 1:
-        with nogil:
-            for item in range(items):
-                prepare_panel(w, item // w.panels, item % w.panels, to + item * each)
-    else:
-        for item in prange(items, nogil=True, num_threads=workers, schedule="static"):
-            prepare_panel(w, item // w.panels, item % w.panels, to + item * each)
+    to.w, to.at, to.each = w, <char*> cnp.PyArray_DATA(<cnp.ndarray> array), each
+    run_items(<Item> prepare_item, &to, items, <double> items * each, workers, NULL, 0, False)
     return array.reshape(w.groups, -1) if w.fused else array
 
 
 def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous); returns whether it is finite. `weight` is what `prepare` or `prepare_once` returned."""
     cdef Work w
-    cdef Py_ssize_t a, items, item, first, last, batch, k, tiles
+    cdef Shared block
+    cdef Py_ssize_t items, k
     cdef Py_ssize_t[3] step
-    cdef int workers, worker = 0
+    cdef int workers, worker
     cdef bint apart
     cdef double work
     cdef char* base
@@ -457,39 +483,18 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         offset[k] = <int32_t> (k * w.pitch * w.b.size)
     ask_next(offset, w.planes, w.b.size)
     w.offset = offset
-    batch = <Py_ssize_t> max(<double> items * BATCH / max(work, 1.0), 1.0 * workers)
     if apart:
-        first = 0
-        while first < items:
-            last = min(first + batch, items)
-            if workers == 1:
-                with nogil:
-                    for item in range(first, last):
-                        do_block(&w, item, base)
-            else:
-                with nogil, parallel(num_threads=workers):
-                    worker = threadid()
-                    for item in prange(first, last, schedule="dynamic", chunksize=1):
-                        do_block(&w, item, base + worker * w.room)
-            PyErr_CheckSignals()
-            first = last
+        run_items(<Item> do_block, &w, items, work, workers, base, w.room, False)
         return not spoiled
-    shared = base
-    for item in range(items):
-        with nogil:
-            tiles = open_block(&w, item, shared)
-            with parallel(num_threads=workers):
-                worker = threadid()
-                clear_lines(&w, base + worker * w.room)
-                for k in prange(w.planes, schedule="static"):
-                    do_plane(&w, item, k, shared, base + worker * w.room)
-                if w.by_panel:
-                    for k in prange(w.panels, schedule="dynamic", chunksize=1):
-                        do_some_panel(&w, item, k, tiles, shared, base + worker * w.room)
-                else:
-                    for k in prange(w.frequencies, schedule="dynamic", chunksize=1):
-                        do_some_frequency(&w, item, k, tiles, shared)
-                    for k in prange(w.panels, schedule="dynamic", chunksize=1):
-                        do_output(&w, item, k, shared, base + worker * w.room)
-        PyErr_CheckSignals()
+    work /= items
+    for k in range(items):
+        block.w, block.item, block.tiles, block.at = &w, k, open_block(&w, k, base), base
+        for worker in range(workers):
+            clear_lines(&w, base + worker * w.room)
+        run_items(<Item> share_plane, &block, w.planes, 0, workers, base, w.room, False)
+        if w.by_panel:
+            run_items(<Item> share_panel, &block, w.panels, work, workers, base, w.room, False)
+        else:
+            run_items(<Item> share_frequency, &block, w.frequencies, work, workers, base, w.room, False)
+            run_items(<Item> share_output, &block, w.panels, 0, workers, base, w.room, False)
     return not spoiled

@@ -9,7 +9,8 @@ algorithm : str
     'auto' (default) takes the cheapest by a cost model, see `explain`; a name of the menu overrules it. 'fft' and 'winograd',
     forced, may spread a NaN or infinity to all outputs of a tile; 'auto' never does.
 precision : {'default', 'strict'}
-    'strict' leaves out algorithms whose error bound is above the direct sum's.
+    'strict' leaves out algorithms whose error bound is above the direct sum's, and computes with subnormal numbers even where the
+    processor is slow with them: on Intel's they count as zeros otherwise.
 max_workspace : int
     Bytes of memory, beyond input and result, that the call may take. Default 256 MiB.
 out : ndarray or None

@@ -1,0 +1,73 @@
+"""How the items of work of an algorithm are run: by one thread or several, in batches between which Ctrl-C is looked at.
+
+An item is a piece of the result that depends on no other. Threads take them as they come, a few at a time, so what a thread
+computes is not determined, but what an item is.
+
+Intel's processors take a hundred times as long for a product with a subnormal number in it (measured: test_subnormal.py). There
+such numbers count as zeros while items run, unless the caller wants them exact. The floating-point mode of each thread is put
+back after its items.
+"""
+from cython.parallel cimport parallel, prange, threadid
+from cpython.exc cimport PyErr_CheckSignals
+
+cdef extern from *:
+    """
+    #define CY_BATCH 2147483648.0
+    #if defined(__SSE__)
+      #include <xmmintrin.h>
+      static inline unsigned cy_mode(void)         { return _mm_getcsr(); }
+      static inline void cy_set_mode(unsigned m)   { _mm_setcsr(m); }
+      #if defined(__GNUC__)
+        static inline unsigned cy_flushing(void)   { return __builtin_cpu_is("intel") ? 0x8040u : 0; }   /* FTZ and DAZ */
+      #else
+        static inline unsigned cy_flushing(void)   { return 0; }
+      #endif
+    #else
+      static inline unsigned cy_flushing(void)     { return 0; }
+      static inline unsigned cy_mode(void)         { return 0; }
+      static inline void cy_set_mode(unsigned m)   { (void)m; }
+    #endif
+    """
+    unsigned mode "cy_mode"() noexcept nogil                # rounding, and whether subnormal numbers count as zeros
+    unsigned flushing "cy_flushing"() noexcept nogil        # what to add to it for them to; 0 where they cost nothing
+    const double BATCH "CY_BATCH"                           # multiply-adds between two looks at Ctrl-C: about 0.1 s
+    void set_mode "cy_set_mode"(unsigned) noexcept nogil
+
+cdef enum:
+    SHARES = 16                         # of a batch that each thread takes one after the other
+
+ctypedef void (*Item)(const void* work, Py_ssize_t item, char* room) noexcept nogil
+
+
+cdef inline void run_some(Item do_item, const void* work, Py_ssize_t first, Py_ssize_t last, char* room, unsigned wanted) noexcept nogil:
+    cdef Py_ssize_t item
+    cdef unsigned own = mode()
+    if own != wanted:
+        set_mode(wanted)
+    for item in range(first, last):
+        do_item(work, item, room)
+    if own != wanted:
+        set_mode(own)
+
+
+cdef inline int run_items(Item do_item, const void* work, Py_ssize_t items, double multiply_adds, int workers, char* rooms,
+                          Py_ssize_t room, bint exact) except -1:
+    """do_item(work, item, scratch) for all items, which take so many multiply-adds together; `rooms` are the workers' scratch.
+    exact: also in subnormal numbers."""
+    cdef Py_ssize_t first = 0, last, item, share, batch = <Py_ssize_t> max(items * BATCH / max(multiply_adds, 1.0), 1.0 * workers)
+    cdef int worker
+    cdef unsigned wanted = mode() if exact else mode() | flushing()
+    while first < items:
+        last = min(first + batch, items)
+        if workers == 1:
+            with nogil:
+                run_some(do_item, work, first, last, rooms, wanted)
+        else:
+            share = max((last - first) // (SHARES * workers), <Py_ssize_t> 1)
+            with nogil, parallel(num_threads=workers):
+                worker = threadid()
+                for item in prange(first, last, schedule="dynamic", chunksize=share):
+                    run_some(do_item, work, item, item + 1, rooms + worker * room, wanted)
+        PyErr_CheckSignals()
+        first = last
+    return 0
