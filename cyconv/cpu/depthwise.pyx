@@ -3,7 +3,7 @@
 Depthwise layers, plain images, signals and volumes. Outputs of a row stand on the lanes of vectors. Rows are read where
 they lie if they are contiguous floats (or integers of the width computed with) and need neither other padding than zeros nor a stride
 along x; else those that a block of outputs reads are first gathered, padded, into a box (packing.pxd), columns of equal remainder modulo the
-stride side by side. Either way the register tiles (row_tiles.pxd) see a table of rows.
+stride side by side. Either way the register tiles (row_walks.pxd, row_tiles.pxd) see a table of rows.
 
 A row of inputs belongs to several rows of outputs. With stride s and dilation d along y, rows i of the kernel with equal
 i*d mod s, every (s/gcd)-th of them, meet rows of outputs d/gcd apart as a kernel of stride 1 and dilation 1 meets neighbours: such
@@ -23,7 +23,10 @@ from cyconv.cpu.depthwise_cut cimport WALK_ROWS, Work, kept_work, open_work, ope
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport Axis, BITS64, DOUBLE, HALF, SINGLE, ZEROS, gather_stored, put_stored
 from cyconv.cpu.pieces cimport PB, pd, pf, pq, pw
-from cyconv.cpu.row_tiles cimport ALONG, DOWN, Plane, Taps, copy_row, pad_row, split_row, tile_along, walk_along, walk_planes
+from cyconv.cpu.row_copies cimport copy_row, pad_row, split_row
+from cyconv.cpu.row_tiles cimport tile_along
+from cyconv.cpu.row_walks cimport Plane, walk_along, walk_planes
+from cyconv.cpu.simd cimport VB, vd, vf, vq, vw
 
 from cyconv import costs
 from cyconv.memory import empty
@@ -46,13 +49,13 @@ cdef void tiles(const Work* w, const char** rows, Py_ssize_t c, char* edge, Py_s
     cdef const char* weight = w.weight + o * w.channels * w.k[0] * w.k[1] * w.k[2] * w.size
     cdef const char* bias = w.bias + o * w.size
     if w.kind == SINGLE or w.kind == HALF:
-        tile_along(<pf*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
+        tile_along(<vf*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
     elif w.kind == DOUBLE:
-        tile_along(<pd*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
+        tile_along(<vd*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
     elif w.kind == BITS64:
-        tile_along(<pq*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
+        tile_along(<vq*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
     else:
-        tile_along(<pw*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
+        tile_along(<vw*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
 
 
 cdef void walk(const Work* w, const Plane* plane, Py_ssize_t o, char* out, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t count) noexcept nogil:
@@ -269,7 +272,7 @@ cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
         corner[a] = origin[a] * w.s[a]
         filled[a] = (extent[a] - 1) * w.s[a] + (w.k[a] - 1) * w.d[a] + 1
     corner[2] = origin[2]
-    filled[2] = ceil_div(extent[2], PB // w.size) * (PB // w.size) + (w.k[2] - 1) * w.d[2] // w.s[2]
+    filled[2] = ceil_div(extent[2], VB // w.size) * (VB // w.size) + (w.k[2] - 1) * w.d[2] // w.s[2]
     if w.walks:
         corner[2], filled[2] = origin[2] * w.s[2], w.box.axis[2].length - PB // w.size
     n, g = item * w.planes // w.groups, item * w.planes % w.groups

@@ -8,6 +8,7 @@ from cyconv.cpu.blocks cimport (
 from cyconv.cpu.packing cimport Axis, BITS64, Box, CIRCULAR, DOUBLE, REFLECT, REPLICATE, SINGLE, Stored, ZEROS
 from cyconv.cpu.pieces cimport PB
 from cyconv.cpu.row_tiles cimport ALONG, DOWN, Taps
+from cyconv.cpu.simd cimport VB
 
 cdef enum:
     BOX_BYTES = 256 * 1024              # of one block: stays in a second-level cache
@@ -77,7 +78,7 @@ cdef inline double row_numbers(const Work* w, Py_ssize_t x) noexcept nogil:
     """Of a row of the box, all its phases."""
     if w.walks:
         return (x + 3.0 * PB) * w.s[2] + 16
-    return (x + PB + <double> ((w.k[2] - 1) * w.d[2] // w.s[2])) * w.box.axis[2].phases
+    return (x + VB + <double> ((w.k[2] - 1) * w.d[2] // w.s[2])) * w.box.axis[2].phases
 
 
 cdef inline size_t table_bytes(const Work* w) noexcept nogil:
@@ -163,11 +164,11 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
     if w.walks:
         axis[2].length = (w.block[2] + PB // w.size) * w.s[2] + 2
     else:
-        axis[2].length = ceil_div(w.block[2], PB // w.size) * (PB // w.size) + (w.k[2] - 1) * w.d[2] // w.s[2]
+        axis[2].length = ceil_div(w.block[2], VB // w.size) * (VB // w.size) + (w.k[2] - 1) * w.d[2] // w.s[2]
     axis[2].length = ceil_div(axis[2].length, 16) * 16 + 16     # whole lines, seldom a power of two
     numbers = <double> axis[0].length * axis[1].length * axis[2].length * axis[2].phases
     w.plane = <Py_ssize_t> min(numbers, 2.0**60)
-    w.zeros = (w.block[2] + PB) * w.s[2] + (w.k[2] - 1) * w.d[2] + 1
+    w.zeros = (w.block[2] + VB) * w.s[2] + (w.k[2] - 1) * w.d[2] + 1
     w.sums = 0
     if w.parts > 1 or w.size != w.stored_size:
         w.sums = ceil_div(w.block[2], PB // w.size) * (PB // w.size)
@@ -175,7 +176,7 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
     w.at[1] = w.at[0] + line(<double> w.zeros * w.size)
     w.at[2] = w.at[1] + line(<double> w.sums * w.size * max(WALK_ROWS, DOWN))
     w.at[3] = w.at[2] + line(2.0 * w.taps.table * sizeof(void*))
-    w.taps.edge = (ALONG * PB + (w.k[2] - 1) * w.d[2] * w.size + 2 * PB) // 64 * 64 + 64
+    w.taps.edge = (ALONG * VB + (w.k[2] - 1) * w.d[2] * w.size + 2 * PB) // 64 * 64 + 64
     w.at[4] = w.at[3] + (line(<double> w.taps.table * w.taps.edge) if w.could_stay else 0)
     if not tables:
         return 0

@@ -1,7 +1,8 @@
 """Vectors of at most 32 bytes, for kernels whose loads begin anywhere, and loads and stores of some of their lanes.
 
 A load that crosses a cache line costs two. Of loads at any address half as many cross one with 32 bytes as with 64, and
-two fit a cycle, so that what these kernels lose by shorter vectors on v4 they win back. Rows that are shorter than a vector fit better, too.
+two fit a cycle, so that kernels which load about as often as they multiply (a walk down rows with nine taps) lose nothing by
+shorter vectors on v4. Rows that are shorter than a vector fit better, too.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from cyconv.cpu.simd cimport VB         # its block defines CY_VB and CY_REG, and includes what is used here

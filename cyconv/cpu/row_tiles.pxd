@@ -1,277 +1,71 @@
-"""The two register tiles of `depthwise`. Outputs of a row stand on the lanes of vectors, weights are broadcast.
+"""The other register tile of `depthwise`, for any kernel: a few rows of outputs times a few vectors.
 
-walk    kernels of three rows and columns: columns of a few vectors walk down the rows. A row of inputs is loaded once and
-        goes to the three rows of outputs that it belongs to, all under way at once; the nine weights stay in registers.
-tile    any kernel: a few rows of outputs times a few vectors; each loaded vector goes to as many rows of outputs as it
-        belongs to, each broadcast weight to all vectors.
-
-Both read rows of inputs where they lie. Lanes of a walk outside of the row are masked off and count as the zeros of the
-padding; a tile that reaches beyond its rows reads copies with zeros.
+Outputs of a row stand on the lanes of vectors, weights are broadcast. Each loaded vector goes to as many rows of outputs as it
+belongs to, each broadcast weight to all vectors. Rows of inputs are read where they lie; a tile that reaches beyond
+them reads copies with zeros.
 Products are added one by one, in an order that depends on the problem alone.
 """
-from cyconv.cpu.pieces cimport PB, ACROSS, WALK, clamp, evens, hold, nothing, odds, pd, pf, piece, pq, pw, put_part, spread, within
-from cyconv.cpu.shuffle cimport fetch, own
-from cyconv.cpu.simd cimport inlined
+from cyconv.cpu.pieces cimport ACROSS, pq, pw
+from cyconv.cpu.row_copies cimport pad_row
+from cyconv.cpu.simd cimport VB, inlined, splat, vd, vector, vf, vq, vw
 
 cdef enum:
-    MOST_WALK = 4                       # of any level
     DOWN = 4                            # rows of a tile
     ALONG = 8                           # vectors of a tile of one row, which needs as many sums under way to hide latency
 
-cdef struct Plane:                      # rows of inputs, and where a walk begins
-    const char* row                     # row 0 of the plane, at the column that the first tap of the first output reads
-    const char* zeros                   # the same column in a row of zeros, for rows outside of the plane
-    Py_ssize_t pitch                    # bytes between rows
-    Py_ssize_t height                   # rows of the plane
-    Py_ssize_t y                        # row that the first tap of the first output reads
-    Py_ssize_t c                        # its column: lanes at columns 0..width-1 exist
-    Py_ssize_t width
+
+cdef extern from *:
+    """
+    #if defined(__AVX512F__)
+      #define CY_FIRST(V, S, M, CALL, T) static inline void cy_first_##S(char *p, V v, Py_ssize_t n) { CALL((void *)p, (M)((1u << n) - 1u), (T)v); }
+      CY_FIRST(cy_vf, f, __mmask16, _mm512_mask_storeu_ps, __m512)
+      CY_FIRST(cy_vd, d, __mmask8, _mm512_mask_storeu_pd, __m512d)
+      CY_FIRST(cy_vw, w, __mmask16, _mm512_mask_storeu_epi32, __m512i)
+      CY_FIRST(cy_vq, q, __mmask8, _mm512_mask_storeu_epi64, __m512i)
+    #else
+      #define CY_FIRST(V, S, SIZE) static inline void cy_first_##S(char *p, V v, Py_ssize_t n) { memcpy(p, &v, SIZE * n); }
+      CY_FIRST(cy_vf, f, 4)
+      CY_FIRST(cy_vd, d, 8)
+      CY_FIRST(cy_vw, w, 4)
+      CY_FIRST(cy_vq, q, 8)
+    #endif
+    static inline cy_vf cy_held_f(cy_vf v) { CY_HOLD(v); return v; }
+    static inline cy_vd cy_held_d(cy_vd v) { CY_HOLD(v); return v; }
+    static inline cy_vw cy_held_w(cy_vw v) { CY_HOLD(v); return v; }
+    static inline cy_vq cy_held_q(cy_vq v) { CY_HOLD(v); return v; }
+    """
+    void first_f "cy_first_f"(char*, vf, Py_ssize_t) noexcept nogil
+    void first_d "cy_first_d"(char*, vd, Py_ssize_t) noexcept nogil
+    void first_w "cy_first_w"(char*, vw, Py_ssize_t) noexcept nogil
+    void first_q "cy_first_q"(char*, vq, Py_ssize_t) noexcept nogil
+    vf held_f "cy_held_f"(vf) noexcept nogil
+    vd held_d "cy_held_d"(vd) noexcept nogil
+    vw held_w "cy_held_w"(vw) noexcept nogil
+    vq held_q "cy_held_q"(vq) noexcept nogil
 
 
-cdef inline const char* row_of(const Plane* p, Py_ssize_t y) noexcept nogil:
-    return p.row + y * p.pitch if 0 <= y < p.height else p.zeros
-
-
-cdef inline inlined taps(const int NV, const int s, const int masked, const piece* like, piece[3][MOST_WALK] x, const char* row,
-                         Py_ssize_t last, Py_ssize_t c, Py_ssize_t n) noexcept nogil:
-    """What three neighbouring taps read of a row; the last of NV vectors lies `last` bytes of outputs behind the first."""
-    cdef int v, j, size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
-    cdef const char* p
-    cdef Py_ssize_t u
-    cdef piece a, b
-    for v in range(NV):
-        p = row + s * (last if v == NV - 1 else v * PB)
-        u = c + (s * last // size if v == NV - 1 else s * v * lanes)
-        if s == 1:
-            for j in range(3):
-                if masked and (v == 0 or v == NV - 1):
-                    x[j][v] = within(p + j * size, clamp(-u - j, lanes), clamp(n - u - j, lanes), like)
-                else:
-                    x[j][v] = hold((<const piece*> (p + j * size))[0])
-        else:
-            if masked and (v == 0 or v == NV - 1):
-                a = within(p, clamp(-u, lanes), clamp(n - u, lanes), like)
-                b = within(p + PB, clamp(-u - lanes, lanes), clamp(n - u - lanes, lanes), like)
-            else:
-                a = (<const piece*> p)[0]
-                b = (<const piece*> (p + PB))[0]
-            x[0][v] = evens(a, b)
-            x[1][v] = odds(a, b)
-            u += 2
-            p += 2 * size
-            if masked and (v == 0 or v == NV - 1):
-                a = within(p, clamp(-u, lanes), clamp(n - u, lanes), like)
-                b = within(p + PB, clamp(-u - lanes, lanes), clamp(n - u - lanes, lanes), like)
-            else:
-                a = (<const piece*> p)[0]
-                b = (<const piece*> (p + PB))[0]
-            x[2][v] = evens(a, b)
-
-
-cdef inline piece three(piece[9] w, const int i, piece[3][MOST_WALK] t, const int v) noexcept nogil:
-    """A row of the kernel times three columns, apart from other rows: a sum that waits for no other."""
-    cdef piece p = hold(w[i] * t[0][v])                     # held, or else it is left open which product is rounded
-    p = p + w[i + 1] * t[1][v]
-    return p + w[i + 2] * t[2][v]
-
-
-cdef inline inlined walk_of(const int NV, const int s, const int masked, const piece* like, const Plane* plane, Py_ssize_t x,
-                            Py_ssize_t last, Py_ssize_t lone, const char* weight, const char* bias, char* out, Py_ssize_t pitch,
-                            Py_ssize_t rows) noexcept nogil:
-    """`rows` rows of outputs in NV vectors from output x on; lone: lanes of the only vector that count, or 0."""
-    cdef piece[9] w
-    cdef piece[MOST_WALK] a
-    cdef piece[MOST_WALK] b
-    cdef piece[3][MOST_WALK] t
-    cdef piece start = spread(bias, like)
-    cdef const char* row
-    cdef int v, size = 8 if piece is pd or piece is pq else 4
-    cdef Py_ssize_t i, y = plane.y, c = plane.c + s * x, n = plane.width, shift = s * x * size, whole = rows
-    if lone:                                                # what a whole vector writes too much, later rows write again
-        whole = rows - (PB + pitch - 1) // pitch + 1 if pitch == lone * size else 0
-    for v in range(9):
-        w[v] = spread(weight + v * size, like)
-    taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
-    for v in range(NV):
-        b[v] = start + w[0] * t[0][v]
-        b[v] = b[v] + w[1] * t[1][v]
-        b[v] = b[v] + w[2] * t[2][v]
-    if s == 1:
-        y += 1
-        taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
-        for v in range(NV):
-            a[v] = b[v] + three(w, 3, t, v)
-            b[v] = start + w[0] * t[0][v]
-            b[v] = b[v] + w[1] * t[1][v]
-            b[v] = b[v] + w[2] * t[2][v]
-    for i in range(rows):
-        y += 1
-        if NV == WALK:                                      # what the tile to the right will read and write
-            row = row_of(plane, y) + shift + s * NV * PB
-            fetch(row)
-            if NV * PB > 64:
-                fetch(row + 64)
-            if s == 2:
-                fetch(row + 128)
-                fetch(row + 192)
-                row = row_of(plane, y + 1) + shift + s * NV * PB
-                fetch(row)
-                fetch(row + 64)
-                fetch(row + 128)
-                fetch(row + 192)
-            own(out + NV * PB)
-            if NV * PB > 64:
-                own(out + NV * PB + 64)
-        if s == 2:
-            taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
-            for v in range(NV):
-                a[v] = b[v] + three(w, 3, t, v)
-            y += 1
-        taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
-        for v in range(NV):
-            a[v] = a[v] + three(w, 6, t, v)
-            if NV == 1 and i >= whole:
-                put_part(out, a[0], lone)
-            else:
-                (<piece*> (out + (last if v == NV - 1 else v * PB)))[0] = a[v]
-            if s == 1:
-                a[v] = b[v] + three(w, 3, t, v)
-            b[v] = start + w[0] * t[0][v]
-            b[v] = b[v] + w[1] * t[1][v]
-            b[v] = b[v] + w[2] * t[2][v]
-        out += pitch
-
-
-cdef inline inlined walk_along(const int s, const piece* like, const Plane* plane, const char* weight, const char* bias, char* out,
-                     Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t count) noexcept nogil:
-    """Rows of `count` outputs each."""
-    cdef int size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
-    cdef Py_ssize_t x = 0, m, last, lone, c
-    cdef bint inside
-    cdef char* to
-    while x < count:
-        m = min((count - x + lanes - 1) // lanes, <Py_ssize_t> WALK)
-        if m > 1 and (count - x + lanes - 1) // lanes == WALK + 1:
-            m = (WALK + 1) // 2                             # rather than a tile of one vector behind this one
-        c = plane.c + s * x
-        if m > 2 and (c + s * lanes < 0 or c + s * (m - 1) * lanes + 2 > plane.width):
-            m = 1                                           # padding reaches beyond the outer vectors of this tile
-        lone = 0
-        last = (m - 1) * PB
-        if x + m * lanes > count:
-            if m == 1 and count < lanes:
-                lone = count
-            elif m == 1:
-                x = count - lanes                           # overlaps the tile before
-                c = plane.c + s * x
-            else:
-                last = (count - x - lanes) * size           # the last vector overlaps the one before
-        inside = c >= 0 and c + s * (last // size + lanes) + 2 <= plane.width
-        to = out + x * size
-        if m == 1:
-            if inside:
-                walk_of(1, s, 0, like, plane, x, last, lone, weight, bias, to, pitch, rows)
-            else:
-                walk_of(1, s, 1, like, plane, x, last, lone, weight, bias, to, pitch, rows)
-        elif m == 2:
-            if inside:
-                walk_of(2, s, 0, like, plane, x, last, 0, weight, bias, to, pitch, rows)
-            else:
-                walk_of(2, s, 1, like, plane, x, last, 0, weight, bias, to, pitch, rows)
-        elif m == 3 and WALK >= 3:
-            if inside:
-                walk_of(3, s, 0, like, plane, x, last, 0, weight, bias, to, pitch, rows)
-            else:
-                walk_of(3, s, 1, like, plane, x, last, 0, weight, bias, to, pitch, rows)
-        elif m == 4 and WALK >= 4:
-            if inside:
-                walk_of(4, s, 0, like, plane, x, last, 0, weight, bias, to, pitch, rows)
-            else:
-                walk_of(4, s, 1, like, plane, x, last, 0, weight, bias, to, pitch, rows)
-        x += m * lanes
-
-
-cdef inline inlined two_rows(const int NV, piece[9] w, piece start, piece[MOST_WALK] a, piece[MOST_WALK] b,
-                                  piece[3][MOST_WALK] t) noexcept nogil:
-    """A row of inputs as the middle row of one row of outputs and the first of the next."""
-    cdef int v
-    for v in range(NV):
-        a[v] = b[v] + three(w, 3, t, v)
-        b[v] = start + w[0] * t[0][v]
-        b[v] = b[v] + w[1] * t[1][v]
-        b[v] = b[v] + w[2] * t[2][v]
-
-
-cdef inline inlined walk_planes_of(const int NV, const piece* like, const Plane* plane, Py_ssize_t step, const char* weight,
-                                   const char* bias, char* out, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t count) noexcept nogil:
-    """`count` neighbouring planes with a filter each, of rows that NV (1 or 2) vectors cover. One row of padding at most."""
-    cdef piece[9] w
-    cdef piece[MOST_WALK] a
-    cdef piece[MOST_WALK] b
-    cdef piece[3][MOST_WALK] t
-    cdef piece[3][MOST_WALK] zero
-    cdef piece start
-    cdef int v, j, size = 8 if piece is pd or piece is pq else 4
-    cdef Py_ssize_t q, i, y = plane.y, c = plane.c, n = plane.width, pitch = columns * size, last = pitch - PB, whole
-    cdef Py_ssize_t below = rows + 2 + y - plane.height     # rows of padding below
-    cdef const char* row
-    for v in range(NV):
-        for j in range(3):
-            zero[j][v] = nothing(like)
-    if NV == 1:
-        last = 0
-    whole = count * rows - (PB + pitch - 1) // pitch + 1    # rows before the last ones may write more than their own
-    for q in range(count):
-        for v in range(9):
-            w[v] = spread(weight + v * size, like)
-        start = spread(bias, like)
-        row = plane.row + q * step
-        if y < 0:
-            for v in range(NV):
-                b[v] = start + w[0] * zero[0][v]
-                b[v] = b[v] + w[1] * zero[1][v]
-                b[v] = b[v] + w[2] * zero[2][v]
-        else:
-            taps(NV, 1, 1, like, t, row, last, c, n)
-            for v in range(NV):
-                b[v] = start + w[0] * t[0][v]
-                b[v] = b[v] + w[1] * t[1][v]
-                b[v] = b[v] + w[2] * t[2][v]
-            row += plane.pitch
-        taps(NV, 1, 1, like, t, row, last, c, n)
-        row += plane.pitch
-        two_rows(NV, w, start, a, b, t)
-        for i in range(rows - below):
-            taps(NV, 1, 1, like, t, row, last, c, n)
-            row += plane.pitch
-            for v in range(NV):
-                a[v] = a[v] + three(w, 6, t, v)
-                if NV == 1 and i >= whole:
-                    put_part(out, a[0], columns)
-                else:
-                    (<piece*> (out + (last if v == 1 else 0)))[0] = a[v]
-            out += pitch
-            two_rows(NV, w, start, a, b, t)
-        if below:
-            for v in range(NV):
-                a[v] = a[v] + three(w, 6, zero, v)
-                if NV == 1 and rows > whole:
-                    put_part(out, a[0], columns)
-                else:
-                    (<piece*> (out + (last if v == 1 else 0)))[0] = a[v]
-            out += pitch
-        whole -= rows
-        weight += 9 * size
-        bias += size
-
-
-cdef inline inlined walk_planes(const piece* like, const Plane* plane, Py_ssize_t step, const char* weight, const char* bias,
-                                char* out, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t count) noexcept nogil:
-    cdef int size = 8 if piece is pd or piece is pq else 4
-    if columns * size <= PB:
-        walk_planes_of(1, like, plane, step, weight, bias, out, rows, columns, count)
+cdef inline void put_first(char* p, vector v, Py_ssize_t n) noexcept nogil:
+    """The first n lanes of a vector of full width to memory at p."""
+    if vector is vf:
+        first_f(p, v, n)
+    elif vector is vd:
+        first_d(p, v, n)
+    elif vector is vw:
+        first_w(p, v, n)
     else:
-        walk_planes_of(2, like, plane, step, weight, bias, out, rows, columns, count)
+        first_q(p, v, n)
+
+
+cdef inline vector held(vector v) noexcept nogil:
+    """v, held in a register."""
+    if vector is vf:
+        return held_f(v)
+    elif vector is vd:
+        return held_d(v)
+    elif vector is vw:
+        return held_w(v)
+    else:
+        return held_q(v)
 
 
 cdef struct Taps:                       # a kernel as `tile` sees it
@@ -285,33 +79,33 @@ cdef struct Taps:                       # a kernel as `tile` sees it
     Py_ssize_t edge                     # bytes between two of them, copied
 
 
-cdef inline inlined input_row(const int first, const int last, const int NV, const piece* like, piece[DOWN][ALONG] acc,
+cdef inline inlined input_row(const int first, const int last, const int NV, const vector* like, vector[DOWN][ALONG] acc,
                               const char* row, const Taps* k, const char* w) noexcept nogil:
     """One row of inputs into rows first..last-1 of outputs; w is the kernel row that output row 0 would meet."""
-    cdef int r, v, size = 8 if piece is pd or piece is pq else 4
+    cdef int r, v, size = 8 if vector is vd or vector is vq else 4
     cdef Py_ssize_t j
     cdef const char* p
-    cdef piece[ALONG] x
-    cdef piece wv
+    cdef vector[ALONG] x
+    cdef vector wv
     for j in range(k.columns):
         p = row + k.place[j]
         for v in range(NV):
-            x[v] = hold((<const piece*> (p + v * PB))[0])
+            x[v] = held((<const vector*> (p + v * VB))[0])
         for r in range(first, last):
-            wv = spread(w + (j - r * k.columns) * size, like)
+            wv = splat(w + (j - r * k.columns) * size, like)
             for v in range(NV):
                 acc[r][v] = acc[r][v] + wv * x[v]
 
 
-cdef inline inlined tile_of(const int R, const int NV, const piece* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part, const char* weight, const char* bias, char* out,
+cdef inline inlined tile_of(const int R, const int NV, const vector* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part, const char* weight, const char* bias, char* out,
                             Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t once) noexcept nogil:
     """R (DOWN or 1) rows of outputs, `count` of them wanted; part: lanes of the last vector that count, or 0; once: 1."""
-    cdef piece[DOWN][ALONG] acc
-    cdef piece start
+    cdef vector[DOWN][ALONG] acc
+    cdef vector start
     cdef Py_ssize_t slab, t, K, done, hop
-    cdef int r, v, size = 8 if piece is pd or piece is pq else 4
+    cdef int r, v, size = 8 if vector is vd or vector is vq else 4
     for done in range(once):
-        start = spread(bias, like)
+        start = splat(bias, like)
         for r in range(R):
             for v in range(NV):
                 acc[r][v] = start
@@ -352,12 +146,12 @@ cdef inline inlined tile_of(const int R, const int NV, const piece* like, const 
             if r < count:
                 for v in range(NV):
                     if v == NV - 1 and part:
-                        put_part(out + r * pitch + v * PB, acc[r][v], part)
+                        put_first(out + r * pitch + v * VB, acc[r][v], part)
                     else:
-                        (<piece*> (out + r * pitch + v * PB))[0] = acc[r][v]
+                        (<vector*> (out + r * pitch + v * VB))[0] = acc[r][v]
 
 
-cdef inline inlined tiles_of(const int R, const piece* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part,
+cdef inline inlined tiles_of(const int R, const vector* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part,
                              const char* weight, const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t m) noexcept nogil:
     if m == 1:
         tile_of(R, 1, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
@@ -371,14 +165,14 @@ cdef inline inlined tiles_of(const int R, const piece* like, const Taps* k, cons
         tile_of(R, 8, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
 
 
-cdef inline inlined tile_along(const piece* like, const Taps* k, const char** rows, Py_ssize_t c, const char** edge_rows, char* edge,
+cdef inline inlined tile_along(const vector* like, const Taps* k, const char** rows, Py_ssize_t c, const char** edge_rows, char* edge,
                                const char* weight, const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t strip, Py_ssize_t count,
                                Py_ssize_t length) noexcept nogil:
     """`count` rows of `length` outputs each, in tiles of `strip` rows: DOWN or 1. c: column that the first tap reads.
 
     What tiles read that reach beyond the rows is copied to `edge`, with zeros, and `edge_rows` are its rows.
     """
-    cdef int size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
+    cdef int size = 8 if vector is vd or vector is vq else 4, lanes = VB // size
     cdef Py_ssize_t x = 0, m, part, left, reach, t
     cdef const char** at
     cdef Py_ssize_t begin
@@ -405,68 +199,13 @@ cdef inline inlined tile_along(const piece* like, const Taps* k, const char** ro
         reach = (k.columns - 1) * k.dilation + m * lanes
         if c + x < 0 or c + x + reach > k.width:
             for t in range(k.table):
-                pad_row(like, rows[t] + x * size, c + x, k.width, edge + t * k.edge, reach)
+                if size == 4:
+                    pad_row(<pw*> NULL, rows[t] + x * size, c + x, k.width, edge + t * k.edge, reach)
+                else:
+                    pad_row(<pq*> NULL, rows[t] + x * size, c + x, k.width, edge + t * k.edge, reach)
             at, begin = edge_rows, 0
         if strip == 1:
             tiles_of(1, like, k, at, begin, part, weight, bias, out + x * size, pitch, count, m)
         else:
             tiles_of(DOWN, like, k, at, begin, part, weight, bias, out + x * size, pitch, count, m)
         x += m * lanes
-
-
-cdef inline inlined pad_row(const piece* like, const char* row, Py_ssize_t c, Py_ssize_t n, char* to, Py_ssize_t count) noexcept nogil:
-    """Columns c .. c+count-1 (or more, up to a whole vector) of a row of n; `row` is where column c would be. Zeros beyond."""
-    cdef int size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
-    cdef Py_ssize_t i, lo = clamp(-c, count), hi = max(clamp(n - c, count), lo)
-    cdef piece zero = hold(nothing(like))                   # held, or else GCC calls memset for a few bytes
-    i = 0
-    while i < lo:
-        (<piece*> (to + i * size))[0] = zero
-        i += lanes
-    if hi - lo >= lanes:                                    # the last vector overlaps the one before
-        i = lo
-        while i + lanes < hi:
-            (<piece*> (to + i * size))[0] = (<const piece*> (row + i * size))[0]
-            i += lanes
-        i = hi - lanes
-        (<piece*> (to + i * size))[0] = (<const piece*> (row + i * size))[0]
-    elif hi > lo:
-        (<piece*> (to + lo * size))[0] = within(row + lo * size, 0, hi - lo, like)
-    i = hi
-    while i < count:
-        (<piece*> (to + i * size))[0] = zero
-        i += lanes
-
-
-cdef inline inlined copy_row(const piece* like, const char* row, char* to, Py_ssize_t count) noexcept nogil:
-    """`count` numbers; zeros behind them where they are fewer than a vector holds."""
-    cdef int size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
-    cdef Py_ssize_t i = 0
-    if count < lanes:
-        (<piece*> to)[0] = within(row, 0, count, like)
-        return
-    while i + lanes < count:
-        (<piece*> (to + i * size))[0] = (<const piece*> (row + i * size))[0]
-        i += lanes
-    i = count - lanes
-    (<piece*> (to + i * size))[0] = (<const piece*> (row + i * size))[0]
-
-
-cdef inline inlined split_row(const piece* like, const char* row, Py_ssize_t c, Py_ssize_t n, char* to, Py_ssize_t second, Py_ssize_t count) noexcept nogil:
-    """Columns c, c + 2, ... (count of them) to `to`, the others to `second` bytes behind it, if that is not 0."""
-    cdef int size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
-    cdef Py_ssize_t i = 0
-    cdef piece a, b
-    while i < count:
-        if c >= 0 and c + 2 * lanes <= n:
-            a = (<const piece*> row)[0]
-            b = (<const piece*> (row + PB))[0]
-        else:
-            a = within(row, clamp(-c, lanes), clamp(n - c, lanes), like)
-            b = within(row + PB, clamp(-c - lanes, lanes), clamp(n - c - lanes, lanes), like)
-        (<piece*> (to + i * size))[0] = evens(a, b)
-        if second:
-            (<piece*> (to + second + i * size))[0] = odds(a, b)
-        row += 2 * PB
-        c += 2 * lanes
-        i += lanes
