@@ -2,7 +2,7 @@
 
 Either in the caller's input itself or in padded boxes, one per batch item and channel, which are gathered here.
 """
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from cyconv.cpu.blocks cimport Blocks
@@ -10,7 +10,7 @@ from cyconv.cpu.gemm_work cimport Room, Work
 from cyconv.cpu.packing cimport HALF, ZEROS, gather_stored
 from cyconv.cpu.shuffle cimport fetch
 from cyconv.cpu.simd cimport VB
-from cyconv.cpu.tile cimport SOON, ask_next
+from cyconv.cpu.tile cimport SOON, apart, ask_next
 
 cdef extern from "Python.h":
     void* PyMem_Malloc(size_t)
@@ -51,6 +51,16 @@ cdef inline bint find_taps(Work* w, problem) except -1:
         b.offset = <int32_t*> PyMem_Malloc((b.products + SOON) * sizeof(int32_t))
         if b.offset == NULL:
             raise MemoryError(f"no room for a table of {b.products} offsets")
+    if w.by_tap:
+        for z in range(k[0]):
+            for y in range(k[1]):
+                for x in range(k[2]):
+                    for c in range(b.channels):
+                        channel = c // b.parts * w.input_step[2] + c % b.parts * b.stored_size if w.in_place else c * b.plane * b.size
+                        b.offset[i] = <int32_t> (channel + z * step[0] + y * step[1] + x * step[2])
+                        i += 1
+        ask_next(b.offset, b.products, b.size)
+        return True
     for c in range(b.channels):
         channel = c // b.parts * w.input_step[2] + c % b.parts * b.stored_size if w.in_place else c * b.plane * b.size
         for z in range(k[0]):
@@ -129,7 +139,7 @@ cdef inline void gather_rows(const Work* w, const char* src, const Py_ssize_t* b
             memset(to, 0, (filled[1] - end[1]) * pitch)
 
 
-cdef inline void gather_boxes(const Work* w, Py_ssize_t g, const Py_ssize_t* origin, const Py_ssize_t* extent, char* boxes) noexcept nogil:
+cdef inline apart gather_boxes(const Work* w, Py_ssize_t g, const Py_ssize_t* origin, const Py_ssize_t* extent, char* boxes) noexcept nogil:
     """The padded boxes of a block, [item][channel]; origin and extent in items and outputs."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t[3] first
@@ -161,7 +171,42 @@ cdef inline void gather_boxes(const Work* w, Py_ssize_t g, const Py_ssize_t* ori
                               boxes + (n * b.channels + c) * b.plane * b.size)
 
 
-cdef inline void find_pixels(const Work* w, const Py_ssize_t* extent, Room* room) noexcept nogil:
+cdef inline apart find_inside(const Work* w, const Py_ssize_t* origin, const Py_ssize_t* extent, Room* room) noexcept nogil:
+    """Which taps of a block's pixels are not in the padding; where these change, a run of neighbours ends."""
+    cdef Py_ssize_t z, y, x, i, j, n, p = 0
+    cdef uint64_t rows
+    cdef uint64_t[3] axis
+    for n in range(extent[0]):
+        for z in range(extent[1]):
+            axis[0] = taps_inside(w, 0, origin[1] + z)
+            for y in range(extent[2]):
+                axis[1] = taps_inside(w, 1, origin[2] + y)
+                for x in range(extent[3]):
+                    axis[2] = taps_inside(w, 2, origin[3] + x)
+                    rows = 0
+                    for i in range(w.taps[0]):
+                        for j in range(w.taps[1]):
+                            if axis[0] >> i & 1 and axis[1] >> j & 1:
+                                rows |= axis[2] << (i * w.taps[1] + j) * w.taps[2]
+                    room.inside[p] = rows
+                    p += 1
+    for x in range(p - 2, -1, -1):
+        if room.inside[x] != room.inside[x + 1]:
+            room.neighbours[x] = 1
+        elif room.neighbours[x] > 1:
+            room.neighbours[x] = room.neighbours[x + 1] + 1
+
+
+cdef inline uint64_t taps_inside(const Work* w, int a, Py_ssize_t at) noexcept nogil:
+    """The taps along one axis with which an output reads a sample."""
+    cdef uint64_t taps = 0
+    cdef Py_ssize_t tap, u = at * w.stride[a] - w.blocks.box.axis[a].pad
+    for tap in range(w.taps[a]):
+        taps |= <uint64_t> (0 <= u + tap * w.dilation[a] < w.blocks.box.axis[a].n) << tap
+    return taps
+
+
+cdef inline apart find_pixels(const Work* w, const Py_ssize_t* extent, Room* room) noexcept nogil:
     """The places of a block's pixels, and how many neighbours each has."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t[4] step

@@ -2,7 +2,7 @@
 
 A block is a run of outputs of one row, of whole rows, whole planes or whole batch items: one run of each output plane.
 """
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memset
 
 from cyconv.cpu.blocks cimport Blocks, choose_kind, gcd
@@ -17,6 +17,8 @@ cdef enum:
     WIDE_PIXELS = 1792                  # of a block whose sums are not stored
     WIDE_PRODUCTS = 192                 # up to which transposing sums costs more than unaligned loads of pixels
     CHUNK = 512                         # products of one pass over a block's pixels
+    BY_TAP_CHANNELS = 32                # that make passes over a block's pixels long enough for each tap to have one of its own,
+    BY_TAP_RUN = 6                      # if so many pixels of a row, on average, have the same taps in the padding
     MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
     ROOM = 192                          # bytes of a Room, in whole lines of a cache
     WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
@@ -25,6 +27,10 @@ cdef struct Work:
     Blocks blocks                       # numbers, boxes and table of offsets, as `direct` has them
     bint in_place                       # tiles read the caller's input itself
     bint straight                       # sums are the output's numbers
+    bint by_tap                         # products come tap by tap, [tap][channel], so that taps in the padding can be left out
+    bint skips                          # and they are: the weights are finite
+    Py_ssize_t[3] taps
+    Py_ssize_t[3] dilation
     bint wide                           # pixels on the lanes; then a panel is a piece of at most TILE_ROWS channels
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
@@ -52,6 +58,7 @@ cdef struct Room:                       # one thread's scratch; its parts stand 
     char* planes
     Py_ssize_t* place
     Py_ssize_t* neighbours              # how many pixels from this one on follow each other in memory
+    uint64_t* inside                    # which taps of a pixel are not in the padding
     Py_ssize_t gathered                 # the block whose boxes these are, or -1
     Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
 
@@ -84,7 +91,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
     w.straight = b.parts == 1 and b.kind != HALF
     w.in_place = b.kind != HALF
     for a in range(3):
-        w.stride[a] = stride[a]
+        w.stride[a], w.taps[a], w.dilation[a] = stride[a], kernel[a], dilation[a]
         b.out[a] = out[a]
         b.box.axis[a].n, b.box.axis[a].pad = size[a], pad[a]
         taps *= <Py_ssize_t> kernel[a]
@@ -96,7 +103,13 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
     w.chunks = max(ceil_div(b.products, CHUNK), <Py_ssize_t> 1)
     limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2)
     w.wide = is_wide(w, span, vector // b.size, limit)
+    w.by_tap = w.skips = False
+    if not w.in_place and b.kind != HALF and b.box.mode == ZEROS and not w.wide:
+        w.by_tap = w.in_place = w.skips = is_by_tap(w, taps)
+    if w.by_tap:
+        w.chunks = taps * ceil_div(b.channels, CHUNK)
     w.in_place = w.in_place and may_read_in_place       # packed weights know nothing of how the input lies
+    w.skips = w.skips and w.in_place
     for a in range(3):
         b.box.axis[a].stride, b.box.axis[a].phases, b.box.axis[a].remainder = 1, 1, w.remainder
     w.remainder[0] = 0
@@ -139,6 +152,38 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
     if not w.in_place:
         b.plane = <Py_ssize_t> min(<double> b.box.axis[0].length * b.box.axis[1].length * b.box.axis[2].length * b.box.axis[2].phases, 2.0**62)
     return 0
+
+
+cdef inline Py_ssize_t valid(const Work* w, int a, Py_ssize_t tap, Py_ssize_t* first) noexcept nogil:
+    """How many outputs along an axis read a sample with this tap, not padding; and the first of them."""
+    cdef Py_ssize_t at = tap * w.dilation[a] - w.blocks.box.axis[a].pad, s = w.stride[a], last
+    first[0] = max(ceil_div(-at, s), <Py_ssize_t> 0) if at < 0 else 0
+    last = (w.blocks.box.axis[a].n - 1 - at) // s if w.blocks.box.axis[a].n > at else -1
+    return max(min(last + 1, w.blocks.out[a]) - first[0], <Py_ssize_t> 0)
+
+
+cdef inline double inside(const Work* w, Py_ssize_t* longest) noexcept nogil:
+    """Which part of all products of pixels and taps are not with padding; longest: pixels of a row with the same taps, on average."""
+    cdef double part = 1, met
+    cdef Py_ssize_t tap, first, count, seams
+    cdef int a
+    for a in range(3):
+        met = seams = 0
+        for tap in range(w.taps[a]):
+            count = valid(w, a, tap, &first)
+            met += count
+            seams += (0 < first < w.blocks.out[a]) + (0 < first + count < w.blocks.out[a])
+        part *= met / (<double> w.taps[a] * max(w.blocks.out[a], <Py_ssize_t> 1))
+        longest[0] = w.blocks.out[a] // (seams + 1)
+    return part
+
+
+cdef inline bint is_by_tap(const Work* w, Py_ssize_t taps) noexcept nogil:
+    """Whether enough taps lie in the padding (a large dilation), and so that tiles of pixels with the same taps are tall enough."""
+    cdef Py_ssize_t longest
+    if not 2 <= taps <= 64 or w.blocks.channels < BY_TAP_CHANNELS or w.stride[2] > 1:
+        return False
+    return inside(w, &longest) < 0.85 and longest >= BY_TAP_RUN
 
 
 cdef inline bint is_wide(const Work* w, const Py_ssize_t* span, Py_ssize_t lane, double limit) noexcept nogil:
@@ -184,7 +229,7 @@ cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
     parts[2] = 2 * WIDEST_VECTOR
     parts[3] = (<double> ceil_div(b.products, w.chunks) + 1) * 2 * WIDEST_VECTOR if w.raw else 0.0
     parts[4] = 0.0 if w.straight else w.pixels * 2.0 * WIDEST_VECTOR
-    parts[5] = w.pixels * 2.0 * sizeof(Py_ssize_t)
+    parts[5] = w.pixels * (2.0 * sizeof(Py_ssize_t) + sizeof(uint64_t))
     cdef double total = ROOM
     cdef int i
     for i in range(6):
@@ -202,6 +247,7 @@ cdef inline void furnish(Room* room, const double* parts) noexcept nogil:
         base += ceil_div(<Py_ssize_t> parts[i], 64) * 64
     room.boxes, room.sums, room.start, room.panel, room.planes = at[0], at[1], at[2], at[3], at[4]
     room.place = <Py_ssize_t*> at[5]
-    room.neighbours = room.place + <Py_ssize_t> parts[5] // (2 * sizeof(Py_ssize_t))
+    room.neighbours = room.place + <Py_ssize_t> parts[5] // (2 * sizeof(Py_ssize_t) + sizeof(uint64_t))
+    room.inside = <uint64_t*> (room.neighbours + (room.neighbours - room.place))
     room.gathered = -1
     memset(room.extent, 0, sizeof(room.extent))

@@ -22,12 +22,13 @@ import numpy as np
 
 cimport numpy as cnp
 from cython.parallel cimport prange
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
 from cyconv.cpu.blocks cimport Blocks, input_steps, number_type, real_bias, real_matrix
 from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
-from cyconv.cpu.gemm_pixels cimport find_pixels, find_taps, gather_boxes, has_runs
-from cyconv.cpu.gemm_work cimport WIDEST_VECTOR, Room, Work, furnish, open_work, room_bytes
+from cyconv.cpu.gemm_pixels cimport find_inside, find_pixels, find_taps, gather_boxes, has_runs
+from cyconv.cpu.gemm_work cimport WIDEST_VECTOR, Room, Work, furnish, inside, open_work, room_bytes
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport HALF, put_stored
 from cyconv.cpu.shuffle cimport STREAMS, drain, lanes, own
@@ -86,6 +87,7 @@ def amounts(problem):
     """The work, as costs.py counts it."""
     cdef Work w
     cdef Blocks* b = &w.blocks
+    cdef Py_ssize_t longest
     open_work(&w, problem, True, WIDEST_VECTOR)
     dtype = problem.dtype
     parts, size = costs.parts_and_size(problem)
@@ -97,6 +99,8 @@ def amounts(problem):
     height = w.pixels / tiles
     pairs, single = divmod(vectors, 2)
     fma = blocks * tiles * b.products * (pairs * max(2 * height, LATENCY) + single * max(height, LATENCY))
+    if w.by_tap:
+        fma *= inside(&w, &longest)
     if w.wide:
         fma, tiles, pairs, single = planes * rows * ceil_div(w.area, lane) * b.products, ceil_div(w.pixels, 2 * lane), w.panels, 0
     numbers = 0 if w.in_place else blocks * w.items * b.channels * b.plane
@@ -129,7 +133,11 @@ def prepare(problem, weight):
     open_work(&w, problem, True, VB)
     cdef Panels panels = panels_of(&w)
     matrix = real_matrix(b, problem, weight)
-    packed = memory.empty(w.groups * panels.numbers, number_type(b))
+    packed = memory.empty(w.groups * panels.numbers + w.by_tap, number_type(b))
+    if w.by_tap:                        # behind the panels stands whether taps may be left out
+        packed[w.groups * panels.numbers] = np.isfinite(matrix).all()
+        taps = problem.taps
+        matrix = np.ascontiguousarray(matrix.reshape(w.groups, w.rows, -1, taps).swapaxes(2, 3))
     cdef const char* source = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
     cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
     cdef int threads = worth_workers(<double> w.groups * w.rows * b.products * PACK_SECONDS, 1, 1 << 40)
@@ -154,7 +162,7 @@ def prepare_once(problem, weight):
     """The weights as they are where so few pixels use them that `run` had better pack a chunk whenever it needs one."""
     cdef Work w
     open_work(&w, problem, True, VB)
-    if not w.straight or w.wide or (w.batch * w.area > FEW_PIXELS and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS):
+    if not w.straight or w.wide or w.by_tap or (w.batch * w.area > FEW_PIXELS and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS):
         return prepare(problem, weight)
     return weight if cnp.PyArray_IS_C_CONTIGUOUS(weight) else np.ascontiguousarray(weight)
 
@@ -167,16 +175,23 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
     """All pixels of a block and one panel of output channels; `to` is the panel's first output of the block's first item."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t size = b.size, lane = VB // size, first = panel * 2 * lane, channels = min(2 * lane, w.rows - first)
-    cdef Py_ssize_t chunk, k0, products, p, q, t, rows, at, end, count, d, tiles, length
+    cdef Py_ssize_t chunk, k0, products, p, q, t, rows, at, end, count, d, tiles, length, passes = 1, hop = 0
+    cdef uint64_t tap = 0
     cdef int vectors = 1 if channels <= lane else 2
     cdef const char* weight
+    cdef const char* start
     cdef bint last
     cdef Py_ssize_t item_step = w.groups * w.rows * w.area * size, plane = w.area * size
     cdef char* sums
     memset(room.start, 0, 2 * VB)
     memcpy(room.start, w.bias + (g * w.rows + first) * size, channels * size)
+    if vectors == 2 or not w.in_place:  # one vector's products are soon done, and leave room to ask for either weights or pixels
+        hop = vectors * VB
     tiles = ceil_div(pixels, <Py_ssize_t> TALLEST_TILE if vectors == 1 else <Py_ssize_t> TILE_ROWS)
+    if w.skips:
+        passes = w.chunks // (w.taps[0] * w.taps[1] * w.taps[2])
     for chunk in range(w.chunks):
+        tap = <uint64_t> 1 << chunk // passes
         k0 = cut(b.products, chunk, w.chunks)
         products = cut(b.products, chunk + 1, w.chunks) - k0
         if w.raw:
@@ -191,9 +206,9 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
         while q < pixels:
             p = q
             length = room.neighbours[p]
-            if vectors == 1 and NEAR_PIXELS <= length < pixels:
+            if vectors == 1 and NEAR_PIXELS <= length < pixels or w.skips:
                 # one vector's multiply-adds do not hide the places: tiles of neighbours, nearly equal pieces of a run
-                q = p + ceil_div(length, ceil_div(length, <Py_ssize_t> TALLEST_TILE))
+                q = p + ceil_div(length, ceil_div(length, <Py_ssize_t> TALLEST_TILE if vectors == 1 else <Py_ssize_t> TILE_ROWS))
             else:
                 while q <= p:
                     t += 1
@@ -203,12 +218,19 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
             if last and w.straight and run > 1:
                 for d in range(channels):       # ask early for the lines that will be written
                     own(to + p // run * item_step + d * plane + p % run * size)
-            if room.neighbours[p] >= rows:
-                tile_at(<int> rows, vectors, like, products, base + room.place[p], NULL, b.offset + k0, weight,
-                        room.start if chunk == 0 else NULL, sums, weight + AHEAD, vectors * VB)
+            start = room.start if chunk == 0 else NULL
+            if w.skips:
+                start = room.start if chunk % passes == 0 and room.inside[p] & (tap - 1) == 0 else NULL
+            if w.skips and not room.inside[p] & tap:
+                if last and not room.inside[p]:
+                    for d in range(rows):
+                        memcpy(sums + d * 2 * VB, room.start, 2 * VB)
+            elif room.neighbours[p] >= rows:
+                tile_at(<int> rows, vectors, like, products, base + room.place[p], NULL, b.offset + k0, weight, start, sums,
+                        weight + AHEAD, hop)
             else:
-                tile_at(<int> rows, vectors, like, products, base, room.place + p, b.offset + k0, weight,
-                        room.start if chunk == 0 else NULL, sums, weight + AHEAD, vectors * VB)
+                tile_at(<int> rows, vectors, like, products, base, room.place + p, b.offset + k0, weight, start, sums,
+                        weight + AHEAD, hop)
             if not last:
                 continue
             while at < q:                       # whole squares, and what is left of a run at its end
@@ -250,13 +272,14 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                   const char* base, char* to) noexcept nogil:
     """All pixels of a block and one share of the pieces of output channels, pixels on the lanes."""
     cdef const Blocks* b = &w.blocks
-    cdef Py_ssize_t size = b.size, lane = VB // size, p, x, length, shift, step, at, piece, first, rows, plane = w.area * size
+    cdef Py_ssize_t size = b.size, lane = VB // size, p, x, length, shift, step, piece, first, rows, plane = w.area * size
     cdef Py_ssize_t begin = cut(w.panels, share, w.shares), end = cut(w.panels, share + 1, w.shares)
     cdef Panels panels = panels_of(w)
     cdef Py_ssize_t pitch = panels.vectors * VB
     cdef const char* weight = w.weight + (g * panels.numbers) * size
     cdef const char* bias = w.bias + g * w.rows * size
-    cdef bint kept
+    cdef bint past, kept
+    cdef char* out
     cdef Target target
     cdef int soon = SOON if w.in_place and b.products >= MANY_PRODUCTS else 0      # else the next tile's come soon enough
     target.plane, target.joint = plane, room.sums
@@ -268,22 +291,23 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
         kept = False                            # whether the beginning of the next line stands in the joint
         while p < pixels:
             length = min(room.neighbours[p], run - p % run)
+            out = to + p // run * w.groups * w.rows * plane + p % run * size + first * plane
+            shift = 0
+            if length >= 8 * lane and plane % VB == 0:
+                # up to the first whole line of the output one short tile, so that the others write whole lines
+                shift = (VB - <Py_ssize_t> (<size_t> out % VB)) % VB // size
+            past = w.past and (length >= 8 * lane or length % lane == 0 and <size_t> out % VB == 0)
+            target.way, target.lo, target.hi = PLAINLY, 0, lane
             x = 0
             while x < length:
-                at = p + x
-                target.out = to + at // run * w.groups * w.rows * plane + at % run * size + first * plane
-                shift = 0
-                if x == 0 and length >= (lane if w.past else 8 * lane) and plane % VB == 0:
-                    # up to the first whole line of the output one short tile, so that the others write whole lines
-                    shift = (VB - <Py_ssize_t> (<size_t> target.out % VB)) % VB // size
-                target.way, target.lo, target.hi = PLAINLY, 0, lane
                 step = lane if shift or length - x <= lane else 2 * lane
-                if w.past:
+                if past:
+                    target.way, target.lo, target.hi = PLAINLY, 0, lane
                     if shift and kept:
                         target.way, target.lo = JOINED, lane - shift
                     elif shift:
                         target.way, target.hi = PARTLY, shift
-                    elif <size_t> target.out % VB == 0:
+                    elif <size_t> (out + x * size) % VB == 0:
                         target.way = PAST
                         step = min(step, (length - x) // lane * lane)
                         if step == 0:           # less than a line is left
@@ -291,17 +315,16 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                             target.lo = x + step - length
                             target.way = KEPT if p % run + length < run else PARTLY
                     kept = target.way == KEPT
-                if x + step > length:           # the last tile overlaps the one before
-                    target.out -= (x + step - length) * size
-                    x = length - step
-                at = p + x
+                x = min(x, length - step)       # the last tile overlaps the one before
+                target.out = out + x * size
                 if step == lane:
-                    wide_single(<int> rows, like, b.products, base + room.place[at], b.offset, weight + piece * b.products * pitch,
+                    wide_single(<int> rows, like, b.products, base + room.place[p + x], b.offset, weight + piece * b.products * pitch,
                                 pitch, soon, bias + first * size, &target)
                 else:
-                    wide_pair(<int> rows, like, b.products, base + room.place[at], b.offset, weight + piece * b.products * pitch,
+                    wide_pair(<int> rows, like, b.products, base + room.place[p + x], b.offset, weight + piece * b.products * pitch,
                               pitch, soon, bias + first * size, &target)
                 x += shift if shift else step
+                shift = 0
             p += length
     if w.past:
         drain()
@@ -328,6 +351,11 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     extent[0] = min(w.items, w.batch - origin[0])
     if extent[0] != room.extent[0] or extent[1] != room.extent[1] or extent[2] != room.extent[2] or extent[3] != room.extent[3]:
         find_pixels(w, extent, room)
+        room.gathered = -1
+    if w.skips and room.gathered != block:
+        find_pixels(w, extent, room)
+        find_inside(w, origin, extent, room)
+        room.gathered = block
     if w.in_place:
         base = w.input + origin[0] * w.input_step[0] + g * w.input_step[1]
         for a in range(3):
@@ -368,7 +396,9 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     open_work(&w, problem, True, VB)
     try:
         input_steps(b, problem, input, w.input_step, b.box.step)
-        if (w.wide and w.in_place and not has_runs(&w)) or not find_taps(&w, problem):
+        if w.by_tap:
+            w.skips = weight[weight.size - 1] != 0
+        if (w.wide and w.in_place and not has_runs(&w)) or (w.by_tap and not w.skips) or not find_taps(&w, problem):
             open_work(&w, problem, False, VB)
             find_taps(&w, problem)
         w.raw = cnp.PyArray_NDIM(weight) > 1

@@ -6,6 +6,7 @@ a       one number per pixel i and product k, broadcast. `offset` is a table of 
         itself: nothing is copied into columns.
 place   byte distances of the pixels, wherever they lie; or NULL: neighbours.
 panel   [k][one or two vectors]: the weights of as many output channels, packed.
+next    what is asked for meanwhile, `hop` bytes on with each product; of one vector of channels, hop 0: pixels instead.
 start   the bias, or zeros; or NULL to go on with the sums that stand there (products may come in several calls).
 
 Pixels sit on the broadcast side and output channels on the vector side: channels usually come in multiples of 32, and
@@ -68,26 +69,28 @@ cdef inline inlined tile_of(const int rows, const int vectors, const bint scatte
                 acc[i][0] = (<const lanes*> (sums + 2 * VB * i))[0]
                 acc[i][1] = (<const lanes*> (sums + 2 * VB * i + VB))[0]
         for k in range(products):
-            ak = a + offset[k]
             b0 = (<const lanes*> (panel + vectors * VB * k))[0]
-            fetch(next + hop * k)
             if vectors == 2:
                 b1 = (<const lanes*> (panel + 2 * VB * k + VB))[0]
+                fetch(next + hop * k)
                 if VB == 64:
                     fetch(next + hop * k + 64)
+            elif hop:
+                fetch(next + hop * k)
+            else:
+                fetch(a + offset[k + SOON] + (place[0] if scattered else 0))
             if VB == 64 and vectors == 2 and 2 * rows >= TILE_ROWS:     # others have no load to spare
                 ak = a + offset[k + SOON]
                 fetch(ak + (place[0] if scattered else 0))
-                if scattered:
-                    fetch(ak + place[rows // 2])
                 fetch(ak + (place[rows - 1] if scattered else (rows - 1) * size))
-                ak = a + offset[k]
+            # one register, which GCC would not add up by itself; products that take two registers for an address are two operations
+            ak = <const char*> unknown(<Py_ssize_t> (a + offset[k]))
             for i in range(rows):
                 av = splat(ak + (place[i] if scattered else i * size), like)
                 acc[i][0] = acc[i][0] + av * b0
                 if vectors == 2:
                     acc[i][1] = acc[i][1] + av * b1
-                use(av)                 # or else GCC sums into its register, and moves all sums around afterwards
+                    use(av)             # or else GCC sums into its register, and moves all sums around afterwards
         for i in range(rows):
             (<lanes*> (sums + 2 * VB * i))[0] = acc[i][0]
             if vectors == 2:

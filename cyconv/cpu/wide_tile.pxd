@@ -38,12 +38,11 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
     """`rows` and `vectors` are constants once inlined; `once` is 1 (see tile.pxd). pitch and plane in bytes."""
     cdef lanes[TALLEST_TILE][2] acc
     cdef lanes x0, x1, w
-    cdef const char* ask
+    cdef const char* at
     cdef char* out = to.out
     cdef Way way = to.way
     cdef Py_ssize_t plane = to.plane, lo = to.lo, hi = to.hi
     cdef char* joint = to.joint
-    cdef Py_ssize_t beyond = 0 if soon else vectors * VB
     cdef Py_ssize_t k, done, lane = LANES_F if lanes is vf else LANES_D
     cdef int i, size = 4 if lanes is vf else 8
     for done in range(unknown(once)):
@@ -57,13 +56,14 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
             acc[i][0] = w
             acc[i][1] = w
         for k in range(products):
-            x0 = (<const lanes*> (a + offset[k]))[0]
-            ask = a + offset[k + soon] + beyond
-            fetch(ask)
+            at = <const char*> unknown(<Py_ssize_t> (a + offset[k]))
+            x0 = (<const lanes*> at)[0]
             if vectors == 2:
-                x1 = (<const lanes*> (a + offset[k] + VB))[0]
-                if VB == 64:
-                    fetch(ask + VB)
+                x1 = (<const lanes*> (at + VB))[0]
+            at = a + offset[k + soon] if soon else at + vectors * VB
+            fetch(at)
+            if vectors == 2 and VB == 64:
+                fetch(at + VB)
             for i in range(rows):
                 w = splat(weight + i * size, like)
                 acc[i][0] = acc[i][0] + w * x0
