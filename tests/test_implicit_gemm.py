@@ -218,3 +218,71 @@ def test_strided_rows_with_pixels_on_the_lanes(stride):
         both(x, w, stride=(1, stride))
         both(x, w, stride=(2, stride), padding=(0, 4), dilation=(1, 2))
         both(x, w, stride=(1, stride), padding=(1, 3), padding_mode="reflect")
+
+
+DILATED = {  # taps that lie in the padding are left out
+    "wide": ((2, 40, 30, 31), (20, 40, 3, 3), {"padding": 12, "dilation": 12}),
+    "rows only": ((1, 33, 40, 9), (50, 33, 5, 1), {"padding": (16, 0), "dilation": (8, 1)}),
+    "outputs in nothing but padding": ((1, 32, 16, 20), (35, 32, 3, 3), {"padding": 34, "dilation": 8}),
+    "one side": ((1, 64, 400), (18, 64, 2), {"padding": ((200, 0),), "dilation": 200}),
+    "many products": ((1, 700, 20, 24), (17, 700, 3, 3), {"padding": 8, "dilation": 8}),
+    "volume": ((1, 32, 9, 14, 21), (16, 32, 3, 3, 3), {"padding": (3, 7, 7), "dilation": (3, 7, 7)}),
+    "strides down": ((2, 32, 40, 26), (34, 32, 3, 3), {"padding": 13, "dilation": 13, "stride": (2, 1)}),
+    "groups": ((1, 64, 33, 33), (48, 32, 3, 3), {"padding": 11, "dilation": 11, "groups": 2}),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "float16"])
+@pytest.mark.parametrize("name", DILATED)
+def test_taps_in_the_padding(name, dtype):
+    rng = np.random.default_rng(5)
+    shape, kernel, options = DILATED[name]
+    x, w = whole(rng, shape, dtype), whole(rng, kernel, dtype)
+    want = both(x, w, whole(rng, kernel[0], dtype), **options)
+    flipped = np.ascontiguousarray(x[..., ::-1])[..., ::-1]
+    with cyconv.threads(2):
+        got = conv(len(kernel) - 2)(flipped, w, whole(np.random.default_rng(5), kernel[0], dtype), algorithm=NAME, **options)
+    assert got.shape == want.shape
+    both(flipped, w, **options)
+
+
+@pytest.mark.parametrize("name", DILATED)
+def test_padding_times_infinity_is_no_number(name):
+    rng = np.random.default_rng(6)
+    shape, kernel, options = DILATED[name]
+    x, w = whole(rng, shape), whole(rng, kernel)
+    w[3, 5] = np.inf
+    with np.errstate(invalid="ignore"):
+        both(x, w, **options)
+        assert np.isnan(conv(len(kernel) - 2)(x, w, algorithm=NAME, **options)).any()
+
+
+def test_channels_farther_apart_than_offsets_reach_with_taps_in_the_padding():
+    # padded boxes then, but with the same order of products
+    memory = np.zeros(10 * 2**27, np.float32)  # 5 GiB of addresses, hardly any of memory
+    x = np.lib.stride_tricks.as_strided(memory, (1, 40, 400), (0, 2**27, 4))
+    rng = np.random.default_rng(7)
+    x[...] = whole(rng, x.shape)
+    both(x, whole(rng, (18, 40, 2)), padding=((200, 0),), dilation=200)
+
+
+@pytest.mark.parametrize("at", [0, 1, 4, 5, 15])
+@pytest.mark.parametrize("width", [16, 31, 100, 128, 131, 224, 420])
+def test_large_results_at_any_address(width, at):
+    """Written past the caches, in whole lines: what two rows share of one is put together first."""
+    rng = np.random.default_rng(width)
+    rows = -(-(9 << 20) // (64 * 4 * width))
+    rows += -rows % 16
+    x, w, bias = whole(rng, (1, 3, rows, width)), whole(rng, (64, 3, 3, 3)), whole(rng, 64)
+    space = np.full(64 * rows * width + 64, 7, np.float32)
+    begin = (-space.ctypes.data % 64) // 4 + at
+    out = space[begin : begin + 64 * rows * width].reshape(1, 64, rows, width)
+    for name in (NAME, "winograd"):
+        out[...] = 7
+        cyconv.conv2d(x, w, bias, padding=1, out=out, algorithm=name)
+        assert (space[:begin] == 7).all() and (space[begin + out.size :] == 7).all()
+        want = cyconv.conv2d(x, w, bias, padding=1, algorithm="direct")
+        if name == NAME:
+            np.testing.assert_array_equal(out, want)
+        else:
+            np.testing.assert_allclose(out, want, rtol=0, atol=1e-3)

@@ -201,6 +201,43 @@ def test_the_bound_is_that_of_the_matrices():
         assert growth * 41 / 2 <= ROW.bound(problem_of(case, "float32", None)) <= growth * 41.1 / 2
 
 
+WEIGHTY = {  # so many weights that one frequency of all panels is computed after the other, or pieces of weights at a time
+    "several blocks": ((2, 130, 30, 33), (130, 130, 3, 3), {"padding": 1}),
+    "one block": ((1, 150, 13, 14), (190, 150, 3, 3), {"padding": 1}),
+    "four tiles": ((1, 256, 7, 7), (256, 256, 3, 3), {"padding": 1}),
+    "a volume": ((1, 60, 3, 17, 12), (150, 60, 3, 3, 3), {"padding": 1}),
+    "groups": ((1, 260, 20, 21), (260, 130, 3, 3), {"groups": 2}),
+    "half": ((1, 140, 12, 12), (140, 140, 3, 3), {"padding": 1}),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+@pytest.mark.parametrize("name", WEIGHTY)
+def test_many_weights(name, dtype):
+    case = Case("", *WEIGHTY[name])
+    if name == "half" and dtype == "float32":
+        dtype = "float16"
+    with cyconv.threads(1):
+        got = check(case, dtype)
+    x, w, bias = arrays(case, dtype, small=False)
+    plan = cyconv.plan_conv(x.shape, w, bias, algorithm="winograd", **case.arguments)
+    problem = problem_of(case, dtype, bias)
+    for threads in (1, 2, 3):
+        with cyconv.threads(threads):
+            np.testing.assert_array_equal(compute(case, x, w, bias), got)
+            again = plan(x)
+        assert_within_bound(ROW, problem, x, w, bias, again)
+        with cyconv.threads(1):
+            np.testing.assert_array_equal(plan(x), again)
+
+
+def test_few_tiles_are_small_ones():
+    """Where weights cost more than products, tiles have fewer points and smaller errors."""
+    for size, batch, tiles in ((7, 1, (2, 2)), (8, 1, (2, 2)), (8, 2, (4, 4)), (14, 1, (4, 4))):
+        case = Case("", (batch, 8, size, size), (8, 8, 3, 3), {"padding": 1}, bias=False)
+        assert ROW.module.tile_sizes(problem_of(case, "float32", None)) == tiles
+
+
 def test_strict_leaves_it_out_and_auto_takes_it():
     x, w = np.ones((1, 64, 56, 56), np.float32), np.ones((64, 64, 3, 3), np.float32)
     assert cyconv.explain(x, w, padding=1).chosen == "winograd"
