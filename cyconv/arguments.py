@@ -117,7 +117,7 @@ def check_out(out, shape, dtype):
         raise TypeError(f"out must be a plain numpy array or None, got {type(out).__name__}")
     if out.shape != shape:
         raise ValueError(f"out must have shape {shape}, got {out.shape}")
-    if out.dtype != dtype:
+    if _names.get(out.dtype) != dtype and out.dtype != dtype:
         raise TypeError(f"out must have dtype {dtype}, got {out.dtype}")
     if not out.flags.writeable:
         raise ValueError("out must be writable, got a read-only array")

@@ -120,8 +120,8 @@ def another(row, problem, algorithm, weight):
     return prepared
 
 
-def execute(row, problem, input, prepared, bias, out, another=None):
-    """Runs a chosen algorithm into `out`, or into a new array.
+def execute(row, problem, input, prepared, bias, out, another=None, private=False):
+    """Runs a chosen algorithm into `out`, or into a new array; private: nobody else has `prepared` and `bias`.
 
     A row that carries a NaN or infinity to outputs whose window it is not in leaves at least one output that is not finite,
     and says so. Then `another` row computes everything again: finite arguments cost no look at them.
@@ -130,7 +130,7 @@ def execute(row, problem, input, prepared, bias, out, another=None):
         result = empty(problem.output_shape, problem.dtype)
     else:
         check_out(out, problem.output_shape, problem.dtype)
-        direct = out.flags.carray and not _overlaps(out, input, prepared, bias)
+        direct = out.flags.carray and not (out.size and input.size and may_overlap(out, input) if private else _overlaps(out, input, prepared, bias))
         result = out if direct else empty(problem.output_shape, problem.dtype)
     if problem.multiply_adds:
         finite = row.run(problem, input, prepared, bias, result)
@@ -281,7 +281,7 @@ class Plan:
             raise ValueError(f"input must have the plan's shape {problem.input_shape}, got {input.shape}")
         if input.dtype is not self._dtype and input.dtype != self._dtype:
             raise TypeError(f"input must have the plan's dtype {problem.dtype}, got {input.dtype}")
-        return execute(self._row, problem, input, self._prepared, self._bias, out, self._another)
+        return execute(self._row, problem, input, self._prepared, self._bias, out, self._another, private=True)
 
     def __repr__(self):
         return f"<cyconv.Plan {self.algorithm}: {self.problem}>"

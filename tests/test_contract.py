@@ -336,12 +336,14 @@ def test_rule_13_the_gil_is_released():
 
         watcher = threading.Thread(target=count)
         watcher.start()
-        begin = time.perf_counter()
-        with cyconv.threads(1):
-            cyconv.conv2d(x, w, groups=groups, algorithm=name)
-        end = time.perf_counter()
-        done.set()
-        watcher.join()
+        try:
+            begin = time.perf_counter()
+            with cyconv.threads(1):
+                cyconv.conv2d(x, w, groups=groups, algorithm=name)
+            end = time.perf_counter()
+        finally:
+            done.set()
+            watcher.join()
         inside = sum(begin < t < end for t in ticks)
         assert inside > (end - begin) / 0.05, f"{name}: {inside} ticks of another thread in {end - begin:.2f} s"
 

@@ -22,6 +22,7 @@ cdef extern from "Python.h":
 cdef enum:
     LEAST_ROWS = 6                      # fewer rows in a block, and most of its box is what the next block gathers again
     LEAST_PLANE = 256                   # and with fewer outputs, too many lanes of the last vectors compute nothing
+    SMALL_SPACE = 32 * 1024             # bytes of scratch that NumPy allocates as quickly as anybody
     KEPT_BYTES = 32 * 1024              # tables up to this size are remembered with the problem
 
 cdef struct Blocks:
@@ -230,6 +231,22 @@ cdef inline void gather_block(const Blocks* b, const char* src, Py_ssize_t chann
         gather_stored(b.kind, src + c // b.parts * channel_step + c % b.parts * b.stored_size, &b.box, origin, filled,
                       boxes + c * b.plane * b.size)
 
+cdef inline int number_code(const Blocks* b) noexcept nogil:
+    """NumPy's number for that type."""
+    if b.kind == SINGLE or b.kind == HALF:
+        return cnp.NPY_FLOAT32
+    if b.kind == DOUBLE:
+        return cnp.NPY_FLOAT64
+    return cnp.NPY_UINT64 if b.kind == BITS64 else cnp.NPY_UINT32
+
+cdef inline object scratch_space(Py_ssize_t bytes):
+    """Uninitialised memory. What is too small for the store of warm memory costs less without a look at it."""
+    cdef cnp.npy_intp count = bytes
+    if bytes < SMALL_SPACE:
+        return cnp.PyArray_SimpleNew(1, &count, cnp.NPY_UINT8)
+    from cyconv.memory import empty     # here: a header's imports are not its modules'
+    return empty(bytes, np.uint8)
+
 cdef inline object number_type(const Blocks* b):
     """The NumPy type that is computed with."""
     if b.kind == SINGLE or b.kind == HALF:
@@ -253,8 +270,10 @@ cdef inline object real_matrix(const Blocks* b, object problem, object weight):
 
 cdef inline object real_bias(const Blocks* b, object problem, object bias):
     """The bias as one real vector, zeros if there is none."""
+    cdef cnp.npy_intp rows
     if bias is None:
-        return np.zeros(problem.groups * problem.out_channels * b.parts, number_type(b))
+        rows = <Py_ssize_t> problem.groups * <Py_ssize_t> problem.out_channels * b.parts
+        return cnp.PyArray_ZEROS(1, &rows, number_code(b), 0)
     bias = np.ascontiguousarray(bias)
     return bias.view(number_type(b)) if b.parts == 2 else bias.astype(number_type(b), copy=False)
 

@@ -18,7 +18,7 @@ cimport numpy as cnp
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from cyconv.cpu.blocks cimport ceil_div
+from cyconv.cpu.blocks cimport ceil_div, scratch_space
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, keep, lanes, transpose
@@ -409,7 +409,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     items = w.batch * w.blocks * w.strips if w.out[1] else 0
     if work * SECONDS_EACH > LEAST_SECONDS:
         workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
-    space = empty(w.room * workers + LINE, np.uint8)
+    space = scratch_space(w.room * workers + LINE)
     base = <char*> cnp.PyArray_DATA(<cnp.ndarray> space)
     base += -<Py_ssize_t> base & (LINE - 1)
     for worker in range(workers):                           # the zeros of the padding

@@ -18,7 +18,7 @@ import numpy as np
 
 cimport numpy as cnp
 
-from cyconv.cpu.blocks cimport Blocks, ceil_div, choose_kind, input_steps, real_bias, real_matrix
+from cyconv.cpu.blocks cimport Blocks, ceil_div, choose_kind, input_steps, real_bias, real_matrix, scratch_space
 from cyconv.cpu.depthwise_cut cimport WALK_ROWS, Work, kept_work, open_work, opened
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport Axis, BITS64, DOUBLE, HALF, SINGLE, ZEROS, gather_stored, put_stored
@@ -402,7 +402,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         workers = worth_workers(seconds, w.at[4], problem.max_workspace)
     work *= <double> w.channels * w.k[0] * w.k[1] * w.k[2] + 8
     room = w.at[4]
-    space = empty(room * workers + 64, np.uint8)
+    space = scratch_space(room * workers + 64)
     base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
     if w.stays:                                         # rows of zeros
         for worker in range(workers):

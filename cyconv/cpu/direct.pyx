@@ -15,6 +15,7 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from cyconv.cpu.blocks cimport (
+    scratch_space,
     Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, keep_blocks, kept_blocks, locate, number_type,
     open_blocks, real_bias, real_matrix, table_bytes,
 )
@@ -333,7 +334,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     w.shares = min(w.pieces, ceil_div(2 * workers, items)) if workers > 1 else 1
     items *= w.shares
     room = ceil_div(scratch_bytes(b), 64) * 64
-    space = empty(room * workers + 64, np.uint8)
+    space = scratch_space(room * workers + 64)
     base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
     run_items(<Item> do_block, &w, items, work, workers, base, room, problem.strict)
 

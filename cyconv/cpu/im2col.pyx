@@ -16,6 +16,7 @@ from libc.string cimport memset
 
 from cyconv.cpu.blas cimport Blas, gemm_d, gemm_f, load_blas
 from cyconv.cpu.blocks cimport (
+    scratch_space,
     Blocks, ceil_div, choose_kind, close_blocks, cut_of, input_steps, locate, open_blocks, real_bias, real_matrix,
 )
 from cyconv.cpu.items cimport Item, run_items
@@ -255,7 +256,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         workers = worth_workers(work * SECONDS_EACH, scratch_bytes(b, problem), problem.max_workspace) if can_hold_blas() else 1
         room = scratch_bytes(b, problem) // 64 * 64
         w.sums_at = ceil_div(b.block[0] * b.block[1] * b.block[2] * b.products * b.size, 64) * 64
-        space = empty((room + 128) * workers + 64, np.uint8)
+        space = scratch_space((room + 128) * workers + 64)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
         with one_blas_thread():
             run_items(<Item> do_block, &w, items, work, workers, base, room + 128, problem.strict)

@@ -25,7 +25,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
-from cyconv.cpu.blocks cimport Blocks, input_steps, number_type, real_bias, real_matrix
+from cyconv.cpu.blocks cimport Blocks, input_steps, number_type, real_bias, real_matrix, scratch_space
 from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
 from cyconv.cpu.gemm_pixels cimport find_inside, find_pixels, find_taps, gather_boxes, has_runs
 from cyconv.cpu.gemm_work cimport WIDEST_VECTOR, Room, Work, furnish, inside, open_work, room_bytes
@@ -417,7 +417,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         # whoever reads so large a result finds none of it in a cache anyway, and its lines need not be read before they are written
         w.past = STREAMS and w.wide and w.area * b.size % VB == 0
         w.past = w.past and <double> w.batch * w.groups * w.rows * w.area * b.size >= FAR_BYTES
-        space = memory.empty(room * workers + 64, np.uint8)
+        space = scratch_space(room * workers + 64)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
         for i in range(workers):
             furnish(<Room*> (base + i * room), parts)

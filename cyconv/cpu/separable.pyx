@@ -21,6 +21,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from cyconv.cpu.blocks cimport (
+    scratch_space,
     Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, table_bytes,
 )
 from cyconv.cpu.factors cimport Shape, factor, shape_of
@@ -412,7 +413,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         items = <Py_ssize_t> problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2]
         measure(b, w.taps[0], &w.room)
         workers = worth_workers(work * SECONDS_EACH, w.room.whole, problem.max_workspace)
-        space = empty(w.room.whole * workers + 64, np.uint8)
+        space = scratch_space(w.room.whole * workers + 64)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
         run_items(<Item> do_block, &w, items, work, workers, base, w.room.whole, problem.strict)
     finally:

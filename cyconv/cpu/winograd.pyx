@@ -28,7 +28,7 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
-from cyconv.cpu.blocks cimport choose_kind, input_steps, real_bias, real_matrix
+from cyconv.cpu.blocks cimport choose_kind, input_steps, real_bias, real_matrix, scratch_space
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.shuffle cimport STREAMS, lanes
@@ -476,7 +476,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
     apart = divide(&w, workers)
     items = w.groups * w.blocks
-    space = empty(w.room * workers + ceil_div((w.planes + SOON) * 4, 64) * 64 + 128, np.uint8)
+    space = scratch_space(w.room * workers + ceil_div((w.planes + SOON) * 4, 64) * 64 + 128)
     base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
     offset = <int32_t*> (base + w.room * workers)
     for k in range(w.planes):
