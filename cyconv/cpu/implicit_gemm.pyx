@@ -10,6 +10,8 @@ rows, tiny planes and single pixels still make tall tiles (gemm_work.pxd). Weigh
 output channels, the last panel one vector wide where that is enough (gemm_panels.pxd).
 The sums of a tile are transposed into the output's planes while they are in the first-level cache. Long sums are
 computed in chunks of products that go on from the stored sums: the same order of additions, whatever the blocks are.
+Where a large dilation puts many taps in the padding, products come tap by tap, tiles are cut where the taps of their pixels change,
+and taps in the padding are left out, if all weights are finite: infinity times padding is no number.
 Few products of pixels in long rows are summed the other way round, pixels on the lanes (wide_tile.pxd): no transposition
 then, which would take too large a share.
 Complex numbers are pairs of real channels, half precision is computed in float32.

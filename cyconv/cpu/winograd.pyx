@@ -10,14 +10,15 @@ p_j**i / prod_{q != p_j} (p_j - q); the last point is infinity. Tiles of 2 have 
 Layout. Tiles form one list: along rows, over rows, planes and batch items; a block is a run of that list.
     V[f][k][tile]           transformed input, f = frequency; what the register tile broadcasts
     U[panel][f][k][lane]    transformed weights, two vectors of output channels to a panel
-    M[f][tile][lane]        the products of one panel
+    M[panel][f][tile][lane] the products: of one panel at a time while weights stay in a second-level cache or are transformed
+                            piece by piece, else of all panels, one frequency after the other, so that no weight is read twice
 Input rows of a block lie side by side while they are transformed, so that small images fill vectors too: between two
 runs of tiles stands a slot that is none, and `pick` closes the gaps. Weights are transformed with output channels on
 the lanes: all at once if several blocks read them, else piece by piece, each piece used while it is in the cache.
 A dilated axis is as many interleaved ones, each with tiles of its own.
 Wins for 3x3 kernels from about 8 channels on. A tile's numbers all share its rounding, so the error bound is one of norms.
 Threads share out blocks, smaller ones if those are few and weights as well; else planes while the input of one block is
-transformed, then panels. No sum is ever split.
+transformed, then panels, or frequencies and then panels. No sum is ever split.
 Source: Winograd, Arithmetic Complexity of Computations, SIAM 1980; Lavin and Gray, Fast Algorithms for Convolutional
 Neural Networks, CVPR 2016; errors: Barabasz, Anderson, Soodhalter, Gregg, Error Analysis and Improving the Accuracy of
 Winograd Convolution for Deep Neural Networks, ACM TOMS 46 (2020).
