@@ -15,9 +15,8 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from cyconv.cpu.blocks cimport (
-    scratch_space,
     Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, keep_blocks, kept_blocks, locate, number_type,
-    open_blocks, real_bias, real_matrix, table_bytes,
+    open_blocks, real_bias, real_matrix, scratch_space, table_bytes,
 )
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport BITS64, DOUBLE, SINGLE, HALF, put_stored

@@ -59,7 +59,7 @@ cdef struct Room:                       # one thread's scratch; its parts stand 
     Py_ssize_t* place
     Py_ssize_t* neighbours              # how many pixels from this one on follow each other in memory
     uint64_t* inside                    # which taps of a pixel are not in the padding
-    Py_ssize_t gathered                 # the block whose boxes these are, or -1
+    Py_ssize_t gathered                 # the block whose boxes, or taps inside, these are, or -1
     Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
 
 

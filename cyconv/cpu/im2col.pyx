@@ -16,8 +16,7 @@ from libc.string cimport memset
 
 from cyconv.cpu.blas cimport Blas, gemm_d, gemm_f, load_blas
 from cyconv.cpu.blocks cimport (
-    scratch_space,
-    Blocks, ceil_div, choose_kind, close_blocks, cut_of, input_steps, locate, open_blocks, real_bias, real_matrix,
+    Blocks, ceil_div, choose_kind, close_blocks, cut_of, input_steps, locate, open_blocks, real_bias, real_matrix, scratch_space,
 )
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport DOUBLE, HALF, SINGLE, computed, gather_row, half, put_stored, source, stored

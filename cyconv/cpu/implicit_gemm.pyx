@@ -299,12 +299,11 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                 # up to the first whole line of the output one short tile, so that the others write whole lines
                 shift = (VB - <Py_ssize_t> (<size_t> out % VB)) % VB // size
             past = w.past and (length >= 8 * lane or length % lane == 0 and <size_t> out % VB == 0)
-            target.way, target.lo, target.hi = PLAINLY, 0, lane
             x = 0
             while x < length:
                 step = lane if shift or length - x <= lane else 2 * lane
+                target.way, target.lo, target.hi = PLAINLY, 0, lane
                 if past:
-                    target.way, target.lo, target.hi = PLAINLY, 0, lane
                     if shift and kept:
                         target.way, target.lo = JOINED, lane - shift
                     elif shift:
@@ -351,13 +350,12 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     g = left % w.groups
     origin[0] = left // w.groups * w.items
     extent[0] = min(w.items, w.batch - origin[0])
-    if extent[0] != room.extent[0] or extent[1] != room.extent[1] or extent[2] != room.extent[2] or extent[3] != room.extent[3]:
-        find_pixels(w, extent, room)
-        room.gathered = -1
     if w.skips and room.gathered != block:
         find_pixels(w, extent, room)
         find_inside(w, origin, extent, room)
         room.gathered = block
+    elif extent[0] != room.extent[0] or extent[1] != room.extent[1] or extent[2] != room.extent[2] or extent[3] != room.extent[3]:
+        find_pixels(w, extent, room)
     if w.in_place:
         base = w.input + origin[0] * w.input_step[0] + g * w.input_step[1]
         for a in range(3):
@@ -398,8 +396,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     open_work(&w, problem, True, VB)
     try:
         input_steps(b, problem, input, w.input_step, b.box.step)
-        if w.by_tap:
-            w.skips = weight[weight.size - 1] != 0
+        if w.by_tap:                    # pixels that are no neighbours would make tiles of one
+            w.skips = b.box.step[2] == b.size and weight[weight.size - 1] != 0
         if (w.wide and w.in_place and not has_runs(&w)) or (w.by_tap and not w.skips) or not find_taps(&w, problem):
             open_work(&w, problem, False, VB)
             find_taps(&w, problem)

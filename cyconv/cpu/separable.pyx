@@ -21,8 +21,8 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from cyconv.cpu.blocks cimport (
-    scratch_space,
-    Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, table_bytes,
+    Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, scratch_space,
+    table_bytes,
 )
 from cyconv.cpu.factors cimport Shape, factor, shape_of
 from cyconv.cpu.items cimport Item, run_items
@@ -185,7 +185,6 @@ cdef int open_separable(Blocks* b, object problem, bint offsets) except -1:
         plane *= <double> axis[a].length * axis[a].phases
     b.plane = <Py_ssize_t> min(plane, 2.0**62)
     return 0
-
 
 
 cdef void measure(const Blocks* b, Py_ssize_t kz, Room* room) noexcept nogil:
