@@ -42,6 +42,7 @@ cdef struct Work:
     Py_ssize_t rows                     # output channels of a group, real and imaginary parts counted apart
     Py_ssize_t[3] stride
     bint past                           # the output is written around the caches
+    bint aligned                        # pixels on the lanes are loaded in whole lines of a cache
     Py_ssize_t items                    # batch items of a block
     Py_ssize_t item_blocks              # blocks along the batch
     Py_ssize_t panels, shares           # panels of a group; how many items of work they are split into

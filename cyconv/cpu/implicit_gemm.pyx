@@ -295,9 +295,9 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
             length = min(room.neighbours[p], run - p % run)
             out = to + p // run * w.groups * w.rows * plane + p % run * size + first * plane
             shift = 0
-            if length >= 8 * lane and plane % VB == 0:
-                # up to the first whole line of the output one short tile, so that the others write whole lines
-                shift = (VB - <Py_ssize_t> (<size_t> out % VB)) % VB // size
+            if length >= 8 * lane and (plane % VB == 0 or w.aligned):
+                # up to the first whole line one short tile, so that the others write whole lines, or read them
+                shift = (VB - <Py_ssize_t> (<size_t> (base + room.place[p] if w.aligned else out) % VB)) % VB // size
             past = w.past and (length >= 8 * lane or length % lane == 0 and <size_t> out % VB == 0)
             x = 0
             while x < length:
@@ -417,6 +417,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         # whoever reads so large a result finds none of it in a cache anyway, and its lines need not be read before they are written
         w.past = STREAMS and w.wide and w.area * b.size % VB == 0
         w.past = w.past and <double> w.batch * w.groups * w.rows * w.area * b.size >= FAR_BYTES
+        # where whole lines can be either read or written, it is better to read them: there are more of them
+        w.aligned = w.in_place and not w.past and b.products == b.channels >= 2 * TILE_ROWS and w.input_step[2] % VB == 0
         space = scratch_space(room * workers + 64)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
         for i in range(workers):

@@ -5,7 +5,7 @@
 Sums go from the registers to the output's planes, so there is nothing to transpose: pays for few products. It needs
 pixels in long runs. The order of additions is that of tile.pxd, and so are the bits.
 weight  [k][pitch], the output channels of one piece.
-soon    how many products ahead pixels are asked for; 0: those of the next tile.
+ahead   how many products ahead pixels are asked for; 0: those of the next tile.
 way     how sums are written. PAST: past the caches; whole lines only, that is vectors at multiples of VB. A line so written must
         not be written otherwise soon before or after, or else it has to be fetched. So one that two tiles of one vector share is
         first put together in `joint`, rows of two vectors: KEPT puts the lanes from `lo` on there, JOINED the others,
@@ -34,7 +34,8 @@ cdef struct Target:                     # where sums go
 
 
 cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like, Py_ssize_t products, const char* a,
-                            const int32_t* offset, const char* weight, Py_ssize_t pitch, int soon, const char* bias, const Target* to, Py_ssize_t once) noexcept nogil:
+                            const int32_t* offset, const char* weight, Py_ssize_t pitch, Py_ssize_t ahead, const char* bias,
+                            const Target* to, Py_ssize_t once) noexcept nogil:
     """`rows` and `vectors` are constants once inlined; `once` is 1 (see tile.pxd). pitch and plane in bytes."""
     cdef lanes[TALLEST_TILE][2] acc
     cdef lanes x0, x1, w
@@ -45,12 +46,15 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
     cdef char* joint = to.joint
     cdef Py_ssize_t k, done, lane = LANES_F if lanes is vf else LANES_D
     cdef int i, size = 4 if lanes is vf else 8
+    cdef const char* soon = a + (0 if ahead else vectors * VB) + VB - size      # a vector may end in the next line
+    cdef const int32_t* ask = offset + ahead
     for done in range(unknown(once)):
         if way == PLAINLY or way == PARTLY:
             for i in range(rows):               # ask early for the lines that will be written
-                own(out + i * plane)
+                own(out)
                 if vectors == 2:
-                    own(out + i * plane + VB)
+                    own(out + VB)
+                out += plane
         for i in range(rows):
             w = splat(bias + i * size, like)
             acc[i][0] = w
@@ -60,7 +64,7 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
             x0 = (<const lanes*> at)[0]
             if vectors == 2:
                 x1 = (<const lanes*> (at + VB))[0]
-            at = a + offset[k + soon] if soon else at + vectors * VB
+            at = soon + ask[k]
             fetch(at)
             if vectors == 2 and VB == 64:
                 fetch(at + VB)
@@ -70,6 +74,7 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
                 if vectors == 2:
                     acc[i][1] = acc[i][1] + w * x1
             weight += pitch
+        out = <char*> unknown(<Py_ssize_t> to.out)      # or else all rows' addresses are kept on the stack meanwhile
         if way == PAST:
             for i in range(rows):
                 stream(out + i * plane, <vf> acc[i][0])
@@ -93,42 +98,43 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
 
 
 cdef inline inlined wide_rows(int rows, const int vectors, const lanes* like, Py_ssize_t products, const char* a,
-                              const int32_t* offset, const char* weight, Py_ssize_t pitch, int soon, const char* bias, const Target* to) noexcept nogil:
+                              const int32_t* offset, const char* weight, Py_ssize_t pitch, Py_ssize_t ahead, const char* bias,
+                              const Target* to) noexcept nogil:
     if rows == 1:
-        wide_of(1, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(1, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
     elif rows == 2:
-        wide_of(2, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(2, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
     elif rows == 3:
-        wide_of(3, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(3, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
     elif rows == 4:
-        wide_of(4, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(4, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
     elif rows == 5:
-        wide_of(5, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(5, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
     elif rows == 6:
-        wide_of(6, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(6, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
     elif rows == 7 and TILE_ROWS >= 7:
-        wide_of(7, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(7, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
     elif rows == 8 and TILE_ROWS >= 8:
-        wide_of(8, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(8, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
     elif rows == 9 and TILE_ROWS >= 9:
-        wide_of(9, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(9, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
     elif rows == 10 and TILE_ROWS >= 10:
-        wide_of(10, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(10, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
     elif rows == 11 and TILE_ROWS >= 11:
-        wide_of(11, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(11, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
     elif rows == 12 and TILE_ROWS >= 12:
-        wide_of(12, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(12, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
     elif rows == 13 and TILE_ROWS >= 13:
-        wide_of(13, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(13, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
     elif rows == 14 and TILE_ROWS >= 14:
-        wide_of(14, vectors, like, products, a, offset, weight, pitch, soon, bias, to, 1)
+        wide_of(14, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
 
 
 cdef inline apart wide_pair(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset, const char* weight,
-                           Py_ssize_t pitch, int soon, const char* bias, const Target* to) noexcept nogil:
-    wide_rows(rows, 2, like, products, a, offset, weight, pitch, soon, bias, to)
+                           Py_ssize_t pitch, Py_ssize_t ahead, const char* bias, const Target* to) noexcept nogil:
+    wide_rows(rows, 2, like, products, a, offset, weight, pitch, ahead, bias, to)
 
 
 cdef inline apart wide_single(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset, const char* weight,
-                             Py_ssize_t pitch, int soon, const char* bias, const Target* to) noexcept nogil:
-    wide_rows(rows, 1, like, products, a, offset, weight, pitch, soon, bias, to)
+                             Py_ssize_t pitch, Py_ssize_t ahead, const char* bias, const Target* to) noexcept nogil:
+    wide_rows(rows, 1, like, products, a, offset, weight, pitch, ahead, bias, to)
