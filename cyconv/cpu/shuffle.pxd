@@ -91,12 +91,16 @@ cdef extern from *:
       static inline void cy_some_d(void *p, cy_vd v, Py_ssize_t i, Py_ssize_t n) {
         _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - (1u << i)), (__m512d)v);
       }
+      static inline cy_vf cy_begin_f(const void *p, Py_ssize_t n) { return (cy_vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p); }
+      static inline cy_vd cy_begin_d(const void *p, Py_ssize_t n) { return (cy_vd)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1u), p); }
       #define CY_STREAMS 1
     #else                                       /* half lines past the caches cost double */
       static inline void cy_stream(void *p, cy_vf v) { *(cy_vf *)p = v; }
       static inline void cy_drain(void) {}
       static inline void cy_some_f(void *p, cy_vf v, Py_ssize_t i, Py_ssize_t n) { memcpy((float *)p + i, (float *)&v + i, (n - i) * sizeof(float)); }
       static inline void cy_some_d(void *p, cy_vd v, Py_ssize_t i, Py_ssize_t n) { memcpy((double *)p + i, (double *)&v + i, (n - i) * sizeof(double)); }
+      static inline cy_vf cy_begin_f(const void *p, Py_ssize_t n) { cy_vf v = {0}; memcpy(&v, p, n * sizeof(float)); return v; }
+      static inline cy_vd cy_begin_d(const void *p, Py_ssize_t n) { cy_vd v = {0}; memcpy(&v, p, n * sizeof(double)); return v; }
       #define CY_STREAMS 0
     #endif
     """
@@ -125,6 +129,8 @@ cdef extern from *:
     void stream "cy_stream"(void*, vf) noexcept nogil       # a whole line past the caches; p a multiple of VB
     void some_f "cy_some_f"(void*, vf, Py_ssize_t, Py_ssize_t) noexcept nogil
     void some_d "cy_some_d"(void*, vd, Py_ssize_t, Py_ssize_t) noexcept nogil
+    vf begin_f "cy_begin_f"(const void*, Py_ssize_t) noexcept nogil
+    vd begin_d "cy_begin_d"(const void*, Py_ssize_t) noexcept nogil
     void drain "cy_drain"() noexcept nogil                  # after the last stream of a thread
 
 cdef enum:
@@ -189,6 +195,13 @@ cdef inline void put_some(char* p, lanes v, Py_ssize_t i, Py_ssize_t n) noexcept
         some_f(p, v, i, n)
     else:
         some_d(p, v, i, n)
+
+cdef inline lanes beginning(const char* p, Py_ssize_t n, const lanes* like) noexcept nogil:
+    """The n numbers at p, fewer than a vector has, and zeros behind them; nothing else is read."""
+    if lanes is vf:
+        return begin_f(p, n)
+    else:
+        return begin_d(p, n)
 
 cdef inline void use(lanes v) noexcept nogil:
     """Nothing; but v is in its register until here. What is summed with it must stay in another one."""

@@ -4,7 +4,7 @@ Along y whole rows are combined; along x, `even` and `odd` bring the columns of 
 to the same place. Between two segments stands a slot that is no tile; `pick` closes the gaps.
 """
 from cyconv.cpu.packing cimport DOUBLE, SINGLE, gather_row, half, source
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, even, fetch, lanes, odd, pick, shift_in
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, beginning, even, fetch, lanes, odd, pick, put_some, shift_in
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
 from cyconv.cpu.tile cimport ceil_div
 from cyconv.cpu.winograd_transforms cimport input_1d
@@ -71,22 +71,23 @@ cdef inline void copy(const char* src, char* to, Py_ssize_t count, Py_ssize_t ne
     fetch(src + next + count)
 
 
-cdef inline void gather_near(const Work* w, const Segment* g, Py_ssize_t k, Py_ssize_t plane, char* to) noexcept nogil:
-    """The rows of plane k that a segment reads, of contiguous ones; padding stands there as zeros from the beginning."""
-    cdef Py_ssize_t i, jz, jy, uz, uy
-    cdef const char* src
-    jy = k % w.kernel[1]
-    jz = k // w.kernel[1] % w.kernel[0]
-    uz = g.z * w.stride[0] + jz * w.dilation[0] - w.pad[0]
-    uy = g.row + jy * w.dilation[1]
-    to += g.line + g.begin
+cdef inline const char* first_row(const Work* w, const Segment* g, Py_ssize_t k, Py_ssize_t plane) noexcept nogil:
+    """Where the first of the contiguous rows lies that a segment reads of plane k, were it not padding; NULL if all are."""
+    cdef Py_ssize_t jy = k % w.kernel[1], jz = k // w.kernel[1] % w.kernel[0]
+    cdef Py_ssize_t uz = g.z * w.stride[0] + jz * w.dilation[0] - w.pad[0], uy = g.row + jy * w.dilation[1]
     if not 0 <= uz < w.n[0] or w.ny == 1 and not 0 <= uy < w.n[1]:
-        for i in range(g.first, g.last):
-            memset(to + i * w.line, 0, g.count)
-        return
-    src = g.src + plane + uz * w.step[0] + uy * w.step[1]
-    for i in range(g.first, g.last):
-        copy(src + i * w.dilation[1] * w.step[1], to + i * w.line, g.count, w.next)
+        return NULL
+    return g.src + plane + uz * w.step[0] + uy * w.step[1]
+
+
+cdef inline void gather_near(const Work* w, const Segment* g, Py_ssize_t k, Py_ssize_t plane, char* to) noexcept nogil:
+    """The one row of plane k that a segment reads; padding stands there as zeros from the beginning."""
+    cdef const char* src = first_row(w, g, k, plane)
+    to += g.line + g.begin
+    if src == NULL:
+        memset(to, 0, g.count)
+    else:
+        copy(src, to, g.count, w.next)
 
 
 cdef inline void gather(const Work* w, const Segment* g, Py_ssize_t k, const char* input, char* to) noexcept nogil:
@@ -136,6 +137,37 @@ cdef inline inlined down_of(const int m, const lanes* like, const char* lines, c
         input_1d(m, d, e)
         for i in range(m + 2):
             (<lanes*> (to + i * line + v * VB))[0] = e[i]
+
+
+cdef inline inlined down_near(const int m, const lanes* like, const Work* w, const Segment* g, const char* src, const char* zeros,
+                              char* to) noexcept nogil:
+    """The transform along y of the contiguous rows of one segment, where they lie; `src` as first_row returns it."""
+    cdef lanes[MOST] d
+    cdef lanes[MOST] e
+    cdef const char* row[MOST]
+    cdef Py_ssize_t q = 0, count = g.count
+    cdef int i, size = 4 if lanes is vf else 8
+    for i in range(m + 2):
+        row[i] = src + i * w.dilation[1] * w.step[1] if src != NULL and g.first <= i < g.last else zeros
+    to += g.line + g.begin
+    if count < VB:
+        for i in range(m + 2):
+            d[i] = beginning(row[i], count // size, like)
+            fetch(row[i] + w.next)
+        input_1d(m, d, e)
+        for i in range(m + 2):
+            put_some(to + i * w.line, e[i], 0, count // size)
+        return
+    while True:                         # stores of whole lines, so that aligned loads soon after need not wait for two of them
+        for i in range(m + 2):
+            d[i] = (<const lanes*> (row[i] + q))[0]
+            fetch(row[i] + q + w.next)              # too short a run for the hardware to foresee
+        input_1d(m, d, e)
+        for i in range(m + 2):
+            (<lanes*> (to + i * w.line + q))[0] = e[i]
+        if q == count - VB:
+            break
+        q = min(q + VB - <Py_ssize_t> (<size_t> (to + q) % VB), count - VB)
 
 
 cdef inline inlined along_of(const int m, const bint gaps, const lanes* like, const char* row, Py_ssize_t vectors, const char* index,
@@ -189,15 +221,30 @@ cdef inline inlined along_of(const int m, const bint gaps, const lanes* like, co
         index += VB + 64
 
 
-cdef inline void transform_plane(const Work* w, const lanes* like, Py_ssize_t k, const char* index, Py_ssize_t vectors, char* lines,
-                          char* to) noexcept nogil:
-    """V of one plane from the gathered lines of all its segments."""
+cdef inline void transform_plane(const Work* w, const lanes* like, const Segment* list, Py_ssize_t segments, Py_ssize_t k,
+                                 Py_ssize_t plane, const char* input, const char* index, char* lines, char* to) noexcept nogil:
+    """V of plane k for the listed segments."""
+    cdef Py_ssize_t s, slots, vectors
     cdef int i
-    if w.my == 2:
-        down_of(2, like, lines, lines + w.ny * w.line, w.line, vectors * w.mx + 1)
-        lines += w.ny * w.line
-    elif w.my == 4:
-        down_of(4, like, lines, lines + w.ny * w.line, w.line, vectors * w.mx + 1)
+    slots = list[segments - 1].line // (w.mx * w.b.size) + list[segments - 1].tiles + (w.mx > 1)
+    vectors = ceil_div(slots, LANES_F if lanes is vf else LANES_D)
+    if w.near and w.my == 2:
+        for s in range(segments):
+            down_near(2, like, w, list + s, first_row(w, list + s, k, plane), lines, lines + w.ny * w.line)
+    elif w.near and w.my == 4:
+        for s in range(segments):
+            down_near(4, like, w, list + s, first_row(w, list + s, k, plane), lines, lines + w.ny * w.line)
+    else:
+        for s in range(segments):
+            if w.near:
+                gather_near(w, list + s, k, plane, lines)
+            else:
+                gather(w, list + s, k, input, lines + list[s].line)
+        if w.my == 2:
+            down_of(2, like, lines, lines + w.ny * w.line, w.line, vectors * w.mx + 1)
+        elif w.my == 4:
+            down_of(4, like, lines, lines + w.ny * w.line, w.line, vectors * w.mx + 1)
+    if w.my > 1:
         lines += w.ny * w.line
     to += k * w.pitch * w.b.size
     for i in range(w.ny):
@@ -205,7 +252,7 @@ cdef inline void transform_plane(const Work* w, const lanes* like, Py_ssize_t k,
             along_of(1, True, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
         elif w.mx == 2:
             along_of(2, True, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
-        elif w.together > 1:
+        elif segments > 1:
             along_of(4, True, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
         else:
             along_of(4, False, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
@@ -215,14 +262,9 @@ cdef inline void transform_plane(const Work* w, const lanes* like, Py_ssize_t k,
 cdef inline void transform_input(const Work* w, Py_ssize_t group, const Segment* list, Py_ssize_t segments, Py_ssize_t k, const char* index,
                           char* lines, char* v) noexcept nogil:
     """V of plane k for the listed segments."""
-    cdef Py_ssize_t s, slots = 0, plane = group * w.input_step[1] + k // (w.kernel[0] * w.kernel[1]) * w.input_step[2]
-    for s in range(segments):
-        if w.near:
-            gather_near(w, list + s, k, plane, lines)
-        else:
-            gather(w, list + s, k, w.input + group * w.input_step[1], lines + list[s].line)
-        slots += list[s].tiles + (w.mx > 1)
+    cdef Py_ssize_t plane = group * w.input_step[1] + k // (w.kernel[0] * w.kernel[1]) * w.input_step[2]
+    cdef const char* input = w.input + group * w.input_step[1]
     if w.b.size == 4:
-        transform_plane(w, <vf*> NULL, k, index, ceil_div(slots, LANES_F), lines, v)
+        transform_plane(w, <vf*> NULL, list, segments, k, plane, input, index, lines, v)
     else:
-        transform_plane(w, <vd*> NULL, k, index, ceil_div(slots, LANES_D), lines, v)
+        transform_plane(w, <vd*> NULL, list, segments, k, plane, input, index, lines, v)
