@@ -96,23 +96,23 @@ cdef inline void put_planes(const lanes* like, const char* sums, Py_ssize_t pixe
     """out[d * plane + p] = sums[p][d] for p < pixels and d < channels; plane in bytes. Whole lines of the cache are written
     at once where planes allow that; if `past`, past the caches, and then nothing else is written to such lines."""
     cdef lanes[LANES_F] t
-    cdef Py_ssize_t p = 0, d, i, count, step, side = LANES_F if lanes is vf else LANES_D, size = VB // side, head = 0
+    cdef Py_ssize_t p, d, i, count, step, side = LANES_F if lanes is vf else LANES_D, size = VB // side, head = 0
     cdef char* to
     if plane % VB == 0 and <size_t> out % size == 0 and pixels > side:
         head = (VB - <Py_ssize_t> (<size_t> out % VB)) % VB // size
     else:
         past = False
-    while p < pixels:
-        step = count = min(side, pixels - p)
-        if p == 0 and head:
-            step = head
-            if past:
-                count = head
-        elif not past and count < side <= pixels:
-            p = pixels - side                   # some pixels twice rather than one by one
-            step = count = side
-        d = 0
-        while d < channels:
+    for d from 0 <= d < channels by side:       # few planes at a time: a processor knows where few pages are
+        p = 0
+        while p < pixels:
+            step = count = min(side, pixels - p)
+            if p == 0 and head:
+                step = head
+                if past:
+                    count = head
+            elif not past and count < side <= pixels:
+                p = pixels - side               # some pixels twice rather than one by one
+                step = count = side
             to = out + d * plane + p * size
             load_pixels(sums + p * PANEL + d * size, count, t)
             if count < side:
@@ -131,8 +131,7 @@ cdef inline void put_planes(const lanes* like, const char* sums, Py_ssize_t pixe
                 for i in range(side):
                     (<lanes*> to)[0] = t[i]
                     to += plane
-            d += side
-        p += step
+            p += step
 
 
 cdef inline void write_segment(const Work* w, const lanes* like, Segment* g, Py_ssize_t group, Py_ssize_t panel, const char* sums,
