@@ -40,7 +40,7 @@ from cyconv.cpu.winograd_output cimport own_places, transform_output
 from cyconv.cpu.winograd_transforms cimport number
 from cyconv.cpu.winograd_weights cimport ask_weights, prepare_panel, transform_weights
 from cyconv.cpu.winograd_work cimport (
-    BLOCK_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, WEIGHT_SHARE,
+    BLOCK_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, SHARED_PLANES, WEIGHT_SHARE,
     Segment, Work, u_step,
 )
 
@@ -188,7 +188,7 @@ cdef void lay_out(Work* w) noexcept nogil:
     w.at_list = w.at_index + q * (VB + 64)
     w.at_m = w.at_list + ceil_div(w.together * sizeof(Segment), 64) * 64
     w.at_lines = w.at_m + (1 if w.by_panel else w.panels) * w.frequencies * w.m_step
-    w.at_sums = w.at_lines + 2 * w.ny * w.line + 64
+    w.at_sums = w.at_lines + 3 * w.ny * w.line + 64
     w.at_put = w.at_sums + w.my * w.width * PANEL
     w.at_u = w.at_put + (0 if w.straight else 2 * lane * w.my * w.width * w.b.size)
     w.piece = max(PIECE_BYTES // (w.frequencies * PANEL), <Py_ssize_t> 8)
@@ -301,9 +301,10 @@ cdef void do_output(const Work* w, Py_ssize_t item, Py_ssize_t panel, const char
         transform_output(w, <vd*> NULL, group, panel, first, last, m, scratch + w.at_sums, scratch + w.at_put)
 
 
-cdef void do_plane(const Work* w, Py_ssize_t item, Py_ssize_t k, const char* shared, char* scratch) noexcept nogil:
+cdef void do_planes(const Work* w, Py_ssize_t item, Py_ssize_t k0, Py_ssize_t k1, const char* shared, char* scratch) noexcept nogil:
     cdef Py_ssize_t group = item // w.blocks, first = first_segment(w, item), last = past_segment(w, item)
-    transform_input(w, group, <const Segment*> (shared + w.at_list), last - first, k, shared + w.at_index, scratch + w.at_lines, <char*> shared)
+    transform_input(w, group, <const Segment*> (shared + w.at_list), last - first, k0, k1, shared + w.at_index, scratch + w.at_lines,
+                    <char*> shared)
 
 
 cdef Py_ssize_t open_block(const Work* w, Py_ssize_t item, char* shared) noexcept nogil:
@@ -314,7 +315,7 @@ cdef Py_ssize_t open_block(const Work* w, Py_ssize_t item, char* shared) noexcep
 
 cdef void clear_lines(const Work* w, char* scratch) noexcept nogil:
     """Padding, which is not written again; and slots that are no tiles, which are transformed too and should be cheap."""
-    memset(scratch + w.at_lines, 0, 2 * w.ny * w.line)
+    memset(scratch + w.at_lines, 0, 3 * w.ny * w.line)
 
 
 cdef struct Shared:                     # a block that threads share
@@ -323,8 +324,8 @@ cdef struct Shared:                     # a block that threads share
     char* at
 
 
-cdef void share_plane(const Shared* block, Py_ssize_t k, char* scratch) noexcept nogil:
-    do_plane(block.w, block.item, k, block.at, scratch)
+cdef void share_planes(const Shared* block, Py_ssize_t some, char* scratch) noexcept nogil:
+    do_planes(block.w, block.item, some * SHARED_PLANES, min((some + 1) * SHARED_PLANES, block.w.planes), block.at, scratch)
 
 
 cdef void share_panel(const Shared* block, Py_ssize_t k, char* scratch) noexcept nogil:
@@ -342,8 +343,7 @@ cdef void share_output(const Shared* block, Py_ssize_t k, char* scratch) noexcep
 cdef void do_block(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
     cdef Py_ssize_t k, tiles = open_block(w, item, scratch)
     clear_lines(w, scratch)
-    for k in range(w.planes):
-        do_plane(w, item, k, scratch, scratch)
+    do_planes(w, item, 0, w.planes, scratch, scratch)
     if w.by_panel:
         for k in range(w.panels):
             do_some_panel(w, item, k, tiles, scratch, scratch)
@@ -492,7 +492,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         block.w, block.item, block.tiles, block.at = &w, k, open_block(&w, k, base), base
         for worker in range(workers):
             clear_lines(&w, base + worker * w.room)
-        run_items(<Item> share_plane, &block, w.planes, 0, workers, base, w.room, False)
+        run_items(<Item> share_planes, &block, ceil_div(w.planes, <Py_ssize_t> SHARED_PLANES), 0, workers, base, w.room, False)
         if w.by_panel:
             run_items(<Item> share_panel, &block, w.panels, work, workers, base, w.room, False)
         else:

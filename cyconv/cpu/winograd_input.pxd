@@ -170,17 +170,18 @@ cdef inline inlined down_near(const int m, const lanes* like, const Work* w, con
         q = min(q + VB - <Py_ssize_t> (<size_t> (to + q) % VB), count - VB)
 
 
-cdef inline inlined along_of(const int m, const bint gaps, const lanes* like, const char* row, Py_ssize_t vectors, const char* index,
-                             Py_ssize_t pitch, char* to, Py_ssize_t v_step) noexcept nogil:
+cdef inline inlined along_of(const int m, const bint gaps, const bint last, const lanes* like, const char* row, Py_ssize_t vectors,
+                             const char* index, Py_ssize_t pitch, char* to, Py_ssize_t v_step) noexcept nogil:
     """The transform along x of one row of slots, its gaps closed. Each load reads just what one store wrote: one across
-    two recent stores would wait for both."""
+    two recent stores would wait for both. Whole vectors are stored: what is too much, the next vector or plane overwrites,
+    unless this is the `last` plane."""
     cdef lanes[MOST] d
     cdef lanes[MOST] e
-    cdef lanes t0, t1, t2, t3
+    cdef lanes t0, t1, t2, t3, order
     cdef const lanes* h
-    cdef Py_ssize_t v, i, at, left
+    cdef Py_ssize_t v, at
     cdef char* p
-    cdef int j, side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    cdef int j, side = LANES_F if lanes is vf else LANES_D, size = VB // side, points = 1 if m == 1 else m + 2
     for v in range(vectors):
         h = <const lanes*> (row + v * m * VB)
         if m == 1:
@@ -202,69 +203,80 @@ cdef inline inlined along_of(const int m, const bint gaps, const lanes* like, co
             d[4] = shift_in(d[0], h[4])                 # columns 4t+4, 4t+5: the next tile's first two
             d[5] = shift_in(d[1], odd(h[4], h[4]))
         input_1d(m, d, e)
+        order = (<const lanes*> index)[0]
         at = (<const Py_ssize_t*> (index + VB))[0]
-        left = pitch - at
         p = to + at * size
-        if left >= side:                # what is stored beyond the tiles, the next vector overwrites
-            for j in range(1 if m == 1 else m + 2):
-                (<lanes*> (p + j * v_step))[0] = pick(e[j], index) if gaps else e[j]
+        if last and pitch - at < side:
+            for j in range(points):
+                t0 = pick(e[j], <const char*> &order) if gaps else e[j]
+                put_some(p + j * v_step, t0, 0, pitch - at)
         else:
-            for j in range(1 if m == 1 else m + 2):
-                t0 = pick(e[j], index) if gaps else e[j]
-                at = left * size                        # without a call
-                for i in range(at // 16):
-                    memcpy(p + j * v_step + i * 16, <char*> &t0 + i * 16, 16)
-                if at & 8:
-                    memcpy(p + j * v_step + at // 16 * 16, <char*> &t0 + at // 16 * 16, 8)
-                if at & 4:
-                    memcpy(p + j * v_step + at // 8 * 8, <char*> &t0 + at // 8 * 8, 4)
+            for j in range(points):
+                t0 = pick(e[j], <const char*> &order) if gaps else e[j]
+                (<lanes*> (p + j * v_step))[0] = t0
         index += VB + 64
 
 
-cdef inline void transform_plane(const Work* w, const lanes* like, const Segment* list, Py_ssize_t segments, Py_ssize_t k,
-                                 Py_ssize_t plane, const char* input, const char* index, char* lines, char* to) noexcept nogil:
-    """V of plane k for the listed segments."""
-    cdef Py_ssize_t s, slots, vectors
+cdef inline void down_plane(const Work* w, const lanes* like, const Segment* list, Py_ssize_t segments, Py_ssize_t k, Py_ssize_t plane,
+                            const char* input, Py_ssize_t vectors, char* spare, char* lines) noexcept nogil:
+    """The rows of plane k of all segments side by side, transformed along y. `spare`: zeros as long as rows, or room for others."""
+    cdef Py_ssize_t s
+    cdef char* rows = lines if w.my == 1 else spare
+    for s in range(segments):
+        if w.near and w.my == 2:
+            down_near(2, like, w, list + s, first_row(w, list + s, k, plane), spare, lines)
+        elif w.near and w.my == 4:
+            down_near(4, like, w, list + s, first_row(w, list + s, k, plane), spare, lines)
+        elif w.near:
+            gather_near(w, list + s, k, plane, rows)
+        else:
+            gather(w, list + s, k, input, rows + list[s].line)
+    if not w.near and w.my == 2:
+        down_of(2, like, rows, lines, w.line, vectors * w.mx + 1)
+    elif not w.near and w.my == 4:
+        down_of(4, like, rows, lines, w.line, vectors * w.mx + 1)
+
+
+cdef inline inlined along_plane(const Work* w, const bint last, const lanes* like, Py_ssize_t segments, const char* index,
+                             Py_ssize_t vectors, const char* lines, char* to) noexcept nogil:
+    """V of one plane from its lines."""
     cdef int i
-    slots = list[segments - 1].line // (w.mx * w.b.size) + list[segments - 1].tiles + (w.mx > 1)
-    vectors = ceil_div(slots, LANES_F if lanes is vf else LANES_D)
-    if w.near and w.my == 2:
-        for s in range(segments):
-            down_near(2, like, w, list + s, first_row(w, list + s, k, plane), lines, lines + w.ny * w.line)
-    elif w.near and w.my == 4:
-        for s in range(segments):
-            down_near(4, like, w, list + s, first_row(w, list + s, k, plane), lines, lines + w.ny * w.line)
-    else:
-        for s in range(segments):
-            if w.near:
-                gather_near(w, list + s, k, plane, lines)
-            else:
-                gather(w, list + s, k, input, lines + list[s].line)
-        if w.my == 2:
-            down_of(2, like, lines, lines + w.ny * w.line, w.line, vectors * w.mx + 1)
-        elif w.my == 4:
-            down_of(4, like, lines, lines + w.ny * w.line, w.line, vectors * w.mx + 1)
-    if w.my > 1:
-        lines += w.ny * w.line
-    to += k * w.pitch * w.b.size
     for i in range(w.ny):
         if w.mx == 1:
-            along_of(1, True, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+            along_of(1, True, last, like, lines, vectors, index, w.pitch, to, w.v_step)
         elif w.mx == 2:
-            along_of(2, True, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+            along_of(2, True, last, like, lines, vectors, index, w.pitch, to, w.v_step)
         elif segments > 1:
-            along_of(4, True, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+            along_of(4, True, last, like, lines, vectors, index, w.pitch, to, w.v_step)
         else:
-            along_of(4, False, like, lines + i * w.line, vectors, index, w.pitch, to, w.v_step)
+            along_of(4, False, last, like, lines, vectors, index, w.pitch, to, w.v_step)
+        lines += w.line
         to += w.nx * w.v_step
 
 
-cdef inline void transform_input(const Work* w, Py_ssize_t group, const Segment* list, Py_ssize_t segments, Py_ssize_t k, const char* index,
-                          char* lines, char* v) noexcept nogil:
-    """V of plane k for the listed segments."""
-    cdef Py_ssize_t plane = group * w.input_step[1] + k // (w.kernel[0] * w.kernel[1]) * w.input_step[2]
-    cdef const char* input = w.input + group * w.input_step[1]
+cdef inline void transform_planes(const Work* w, const lanes* like, Py_ssize_t group, const Segment* list, Py_ssize_t segments, Py_ssize_t k0,
+                                  Py_ssize_t k1, const char* index, char* lines, char* v) noexcept nogil:
+    # Lines are read a plane later than they are written: loads of what several stores wrote wait until all stores before are
+    # done, those to V too, which take longest.
+    cdef Py_ssize_t k, plane, some = w.ny * w.line, tiles = list[segments - 1].tiles + (w.mx > 1), lane = VB // w.b.size
+    cdef Py_ssize_t vectors = ceil_div(list[segments - 1].line // (w.mx * w.b.size) + tiles, lane)
+    cdef Py_ssize_t last = k1 - ceil_div(lane, w.pitch)         # the first plane behind which no vector's numbers have room
+    cdef const char* ready
+    for k in range(k0, k1 + 1):
+        if k < k1:
+            plane = group * w.input_step[1] + k // (w.kernel[0] * w.kernel[1]) * w.input_step[2]
+            down_plane(w, like, list, segments, k, plane, w.input + group * w.input_step[1], vectors, lines, lines + (1 + k % 2) * some)
+        ready = lines + (1 + (k - 1) % 2) * some
+        if k0 < k <= last:
+            along_plane(w, False, like, segments, index, vectors, ready, v + (k - 1) * w.pitch * w.b.size)
+        elif k > k0:
+            along_plane(w, True, like, segments, index, vectors, ready, v + (k - 1) * w.pitch * w.b.size)
+
+
+cdef inline void transform_input(const Work* w, Py_ssize_t group, const Segment* list, Py_ssize_t segments, Py_ssize_t k0, Py_ssize_t k1,
+                                 const char* index, char* lines, char* v) noexcept nogil:
+    """V of planes k0 to k1 for the listed segments."""
     if w.b.size == 4:
-        transform_plane(w, <vf*> NULL, list, segments, k, plane, input, index, lines, v)
+        transform_planes(w, <vf*> NULL, group, list, segments, k0, k1, index, lines, v)
     else:
-        transform_plane(w, <vd*> NULL, list, segments, k, plane, input, index, lines, v)
+        transform_planes(w, <vd*> NULL, group, list, segments, k0, k1, index, lines, v)
