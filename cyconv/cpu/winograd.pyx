@@ -188,7 +188,7 @@ cdef void lay_out(Work* w) noexcept nogil:
     w.at_list = w.at_index + q * (VB + 64)
     w.at_m = w.at_list + ceil_div(w.together * sizeof(Segment), 64) * 64
     w.at_lines = w.at_m + (1 if w.by_panel else w.panels) * w.frequencies * w.m_step
-    w.at_sums = w.at_lines + 3 * w.ny * w.line + 64
+    w.at_sums = w.at_lines + 2 * w.ny * w.line + 64
     w.at_put = w.at_sums + w.my * w.width * PANEL
     w.at_u = w.at_put + (0 if w.straight else 2 * lane * w.my * w.width * w.b.size)
     w.piece = max(PIECE_BYTES // (w.frequencies * PANEL), <Py_ssize_t> 8)
@@ -315,7 +315,7 @@ cdef Py_ssize_t open_block(const Work* w, Py_ssize_t item, char* shared) noexcep
 
 cdef void clear_lines(const Work* w, char* scratch) noexcept nogil:
     """Padding, which is not written again; and slots that are no tiles, which are transformed too and should be cheap."""
-    memset(scratch + w.at_lines, 0, 3 * w.ny * w.line)
+    memset(scratch + w.at_lines, 0, 2 * w.ny * w.line)
 
 
 cdef struct Shared:                     # a block that threads share

@@ -256,21 +256,17 @@ cdef inline inlined along_plane(const Work* w, const bint last, const lanes* lik
 
 cdef inline void transform_planes(const Work* w, const lanes* like, Py_ssize_t group, const Segment* list, Py_ssize_t segments, Py_ssize_t k0,
                                   Py_ssize_t k1, const char* index, char* lines, char* v) noexcept nogil:
-    # Lines are read a plane later than they are written: loads of what several stores wrote wait until all stores before are
-    # done, those to V too, which take longest.
-    cdef Py_ssize_t k, plane, some = w.ny * w.line, tiles = list[segments - 1].tiles + (w.mx > 1), lane = VB // w.b.size
+    cdef Py_ssize_t k, plane, tiles = list[segments - 1].tiles + (w.mx > 1), lane = VB // w.b.size
     cdef Py_ssize_t vectors = ceil_div(list[segments - 1].line // (w.mx * w.b.size) + tiles, lane)
-    cdef Py_ssize_t last = k1 - ceil_div(lane, w.pitch)         # the first plane behind which no vector's numbers have room
-    cdef const char* ready
-    for k in range(k0, k1 + 1):
-        if k < k1:
-            plane = group * w.input_step[1] + k // (w.kernel[0] * w.kernel[1]) * w.input_step[2]
-            down_plane(w, like, list, segments, k, plane, w.input + group * w.input_step[1], vectors, lines, lines + (1 + k % 2) * some)
-        ready = lines + (1 + (k - 1) % 2) * some
-        if k0 < k <= last:
-            along_plane(w, False, like, segments, index, vectors, ready, v + (k - 1) * w.pitch * w.b.size)
-        elif k > k0:
-            along_plane(w, True, like, segments, index, vectors, ready, v + (k - 1) * w.pitch * w.b.size)
+    cdef Py_ssize_t last = k1 - ceil_div(lane, w.pitch)         # the first plane behind which a whole vector has no room
+    cdef char* rows = lines + w.ny * w.line
+    for k in range(k0, k1):
+        plane = group * w.input_step[1] + k // (w.kernel[0] * w.kernel[1]) * w.input_step[2]
+        down_plane(w, like, list, segments, k, plane, w.input + group * w.input_step[1], vectors, lines, rows)
+        if k < last:
+            along_plane(w, False, like, segments, index, vectors, rows, v + k * w.pitch * w.b.size)
+        else:
+            along_plane(w, True, like, segments, index, vectors, rows, v + k * w.pitch * w.b.size)
 
 
 cdef inline void transform_input(const Work* w, Py_ssize_t group, const Segment* list, Py_ssize_t segments, Py_ssize_t k0, Py_ssize_t k1,
