@@ -247,6 +247,14 @@ cdef inline object scratch_space(Py_ssize_t bytes):
     from cyconv.memory import empty     # here: a header's imports are not its modules'
     return empty(bytes, np.uint8)
 
+cdef inline object new_numbers(const Blocks* b, Py_ssize_t count):
+    """So many uninitialised numbers as are computed with, from where scratch_space would take them."""
+    cdef cnp.npy_intp numbers = count
+    if count * b.size < SMALL_SPACE:
+        return cnp.PyArray_SimpleNew(1, &numbers, number_code(b))
+    from cyconv.memory import empty
+    return empty(count, number_type(b))
+
 cdef inline object number_type(const Blocks* b):
     """The NumPy type that is computed with."""
     if b.kind == SINGLE or b.kind == HALF:
@@ -255,9 +263,10 @@ cdef inline object number_type(const Blocks* b):
         return np.float64
     return np.uint64 if b.kind == BITS64 else np.uint32
 
-cdef inline object real_matrix(const Blocks* b, object problem, object weight):
-    """The weights as one real matrix per group, [group][output channel and part][input channel and part, tap]."""
-    cdef Py_ssize_t rows = problem.out_channels * b.parts, products = problem.in_channels * b.parts * problem.taps
+cdef inline object real_matrix(const Blocks* b, object problem, cnp.ndarray weight):
+    """The weights as one real matrix per group, [group][output channel and part][input channel and part, tap]; of any shape."""
+    if b.parts == 1 and cnp.PyArray_TYPE(weight) == number_code(b) and cnp.PyArray_IS_C_CONTIGUOUS(weight):
+        return weight
     if b.parts == 2:
         # (a + bi)(x + yi): the real row is [a, -b], the imaginary row [b, a], against the planes x and y
         whole = np.ascontiguousarray(weight).reshape(problem.groups, problem.out_channels, problem.in_channels, problem.taps)
@@ -265,8 +274,8 @@ cdef inline object real_matrix(const Blocks* b, object problem, object weight):
         split[:, :, 0, :, 0] = split[:, :, 1, :, 1] = whole.real
         split[:, :, 1, :, 0] = whole.imag
         np.negative(whole.imag, out=split[:, :, 0, :, 1])
-        weight = split
-    return np.ascontiguousarray(weight, number_type(b)).reshape(problem.groups, rows, products)
+        return split
+    return np.ascontiguousarray(weight, number_type(b))
 
 cdef inline object real_bias(const Blocks* b, object problem, object bias):
     """The bias as one real vector, zeros if there is none."""

@@ -15,7 +15,7 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from cyconv.cpu.blocks cimport (
-    Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, keep_blocks, kept_blocks, locate, number_type,
+    Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, keep_blocks, kept_blocks, locate, new_numbers,
     open_blocks, real_bias, real_matrix, scratch_space, table_bytes,
 )
 from cyconv.cpu.items cimport Item, run_items
@@ -23,7 +23,6 @@ from cyconv.cpu.packing cimport BITS64, DOUBLE, SINGLE, HALF, put_stored
 from cyconv.cpu.simd cimport ROWS, VB, VECTORS, inlined, splat, vd, vector, vf, vq, vw
 
 from cyconv import costs
-from cyconv.memory import empty
 from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
@@ -276,7 +275,7 @@ def prepare(problem, weight):
     cdef Py_ssize_t groups = problem.groups, rows = problem.out_channels * b.parts
     cdef Py_ssize_t products = problem.in_channels * b.parts * problem.taps, pieces = ceil_div(rows, ROWS), piece, first, last
     matrix = real_matrix(&b, problem, weight)
-    packed = empty(groups * rows * products, number_type(&b))
+    packed = new_numbers(&b, groups * rows * products)
     cdef const char* source = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
     cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
     with nogil:
