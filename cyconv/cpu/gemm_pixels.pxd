@@ -230,6 +230,6 @@ cdef inline apart find_pixels(const Work* w, const Py_ssize_t* extent, Room* roo
                     p += 1
     room.neighbours[p - 1] = 1
     for x in range(p - 2, -1, -1):
-        room.neighbours[x] = room.neighbours[x + 1] + 1 if room.place[x + 1] - room.place[x] == b.size else 1
+        room.neighbours[x] = room.neighbours[x + 1] + 1 if room.place[x + 1] - room.place[x] == w.step * b.size else 1
     for a in range(4):
         room.extent[a] = extent[a]

@@ -47,6 +47,7 @@ cdef struct Work:
     Py_ssize_t item_blocks              # blocks along the batch
     Py_ssize_t panels, shares           # panels of a group; how many items of work they are split into
     Py_ssize_t pixels                   # of a block
+    int step                            # numbers from one pixel of a row to the next, if tiles can be told: 1 or 2
     Py_ssize_t[MOST_PHASES] remainder   # of the phases into which boxes split rows, for strided pixels on the lanes
     Py_ssize_t chunks
     Py_ssize_t area                     # pixels of a plane of outputs
@@ -58,7 +59,7 @@ cdef struct Room:                       # one thread's scratch; its parts stand 
     char* panel
     char* planes
     Py_ssize_t* place
-    Py_ssize_t* neighbours              # how many pixels from this one on follow each other in memory
+    Py_ssize_t* neighbours              # how many pixels from this one on follow each other in memory, `step` numbers apart
     uint64_t* inside                    # which taps of a pixel are not in the padding
     Py_ssize_t gathered                 # the block whose boxes, or taps inside, these are, or -1
     Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
@@ -102,6 +103,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
     b.products = b.channels * taps
     w.area = b.out[0] * b.out[1] * b.out[2]
     w.chunks = max(ceil_div(b.products, CHUNK), <Py_ssize_t> 1)
+    w.step = 2 if w.stride[2] == 2 else 1
     limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2)
     w.wide = is_wide(w, span, vector // b.size, limit)
     w.by_tap = w.skips = False
@@ -117,6 +119,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
     if w.wide:
         if w.stride[2] > 1:             # samples that neighbours on the lanes read become neighbours (see packing.pxd)
             w.in_place = False
+            w.step = 1
             b.box.axis[2].stride = w.stride[2]
             b.box.axis[2].phases = min(<Py_ssize_t> kernel[2], w.stride[2] // gcd(w.stride[2], <Py_ssize_t> dilation[2]))
             for a in range(b.box.axis[2].phases):

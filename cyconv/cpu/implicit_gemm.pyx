@@ -228,10 +228,10 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
                     for d in range(rows):
                         memcpy(sums + d * 2 * VB, room.start, 2 * VB)
             elif room.neighbours[p] >= rows:
-                tile_at(<int> rows, vectors, like, products, base + room.place[p], NULL, b.offset + k0, weight, start, sums,
+                tile_at(<int> rows, vectors, w.step, like, products, base + room.place[p], NULL, b.offset + k0, weight, start, sums,
                         weight + AHEAD, hop)
             else:
-                tile_at(<int> rows, vectors, like, products, base, room.place + p, b.offset + k0, weight, start, sums,
+                tile_at(<int> rows, vectors, 0, like, products, base, room.place + p, b.offset + k0, weight, start, sums,
                         weight + AHEAD, hop)
             if not last:
                 continue

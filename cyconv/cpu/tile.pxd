@@ -4,7 +4,8 @@
 
 a       one number per pixel i and product k, broadcast. `offset` is a table of byte distances, so `a` may be the image
         itself: nothing is copied into columns.
-place   byte distances of the pixels, wherever they lie; or NULL: neighbours.
+place   byte distances of the pixels, wherever they lie;
+step    or one of a row's pixels lies so many numbers behind the other, and `a` is the first one's address.
 panel   [k][one or two vectors]: the weights of as many output channels, packed.
 next    what is asked for meanwhile, `hop` bytes on with each product; of one vector of channels, hop 0: pixels instead.
 start   the bias, or zeros; or NULL to go on with the sums that stand there (products may come in several calls).
@@ -45,10 +46,10 @@ cdef enum:
     AHEAD = 2048                                # bytes between the panel being read and the prefetch: the next panel comes in time
 
 
-cdef inline inlined tile_of(const int rows, const int vectors, const bint scattered, const lanes* like, Py_ssize_t products,
+cdef inline inlined tile_of(const int rows, const int vectors, const int step, const lanes* like, Py_ssize_t products,
                             const char* a, const Py_ssize_t* place, const int32_t* offset, const char* panel,
                             const char* start, char* sums, const char* next, Py_ssize_t hop, Py_ssize_t once) noexcept nogil:
-    """`rows`, `vectors` and `scattered` are constants once inlined; `once` is 1."""
+    """`rows`, `vectors` and `step` are constants once inlined; `once` is 1."""
     cdef lanes[TALLEST_TILE][2] acc
     cdef lanes b0, b1, av
     cdef const char* ak
@@ -78,15 +79,15 @@ cdef inline inlined tile_of(const int rows, const int vectors, const bint scatte
             elif hop:
                 fetch(next + hop * k)
             else:
-                fetch(a + offset[k + SOON] + (place[0] if scattered else 0))
+                fetch(a + offset[k + SOON] + (0 if step else place[0]))
             if VB == 64 and vectors == 2 and 2 * rows >= TILE_ROWS:     # others have no load to spare
                 ak = a + offset[k + SOON]
-                fetch(ak + (place[0] if scattered else 0))
-                fetch(ak + (place[rows - 1] if scattered else (rows - 1) * size))
+                fetch(ak + (0 if step else place[0]))
+                fetch(ak + ((rows - 1) * step * size if step else place[rows - 1]))
             # one register, which GCC would not add up by itself; products that take two registers for an address are two operations
             ak = <const char*> unknown(<Py_ssize_t> (a + offset[k]))
             for i in range(rows):
-                av = splat(ak + (place[i] if scattered else i * size), like)
+                av = splat(ak + (i * step * size if step else place[i]), like)
                 acc[i][0] = acc[i][0] + av * b0
                 if vectors == 2:
                     acc[i][1] = acc[i][1] + av * b1
@@ -97,57 +98,67 @@ cdef inline inlined tile_of(const int rows, const int vectors, const bint scatte
                 (<lanes*> (sums + 2 * VB * i + VB))[0] = acc[i][1]
 
 
-cdef inline inlined tile_rows(int rows, const int vectors, const bint scattered, const lanes* like, Py_ssize_t products,
+cdef inline inlined tile_rows(int rows, const int vectors, const int step, const lanes* like, Py_ssize_t products,
                               const char* a, const Py_ssize_t* place, const int32_t* offset, const char* panel,
                               const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
     if rows == 1:
-        tile_of(1, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(1, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 2:
-        tile_of(2, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(2, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 3:
-        tile_of(3, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(3, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 4:
-        tile_of(4, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(4, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 5:
-        tile_of(5, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(5, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 6:
-        tile_of(6, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(6, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 7 and (vectors == 1 or TILE_ROWS >= 7):
-        tile_of(7, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(7, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 8 and (vectors == 1 or TILE_ROWS >= 8):
-        tile_of(8, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(8, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 9 and (vectors == 1 or TILE_ROWS >= 9):
-        tile_of(9, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(9, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 10 and (vectors == 1 or TILE_ROWS >= 10):
-        tile_of(10, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(10, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 11 and (vectors == 1 or TILE_ROWS >= 11):
-        tile_of(11, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(11, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 12 and (vectors == 1 or TILE_ROWS >= 12):
-        tile_of(12, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(12, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 13 and (vectors == 1 or TILE_ROWS >= 13):
-        tile_of(13, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(13, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 14 and (vectors == 1 or TILE_ROWS >= 14):
-        tile_of(14, vectors, scattered, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(14, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
 
 
 cdef inline apart pair_near(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
                             const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
-    tile_rows(rows, 2, False, like, products, a, place, offset, panel, start, sums, next, hop)
+    tile_rows(rows, 2, 1, like, products, a, place, offset, panel, start, sums, next, hop)
+
+
+cdef inline apart pair_strided(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
+                               const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
+    tile_rows(rows, 2, 2, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline apart pair_far(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
                            const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
-    tile_rows(rows, 2, True, like, products, a, place, offset, panel, start, sums, next, hop)
+    tile_rows(rows, 2, 0, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline apart single_near(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
                               const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
-    tile_rows(rows, 1, False, like, products, a, place, offset, panel, start, sums, next, hop)
+    tile_rows(rows, 1, 1, like, products, a, place, offset, panel, start, sums, next, hop)
+
+
+cdef inline apart single_strided(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
+                                 const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
+    tile_rows(rows, 1, 2, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline apart single_far(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
                              const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
-    tile_rows(rows, 1, True, like, products, a, place, offset, panel, start, sums, next, hop)
+    tile_rows(rows, 1, 0, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline void tile(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset,
@@ -156,16 +167,21 @@ cdef inline void tile(int rows, const lanes* like, Py_ssize_t products, const ch
     pair_near(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
 
 
-cdef inline void tile_at(int rows, int vectors, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place,
+cdef inline void tile_at(int rows, int vectors, int step, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place,
                          const int32_t* offset, const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
-    """One or two vectors of channels, pixels wherever they are; `place` NULL: neighbours. sums stay two vectors apart."""
+    """One or two vectors of channels; pixels `step` numbers apart, one or two, or at their places if step is 0. sums stay two
+    vectors apart."""
     if vectors == 2:
-        if place == NULL:
-            pair_near(rows, like, products, a, place, offset, panel, start, sums, next, hop)
+        if step == 1:
+            pair_near(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
+        elif step == 2:
+            pair_strided(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
         else:
             pair_far(rows, like, products, a, place, offset, panel, start, sums, next, hop)
-    elif place == NULL:
-        single_near(rows, like, products, a, place, offset, panel, start, sums, next, hop)
+    elif step == 1:
+        single_near(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
+    elif step == 2:
+        single_strided(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
     else:
         single_far(rows, like, products, a, place, offset, panel, start, sums, next, hop)
 
