@@ -334,12 +334,16 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
 cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     """One share of the panels of one block: gather, sum, write."""
     cdef const Blocks* b = &w.blocks
-    cdef Py_ssize_t share = item % w.shares, block = item // w.shares, left = block, g, panel, run
+    cdef Py_ssize_t share, block, left, g, panel, run, first = item // (w.abreast * w.shares) * w.abreast
+    cdef Py_ssize_t width = min(w.abreast, w.all_blocks - first)
     cdef Py_ssize_t[4] origin
     cdef Py_ssize_t[4] extent
     cdef int a
     cdef const char* base
     cdef char* to
+    item -= first * w.shares
+    share, block = item // width, first + item % width
+    left = block
     for a in range(2, -1, -1):
         origin[a + 1] = left % b.count[a] * b.block[a]
         extent[a + 1] = min(b.block[a], b.out[a] - origin[a + 1])
@@ -412,8 +416,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         room = <Py_ssize_t> room_bytes(&w, parts) // 64 * 64 + 64
         workers = worth_workers(work * SECONDS_EACH, room, problem.max_workspace)
         w.shares = min(w.panels, ceil_div(8 * workers, items)) if workers > 1 else 1
+        w.all_blocks = items
         items *= w.shares
         workers = min(workers, items)
+        w.abreast = workers if w.shares > 1 else 1      # so that each thread stays with a block, which it gathers once
         # whoever reads so large a result finds none of it in a cache anyway, and its lines need not be read before they are written
         w.past = STREAMS and w.wide and w.area * b.size % VB == 0
         w.past = w.past and <double> w.batch * w.groups * w.rows * w.area * b.size >= FAR_BYTES
