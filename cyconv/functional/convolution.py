@@ -14,7 +14,8 @@ precision : {'default', 'strict'}
 max_workspace : int
     Bytes of memory, beyond input and result, that the call may take. Default 256 MiB.
 out : ndarray or None
-    Where to write the result: its shape and dtype exactly. May overlap the input.
+    Where to write the result: its shape and dtype exactly. May overlap the input. Results beyond the caches are written up to a
+    fifth slower to an array that does not begin at a cache line (64 bytes), as results of cyconv do.
 """
 
 _CONV = """<rank>-d cross-correlation of a batch of multi-channel arrays, as torch.nn.functional.conv<rank>d.
