@@ -44,6 +44,21 @@ def test_every_remainder_of_vectors(width):
     check(Case("", (2, 3, 5, width), (5, 3, 3, 3)), "float32")
 
 
+@pytest.mark.parametrize("length", range(8, 56))
+def test_every_remainder_of_tiles_of_six(length):
+    """One axis alone, often enough that larger tiles pay; from 41 samples on they all do."""
+    for shape, kernel, options in (
+        ((24, 2, length), (3, 2, 3), {}),
+        ((24, 2, length), (3, 2, 3), {"padding": 2, "dilation": 2}),
+        ((2, 2, length, 13), (17, 2, 3, 1), {"padding": (1, 0)}),
+        ((2, 2, 12, length), (3, 2, 2, 3), {"stride": (2, 1)}),
+    ):
+        case = Case("", shape, kernel, options)
+        check(case, "float32")
+        check(case, "float64")
+        assert length < 41 or ROW.module.tile_sizes(problem_of(case, "float32", None)) == (6,)
+
+
 @pytest.mark.parametrize("channels", (1, 2, 15, 16, 17, 33))
 @pytest.mark.parametrize("outputs", (1, 7, 8, 15, 16, 17, 31, 32, 33, 64, 65))
 def test_every_remainder_of_channels(channels, outputs):
@@ -56,6 +71,8 @@ KERNELS = {
     "1-d dilated": ((2, 3, 50), (4, 3, 3), {"padding": 3, "dilation": 3}),
     "1-d one output of each phase": ((2, 3, 13), (4, 3, 3), {"dilation": 5}),
     "1-d causal": ((2, 3, 50), (4, 3, 3), {"padding": ((8, 0),), "dilation": 4}),
+    "1-d, long": ((2, 3, 500), (40, 3, 3), {"padding": ((1, 0),)}),
+    "1-d, long, reflect": ((2, 3, 500), (4, 3, 3), {"padding": 70, "padding_mode": "reflect", "dilation": 3}),
     "row": ((2, 3, 9, 50), (4, 3, 1, 3), {"padding": (0, 1)}),
     "row, strides down": ((2, 3, 9, 50), (4, 3, 1, 3), {"padding": (2, 1), "stride": (3, 1)}),
     "column": ((2, 3, 50, 9), (4, 3, 3, 1), {"padding": (1, 0)}),
@@ -186,8 +203,21 @@ def test_adversarial_data_stays_within_the_bound(dtype, size):
         assert_within_bound(ROW, problem_of(case, dtype, None), x, w, None, compute(case, x, w, None))
 
 
+@pytest.mark.parametrize("kernel", [(6, 16, 1, 3), (6, 16, 3, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_adversarial_data_along_one_axis(dtype, kernel):
+    rng = np.random.default_rng(4)
+    shape = (2, 16, 20, 20)
+    for (_, x), (_, w) in itertools.product(adversaries(rng, shape, dtype), adversaries(rng, kernel, dtype)):
+        x, w = x.astype(dtype), w.astype(dtype)
+        case = Case("", x.shape, w.shape, {}, bias=False)
+        problem = problem_of(case, dtype, None)
+        assert ROW.module.tile_sizes(problem) == (6,)
+        assert_within_bound(ROW, problem, x, w, None, compute(case, x, w, None))
+
+
 def test_the_bound_is_that_of_the_matrices():
-    points = {2: (0, 1, -1), 4: (0, 1, -1, 0.5, -2)}
+    points = {2: (0, 1, -1), 4: (0, 1, -1, 0.5, -2), 6: (0, 1, -1, 2, -2, 0.5, -0.5)}
     for m, at in points.items():
         g = np.array([[p**i / np.prod([p - q for q in at if q != p]) for i in range(3)] for p in at] + [[0, 0, 1.0]])
         b = np.array([[*np.poly([q for q in at if q != p])[::-1], 0] for p in at] + [np.poly(at)[::-1]])
@@ -196,7 +226,7 @@ def test_the_bound_is_that_of_the_matrices():
         d, w = rng.standard_normal(m + 2), rng.standard_normal(3)
         np.testing.assert_allclose(a @ ((g @ w) * (b @ d)), [d[i : i + 3] @ w for i in range(m)], atol=1e-12)
         growth = (np.abs(a) * np.linalg.norm(g, axis=1) * np.linalg.norm(b, axis=1)).sum(1).max()
-        case = Case("", (1, 1, m + 2), (1, 1, 3), {}, bias=False)
+        case = Case("", (9, 1, m + 2), (1, 1, 3), {}, bias=False)
         assert ROW.module.tile_sizes(problem_of(case, "float32", None)) == (m,)
         assert growth * 41 / 2 <= ROW.bound(problem_of(case, "float32", None)) <= growth * 41.1 / 2
 

@@ -78,6 +78,20 @@ cdef extern from *:
       #endif
       return n;
     }
+    #if defined(__GNUC__) && !defined(__clang__)
+      #define CY_THIRD(V, I, n, a, b, c, j) \
+        typedef I lanes_of __attribute__((vector_size(CY_VB), may_alias)); \
+        lanes_of i, k; \
+        for (int t = 0; t < n; t++) { int q = 3 * t + j; i[t] = q < 2 * n ? q : 0; k[t] = q < 2 * n ? t : q - n; } \
+        return __builtin_shuffle(__builtin_shuffle(a, b, i), c, k);
+    #else
+      #define CY_THIRD(V, I, n, a, b, c, j) \
+        V found = a; \
+        for (int t = 0; t < n; t++) { int q = 3 * t + j; found[t] = q < n ? a[q] : q < 2 * n ? b[q - n] : c[q - 2 * n]; } \
+        return found;
+    #endif
+    static inline cy_vf cy_third_f(cy_vf a, cy_vf b, cy_vf c, int j) { CY_THIRD(cy_vf, int32_t, CY_VB / 4, a, b, c, j) }
+    static inline cy_vd cy_third_d(cy_vd a, cy_vd b, cy_vd c, int j) { CY_THIRD(cy_vd, int64_t, CY_VB / 8, a, b, c, j) }
     static inline cy_vf cy_pick_f(cy_vf v, const void *index) { CY_PICK(cy_vf, int32_t, CY_VB / 4, v, index) }
     static inline cy_vd cy_pick_d(cy_vd v, const void *index) { CY_PICK(cy_vd, int64_t, CY_VB / 8, v, index) }
     static inline void cy_fetch(const void *p) { __builtin_prefetch(p, 0, 3); }
@@ -122,6 +136,8 @@ cdef extern from *:
     void use_f "cy_use_f"(vf) noexcept nogil
     void use_d "cy_use_d"(vd) noexcept nogil
     Py_ssize_t unknown "cy_unknown"(Py_ssize_t) noexcept nogil       # n, which the compiler cannot tell
+    vf third_f "cy_third_f"(vf, vf, vf, int) noexcept nogil
+    vd third_d "cy_third_d"(vd, vd, vd, int) noexcept nogil
     vf pick_f "cy_pick_f"(vf, const void*) noexcept nogil
     vd pick_d "cy_pick_d"(vd, const void*) noexcept nogil
     void fetch "cy_fetch"(const void*) noexcept nogil       # prefetch to read
@@ -174,6 +190,13 @@ cdef inline lanes shift_in(lanes a, lanes b) noexcept nogil:
         return shift_in_f(a, b)
     else:
         return shift_in_d(a, b)
+
+cdef inline lanes third(lanes a, lanes b, lanes c, int j) noexcept nogil:
+    """Numbers j, j + 3, j + 6, ... of a, then of b, then of c."""
+    if lanes is vf:
+        return third_f(a, b, c, j)
+    else:
+        return third_d(a, b, c, j)
 
 cdef inline lanes pick(lanes v, const char* index) noexcept nogil:
     """Any of v's numbers in any order: index is as many integers as wide as they are."""

@@ -7,6 +7,9 @@ With points p, A^T[i, j] = p_j**i, row j of B^T holds the coefficients of prod_{
 p_j**i / prod_{q != p_j} (p_j - q); the last point is infinity. Tiles of 2 have points 0, 1, -1, tiles of 4 have 0, 1, -1,
 1/2, -2: halves keep the errors of 4x4 tiles about 20 times a plain sum's, for 4 times fewer products.
 
+An axis that is transformed alone has tiles of up to 6, with points 0, 1, -1, 2, -2, 1/2, -1/2: their errors are a fifth of those
+of 4x4 tiles.
+
 Layout. Tiles form one list: along rows, over rows, planes and batch items; a block is a run of that list.
     V[f][k][tile]           transformed input, f = frequency; what the register tile broadcasts
     U[panel][f][k][lane]    transformed weights, two vectors of output channels to a panel
@@ -40,7 +43,7 @@ from cyconv.cpu.winograd_output cimport own_places, transform_output
 from cyconv.cpu.winograd_transforms cimport number
 from cyconv.cpu.winograd_weights cimport ask_weights, prepare_panel, transform_weights
 from cyconv.cpu.winograd_work cimport (
-    BLOCK_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, SHARED_PLANES, WEIGHT_SHARE,
+    BLOCK_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, SHARED_PLANES, WEIGHT_SHARE, WEIGHT_TILES,
     Segment, Work, u_step,
 )
 
@@ -55,13 +58,22 @@ cdef double SECONDS_EACH = 8e-12        # of one of those: enough to tell whethe
 
 # ---- what is to be done ----------------------------------------------------------------------------------------------
 
-cdef int best_tile(Py_ssize_t out, Py_ssize_t dilation) noexcept nogil:
-    """The tile with the fewest points for so many outputs; of equals, the smaller one, whose errors are smaller."""
-    cdef Py_ssize_t r, two = 0, four = 0
+cdef Py_ssize_t points(Py_ssize_t out, Py_ssize_t dilation, int m) noexcept nogil:
+    """Of all tiles of m outputs along an axis."""
+    cdef Py_ssize_t r, tiles = 0
     for r in range(min(dilation, out)):
-        two += 4 * ceil_div(ceil_div(out - r, dilation), 2)
-        four += 6 * ceil_div(ceil_div(out - r, dilation), 4)
-    return 4 if four < two else 2
+        tiles += ceil_div(ceil_div(out - r, dilation), m)
+    return tiles * (m + 2)
+
+
+cdef int best_tile(Py_ssize_t out, Py_ssize_t dilation, bint alone, Py_ssize_t runs) noexcept nogil:
+    """The tile with the fewest points for so many outputs, of which there are so many runs; of equals, the smaller one, whose
+    errors are smaller. Tiles of 6 only for an axis alone, in two axes their errors would be five times those of 4x4; and only where
+    they save more than their weights cost, as much as so many more tiles."""
+    cdef int m = 4 if points(out, dilation, 4) < points(out, dilation, 2) else 2
+    if alone and runs * (points(out, dilation, m) - points(out, dilation, 6)) > (6 - m) * WEIGHT_TILES:
+        m = 6
+    return m
 
 
 cdef bint roles(Work* w, object problem) except -1:
@@ -71,8 +83,8 @@ cdef bint roles(Work* w, object problem) except -1:
     w.y_axis = 0 if kernel[1] == 1 and kernel[0] == 3 and stride[0] == 1 else 1
     w.z_axis = 1 - w.y_axis
     ty = kernel[w.y_axis] == 3 and stride[w.y_axis] == 1 and (tx or kernel[2] == 1)
-    w.mx = best_tile(out[2], dilation[2]) if tx else 1
-    w.my = best_tile(out[w.y_axis], dilation[w.y_axis]) if ty else 1
+    w.mx = best_tile(out[2], dilation[2], not ty, problem.batch * out[0] * out[1]) if tx else 1
+    w.my = best_tile(out[w.y_axis], dilation[w.y_axis], not tx, problem.batch * out[w.z_axis] * out[2]) if ty else 1
     if w.mx == w.my == 4 and problem.batch * out[w.z_axis] * ceil_div(out[w.y_axis], 4) * ceil_div(out[2], 4) <= LONE_TILES:
         w.mx = w.my = 2
     w.nx = w.mx + 2 if tx else 1

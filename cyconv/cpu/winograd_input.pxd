@@ -4,7 +4,7 @@ Along y whole rows are combined; along x, `even` and `odd` bring the columns of 
 to the same place. Between two segments stands a slot that is no tile; `pick` closes the gaps.
 """
 from cyconv.cpu.packing cimport DOUBLE, SINGLE, gather_row, half, source
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, beginning, even, fetch, lanes, odd, pick, put_some, shift_in
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, beginning, even, fetch, lanes, odd, pick, put_some, shift_in, third
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
 from cyconv.cpu.tile cimport ceil_div
 from cyconv.cpu.winograd_transforms cimport input_1d
@@ -202,6 +202,15 @@ cdef inline inlined along_of(const int m, const bint gaps, const bint last, cons
             d[3] = odd(t1, t3)
             d[4] = shift_in(d[0], h[4])                 # columns 4t+4, 4t+5: the next tile's first two
             d[5] = shift_in(d[1], odd(h[4], h[4]))
+        elif m == 6:
+            t0, t1, t2 = even(h[0], h[1]), even(h[2], h[3]), even(h[4], h[5])
+            for j in range(3):
+                d[2 * j] = third(t0, t1, t2, j)
+            t0, t1, t2 = odd(h[0], h[1]), odd(h[2], h[3]), odd(h[4], h[5])
+            for j in range(3):
+                d[2 * j + 1] = third(t0, t1, t2, j)
+            d[6] = shift_in(d[0], h[6])
+            d[7] = shift_in(d[1], odd(h[6], h[6]))
         input_1d(m, d, e)
         order = (<const lanes*> index)[0]
         at = (<const Py_ssize_t*> (index + VB))[0]
@@ -227,6 +236,8 @@ cdef inline void down_plane(const Work* w, const lanes* like, const Segment* lis
             down_near(2, like, w, list + s, first_row(w, list + s, k, plane), spare, lines)
         elif w.near and w.my == 4:
             down_near(4, like, w, list + s, first_row(w, list + s, k, plane), spare, lines)
+        elif w.near and w.my == 6:
+            down_near(6, like, w, list + s, first_row(w, list + s, k, plane), spare, lines)
         elif w.near:
             gather_near(w, list + s, k, plane, rows)
         else:
@@ -235,6 +246,8 @@ cdef inline void down_plane(const Work* w, const lanes* like, const Segment* lis
         down_of(2, like, rows, lines, w.line, vectors * w.mx + 1)
     elif not w.near and w.my == 4:
         down_of(4, like, rows, lines, w.line, vectors * w.mx + 1)
+    elif not w.near and w.my == 6:
+        down_of(6, like, rows, lines, w.line, vectors * w.mx + 1)
 
 
 cdef inline inlined along_plane(const Work* w, const bint last, const lanes* like, Py_ssize_t segments, const char* index,
@@ -246,6 +259,8 @@ cdef inline inlined along_plane(const Work* w, const bint last, const lanes* lik
             along_of(1, True, last, like, lines, vectors, index, w.pitch, to, w.v_step)
         elif w.mx == 2:
             along_of(2, True, last, like, lines, vectors, index, w.pitch, to, w.v_step)
+        elif w.mx == 6:
+            along_of(6, True, last, like, lines, vectors, index, w.pitch, to, w.v_step)
         elif segments > 1:
             along_of(4, True, last, like, lines, vectors, index, w.pitch, to, w.v_step)
         else:

@@ -3,6 +3,7 @@
 Lines of the output are asked for while products are still computed (`own_places`), or written past the caches where they
 are so many that no cache would keep them.
 """
+from cyconv.cpu.blocks cimport gcd
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.packing cimport put_stored
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, drain, fetch, lanes, own, put_some, stream, transpose
@@ -169,7 +170,7 @@ cdef inline Py_ssize_t ahead_of_line(const Work* w, const Segment* g, Py_ssize_t
 cdef inline void transform_output(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last,
                            const char* m, char* sums, char* put) noexcept nogil:
     cdef Py_ssize_t s, t, part, parts, next, before, side = LANES_F if lanes is vf else LANES_D, size = VB // side
-    cdef Py_ssize_t line = max(side // w.mx, <Py_ssize_t> 1)        # tiles whose outputs fill a line of the cache
+    cdef Py_ssize_t line = side // gcd(side, w.mx)                  # tiles whose outputs fill lines of the cache
     cdef Segment g, chunk
     cdef lanes[2] bias
     bias[0] = bias[1] = number(0, like)
@@ -212,3 +213,7 @@ cdef inline void some_tiles_out(const Work* w, const lanes* like, const char* m,
         tiles_out(2, 1, like, m, w.m_step, bias, sums, g, w.spoiled)
     elif w.my == 4 and w.mx == 1:
         tiles_out(4, 1, like, m, w.m_step, bias, sums, g, w.spoiled)
+    elif w.my == 1 and w.mx == 6:
+        tiles_out(1, 6, like, m, w.m_step, bias, sums, g, w.spoiled)
+    elif w.my == 6 and w.mx == 1:
+        tiles_out(6, 1, like, m, w.m_step, bias, sums, g, w.spoiled)

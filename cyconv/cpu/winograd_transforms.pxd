@@ -2,8 +2,9 @@
 
     input_1d: y = B^T d        weight_1d: y = G g        output_1d: y = A^T x
 
-Points are 0, 1, -1, infinity for m = 2, and 0, 1, -1, 1/2, -2, infinity for m = 4. With constant m all of them are a few
-dozen additions and multiplications without a branch. winograd.pyx has the formulas and the source.
+Points are 0, 1, -1, infinity for m = 2; 0, 1, -1, 1/2, -2, infinity for m = 4; 0, 1, -1, 2, -2, 1/2, -1/2, infinity for m = 6.
+With constant m all of them are a few dozen additions and multiplications without a branch. winograd.pyx has the formulas and
+the source.
 """
 from cyconv.cpu.shuffle cimport lanes
 from cyconv.cpu.simd cimport inlined, splat_d, splat_f, vd, vf
@@ -37,11 +38,26 @@ cdef inline inlined input_1d(const int m, const lanes* d, lanes* y) noexcept nog
         y[3] = u + number(2, d) * v
         y[4] = u - number(0.5, d) * v
         y[5] = (d[5] - d[3]) - v + number(1.5, d) * u
+    elif m == 6:
+        y[0] = (d[0] - d[6]) + number(5.25, d) * (d[4] - d[2])
+        u = (d[2] + d[6]) - number(4.25, d) * d[4]
+        v = (d[1] + d[5]) - number(4.25, d) * d[3]
+        y[1] = u + v
+        y[2] = u - v
+        u = (d[6] + number(0.25, d) * d[2]) - number(1.25, d) * d[4]
+        v = (number(0.5, d) * d[1] + number(2, d) * d[5]) - number(2.5, d) * d[3]
+        y[3] = u + v
+        y[4] = u - v
+        u = (d[6] + number(4, d) * d[2]) - number(5, d) * d[4]
+        v = (number(2, d) * d[1] + number(0.5, d) * d[5]) - number(2.5, d) * d[3]
+        y[5] = u + v
+        y[6] = u - v
+        y[7] = (d[7] - d[1]) + number(5.25, d) * (d[3] - d[5])
 
 
 cdef inline inlined output_1d(const int m, const lanes* x, lanes* y) noexcept nogil:
     """y = A^T x"""
-    cdef lanes a, b
+    cdef lanes a, b, c, e, f, g
     if m == 1:
         y[0] = x[0]
     elif m == 2:
@@ -54,6 +70,19 @@ cdef inline inlined output_1d(const int m, const lanes* x, lanes* y) noexcept no
         y[1] = (b + number(0.5, x) * x[3]) - number(2, x) * x[4]
         y[2] = (a + number(0.25, x) * x[3]) + number(4, x) * x[4]
         y[3] = ((b + x[5]) + number(0.125, x) * x[3]) - number(8, x) * x[4]
+    elif m == 6:
+        a = x[1] + x[2]
+        b = x[1] - x[2]
+        c = x[3] + x[4]
+        e = x[3] - x[4]
+        f = x[5] + x[6]
+        g = x[5] - x[6]
+        y[0] = (x[0] + a) + (c + f)
+        y[1] = (b + number(2, x) * e) + number(0.5, x) * g
+        y[2] = (a + number(4, x) * c) + number(0.25, x) * f
+        y[3] = (b + number(8, x) * e) + number(0.125, x) * g
+        y[4] = (a + number(16, x) * c) + number(0.0625, x) * f
+        y[5] = ((b + x[7]) + number(32, x) * e) + number(0.03125, x) * g
 
 
 cdef inline inlined weight_1d(const int m, const lanes* g, lanes* y) noexcept nogil:
@@ -76,3 +105,18 @@ cdef inline inlined weight_1d(const int m, const lanes* g, lanes* y) noexcept no
         y[3] = number(-16.0 / 15, g) * ((g[0] + number(0.5, g) * g[1]) + number(0.25, g) * g[2])
         y[4] = number(1.0 / 15, g) * ((g[0] - number(2, g) * g[1]) + number(4, g) * g[2])
         y[5] = g[2]
+    elif m == 6:
+        s = number(-2.0 / 9, g) * (g[0] + g[2])
+        t = number(-2.0 / 9, g) * g[1]
+        y[0] = g[0]
+        y[1] = s + t
+        y[2] = s - t
+        s = number(1.0 / 90, g) * (g[0] + number(4, g) * g[2])
+        t = number(1.0 / 45, g) * g[1]
+        y[3] = s + t
+        y[4] = s - t
+        s = number(8.0 / 45, g) * (number(4, g) * g[0] + g[2])
+        t = number(16.0 / 45, g) * g[1]
+        y[5] = s + t
+        y[6] = s - t
+        y[7] = g[2]

@@ -53,6 +53,10 @@ cdef inline void transform_kernels(const Work* w, const lanes* g, Py_ssize_t ahe
             weights_of(2, 1, g, to, step)
         elif w.my == 4 and w.mx == 1:
             weights_of(4, 1, g, to, step)
+        elif w.my == 1 and w.mx == 6:
+            weights_of(1, 6, g, to, step)
+        elif w.my == 6 and w.mx == 1:
+            weights_of(6, 1, g, to, step)
         g += w.taps
         to += PANEL
 

@@ -24,6 +24,7 @@ cdef enum:
     FEW_BLOCKS = 2                      # for which weights of a single call are transformed again, rather than written and read
     LONE_TILES = 4                      # of 4 x 4, for which transforming weights costs more than products do: tiles of 2 x 2 have
                                         # fewer points, and smaller errors
+    WEIGHT_TILES = 8                    # whose products take as long as transforming a weight for one more point
     SHARED_BYTES = 1 << 20              # of weights of a group, which every thread may well read: a second-level cache holds them
     SHARED_PLANES = 8                   # of a shared block that a thread transforms one after the other
     FULL_TILE = 14                      # tiles that a block of its own is worth: a register tile of level v4
