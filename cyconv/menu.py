@@ -100,7 +100,7 @@ CONV = (
     _cpu("im2col", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("separable", _passes_bound, "terms", "((kz + ky + C kx + 1)/2 + 8) eps sum|w||x|, (K + 1)/2 if less", weights="the kernel is not an outer product"),
     _cpu("fft", _fft_bound, "norms", "(6.4 log2(points) + 1.5 C + 2) eps sum_c |w_c||x_c|", spreads_nonfinite=True),
-    _cpu("winograd", _winograd_bound, "norms", "(C + 40)/2 15 eps sum_c |w_c||x_c| in tiles of 2x2, 120 in tiles of 4x4", spreads_nonfinite=True),
+    _cpu("winograd", _winograd_bound, "norms", "(C + 40)/2 15 eps sum_c |w_c||x_c| in tiles of 2x2, 120 in 4x4, 25 in tiles of 6", spreads_nonfinite=True),
     Algorithm("reference", "cpu", lambda: importlib.import_module("cyconv.reference"), _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
 )
 
