@@ -80,10 +80,11 @@ cdef inline inlined tile_of(const int rows, const int vectors, const int step, c
                 fetch(next + hop * k)
             else:
                 fetch(a + offset[k + SOON] + (0 if step else place[0]))
-            if VB == 64 and vectors == 2 and 2 * rows >= TILE_ROWS:     # others have no load to spare
+            if VB >= 32 and vectors == 2 and 2 * rows >= TILE_ROWS:     # others have no load to spare
                 ak = a + offset[k + SOON]
                 fetch(ak + (0 if step else place[0]))
-                fetch(ak + ((rows - 1) * step * size if step else place[rows - 1]))
+                if VB == 64:
+                    fetch(ak + ((rows - 1) * step * size if step else place[rows - 1]))
             # one register, which GCC would not add up by itself; products that take two registers for an address are two operations
             ak = <const char*> unknown(<Py_ssize_t> (a + offset[k]))
             for i in range(rows):
