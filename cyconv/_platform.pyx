@@ -5,6 +5,8 @@ hold the BLAS that scipy.linalg.cython_blas uses to one thread while our own loo
 """
 from libc.stdint cimport uintptr_t
 
+from cyconv.cpu.items cimport flushing
+
 cdef extern from *:
     """
     #if defined(__x86_64__) && defined(__GNUC__)
@@ -21,10 +23,8 @@ cdef extern from *:
             return "v3";
         return "v4";
     }
-    static int cy_flushes(void) { return __builtin_cpu_is("intel"); }
     #else
     static const char *cy_cpu_level(void) { return "base"; }
-    static int cy_flushes(void) { return 0; }
     #endif
 
     #ifdef _OPENMP
@@ -47,7 +47,6 @@ cdef extern from *:
     #endif
     """
     const char* cy_cpu_level()
-    bint cy_flushes()
     int cy_survive_fork()
     bint CY_OPENMP
 
@@ -69,8 +68,8 @@ def cpu_level():
 
 
 def flushes_subnormals():
-    """Whether subnormal numbers count as zeros here, since the processor is slow with them (cpu/items.pxd)."""
-    return cy_flushes()
+    """Whether subnormal numbers count as zeros here, since the processor is slow with them."""
+    return flushing() != 0
 
 
 def has_openmp():
