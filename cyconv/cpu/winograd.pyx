@@ -406,9 +406,11 @@ def amounts(problem):
     width = w.slots * w.mx / max(w.together, 1)
     vectors = -(-w.slots // lane) * w.blocks * w.groups
     weights = w.groups * w.planes * panels
+    split = parts > 1 or problem.dtype == "float16"
     return {
         "call": 1,
-        "split_weight": w.groups * w.rows * w.planes * w.taps if parts > 1 or problem.dtype == "float16" else 0,
+        "split": 1 if split else 0,
+        "split_weight": w.groups * w.rows * w.planes * w.taps if split else 0,
         "weight": weights * (w.frequencies + 2 * w.taps) * (w.blocks if w.fused else 1),
         "weight_read": 0 if w.fused else weights * w.frequencies * w.blocks,
         **costs.gathered(problem, w.segments * w.groups * w.planes * w.ny, w.segments * w.groups * w.planes * w.ny * width, size, 1),
