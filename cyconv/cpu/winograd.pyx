@@ -43,7 +43,7 @@ from cyconv.cpu.winograd_output cimport own_places, transform_output
 from cyconv.cpu.winograd_transforms cimport number
 from cyconv.cpu.winograd_weights cimport ask_weights, prepare_panel, transform_weights
 from cyconv.cpu.winograd_work cimport (
-    BLOCK_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, SHARED_PLANES, WEIGHT_SHARE, WEIGHT_TILES,
+    BLOCK_BYTES, FAR_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, SHARED_PLANES, WEIGHT_SHARE, WEIGHT_TILES,
     Segment, Work, u_step,
 )
 
@@ -225,21 +225,22 @@ cdef bint divide(Work* w, int workers) noexcept nogil:
 # ---- a block ---------------------------------------------------------------------------------------------------------
 
 cdef void multiply(const Work* w, const lanes* like, Py_ssize_t tiles, Py_ssize_t k0, Py_ssize_t k1, const char* v, const char* u,
-                   const char* next, char* m) noexcept nogil:
-    """One frequency of M (+)= U V, planes k0 to k1. The U at `next` is asked for meanwhile, if that is not NULL."""
+                   const char* next, Py_ssize_t each, char* m) noexcept nogil:
+    """One frequency of M (+)= U V, planes k0 to k1. What lies at `next`, so many bytes for each plane, is asked for meanwhile; or, if
+    that is NULL, the U soon needed."""
     cdef lanes[2] zero
-    cdef Py_ssize_t s, first, count = ceil_div(tiles, TILE_ROWS), hop = PANEL
+    cdef Py_ssize_t s, first, count = ceil_div(tiles, TILE_ROWS), hop = PANEL, on = 0
     zero[0] = zero[1] = number(0, like)
     if next == NULL:
         next = u + AHEAD
     else:
-        hop = PANEL // count
+        hop = each // count
+        on = hop * (k1 - k0)
     for s in range(count):
         first = cut(tiles, s, count)
         tile(<int> (cut(tiles, s + 1, count) - first), like, k1 - k0, v + first * w.b.size, w.offset + k0, u,
              <const char*> &zero if k0 == 0 else NULL, m + first * PANEL, next, hop)
-        if hop != PANEL:
-            next += hop * (k1 - k0)
+        next += on
 
 
 cdef void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last,
@@ -248,6 +249,7 @@ cdef void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_
     cdef Py_ssize_t piece, f, k, past, step = u_step(w.planes)
     cdef char* m = scratch + w.at_m
     cdef const char* u = w.weight + (group * w.panels + panel) * w.frequencies * step
+    cdef const char* next
     for piece in range(ceil_div(w.planes, w.piece)):
         k = piece * w.piece
         past = min(k + w.piece, w.planes)
@@ -262,7 +264,10 @@ cdef void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_
                 ask_weights(w, group, panel, past, min(past + w.piece, w.planes), f, w.frequencies)
             elif w.fused and panel + 1 < w.panels:
                 ask_weights(w, group, panel + 1, 0, min(w.piece, w.planes), f, w.frequencies)
-            multiply(w, like, tiles, k, past, v + f * w.v_step, u + f * step, NULL, m + f * w.m_step)
+            next = NULL
+            if w.fused and w.frequencies * w.v_step >= FAR_BYTES:      # what of V stood in a cache, other panels have driven out
+                next = v + (f + 1) * w.v_step + k * w.pitch * w.b.size
+            multiply(w, like, tiles, k, past, v + f * w.v_step, u + f * step, next, w.pitch * w.b.size, m + f * w.m_step)
     transform_output(w, like, group, panel, first, last, m, scratch + w.at_sums, scratch + w.at_put)
 
 
@@ -275,7 +280,7 @@ cdef void do_frequency(const Work* w, const lanes* like, Py_ssize_t group, Py_ss
         if w.straight and not w.past:
             own_places(w, group, panel, first, last, f, w.frequencies)
         multiply(w, like, tiles, 0, w.planes, v + f * w.v_step, u + panel * hop,
-                 u + (panel + 1) * hop if panel + 1 < w.panels else u + step if f + 1 < w.frequencies else u,
+                 u + (panel + 1) * hop if panel + 1 < w.panels else u + step if f + 1 < w.frequencies else u, PANEL,
                  m + (panel * w.frequencies + f) * w.m_step)
 
 
