@@ -54,6 +54,7 @@ from cyconv.threads import workers as worth_workers
 cnp.import_array()
 
 cdef double SECONDS_EACH = 8e-12        # of one of those: enough to tell whether a second thread is worth its start
+cdef double WEIGHT_SECONDS = 5e-9       # of a frequency of the weights of one plane and panel
 
 
 # ---- what is to be done ----------------------------------------------------------------------------------------------
@@ -460,7 +461,7 @@ cdef object prepared(Work* w, object problem, object weight):
     cdef Py_ssize_t each = w.planes * w.taps * PANEL if w.fused else w.frequencies * u_step(w.planes), items = w.groups * w.panels
     array = empty(items * each // w.b.size, np.float32 if w.b.size == 4 else np.float64)
     cdef Prepared to
-    cdef int workers = worth_workers(2e-10 * items * w.frequencies * w.planes, 1, 1 << 30)
+    cdef int workers = worth_workers(WEIGHT_SECONDS * items * w.frequencies * w.planes, 1, 1 << 30)
     w.weight = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
     to.w, to.at, to.each = w, <char*> cnp.PyArray_DATA(<cnp.ndarray> array), each
     run_items(<Item> prepare_item, &to, items, <double> items * each, workers, NULL, 0, False)
