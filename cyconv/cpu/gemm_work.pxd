@@ -20,6 +20,7 @@ cdef enum:
     BY_TAP_CHANNELS = 32                # that make passes over a block's pixels long enough for each tap to have one of its own,
     BY_TAP_RUN = 6                      # if so many pixels of a row, on average, have the same taps in the padding
     MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
+    QUIET_BYTES = 32 * 1024             # of input of a block, and of a panel
     ROOM = 192                          # bytes of a Room, in whole lines of a cache
     WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
 
@@ -42,6 +43,7 @@ cdef struct Work:
     Py_ssize_t rows                     # output channels of a group, real and imaginary parts counted apart
     Py_ssize_t[3] stride
     bint past                           # the output is written around the caches
+    bint quiet                          # a block's input and a panel stay in a first-level cache: nothing is asked for
     bint aligned                        # pixels on the lanes are loaded in whole lines of a cache
     Py_ssize_t items                    # batch items of a block
     Py_ssize_t item_blocks              # blocks along the batch
@@ -151,6 +153,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
         b.box.axis[a].length = (b.block[a] - 1) * w.stride[a] + span[a]
     if b.box.axis[2].stride > 1:
         b.box.axis[2].length = b.block[2] + (span[2] - 1) // w.stride[2]
+    w.quiet = block_bytes(w, w.items, b.block[0], b.block[1], b.block[2], span) + <double> b.products * vector <= QUIET_BYTES
     w.item_blocks = ceil_div(w.batch, w.items)
     w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
     b.plane = 0

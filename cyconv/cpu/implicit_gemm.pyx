@@ -35,7 +35,7 @@ from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport HALF, put_stored
 from cyconv.cpu.shuffle cimport STREAMS, drain, lanes, own
 from cyconv.cpu.simd cimport VB, vd, vf
-from cyconv.cpu.tile cimport AHEAD, SOON, TALLEST_TILE, TILE_ROWS, ceil_div, cut, tile_at, write_back
+from cyconv.cpu.tile cimport AHEAD, QUIET, SOON, TALLEST_TILE, TILE_ROWS, ceil_div, cut, tile_at, write_back
 from cyconv.cpu.wide_tile cimport JOINED, KEPT, PARTLY, PAST, PLAINLY, Target, wide_pair, wide_single
 
 from cyconv import costs, memory
@@ -53,6 +53,7 @@ cdef enum:
     FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead
     FEW_WEIGHTS = 4096                  # which are packed before a call of its own has begun
     MANY_PRODUCTS = 48                  # of planes, so far apart that few of their lines fit a first-level cache at once
+    MANY_PIXELS = 256                   # of a block, whose products take longer than bringing its input and a panel near
     NEAR_PIXELS = 6                     # of a run that make a tile of their own, where a tile is one vector wide
     FAR_BYTES = 8 << 20                 # of an output that is written around the caches
     TALLEST = 14                        # pixels of a tile, and sums that must be under way at once,
@@ -189,6 +190,8 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
     memcpy(room.start, w.bias + (g * w.rows + first) * size, channels * size)
     if vectors == 2 or not w.in_place:  # one vector's products are soon done, and leave room to ask for either weights or pixels
         hop = vectors * VB
+    if vectors == 1 and w.quiet and pixels >= MANY_PIXELS:
+        hop = QUIET
     tiles = ceil_div(pixels, <Py_ssize_t> TALLEST_TILE if vectors == 1 else <Py_ssize_t> TILE_ROWS)
     if w.skips:
         passes = w.chunks // (w.taps[0] * w.taps[1] * w.taps[2])

@@ -7,7 +7,7 @@ a       one number per pixel i and product k, broadcast. `offset` is a table of 
 place   byte distances of the pixels, wherever they lie;
 step    or one of a row's pixels lies so many numbers behind the other, and `a` is the first one's address.
 panel   [k][one or two vectors]: the weights of as many output channels, packed.
-next    what is asked for meanwhile, `hop` bytes on with each product; of one vector of channels, hop 0: pixels instead.
+next    what is asked for meanwhile, `hop` bytes on with each product; of one vector of channels, hop 0: pixels instead; QUIET: nothing.
 start   the bias, or zeros; or NULL to go on with the sums that stand there (products may come in several calls).
 
 Pixels sit on the broadcast side and output channels on the vector side: channels usually come in multiples of 32, and
@@ -43,13 +43,14 @@ cdef enum:
     TALLEST_TILE = 14                           # of any level, and of one vector on every level: what is taller than
                                                 # TILE_ROWS is dead code that must compile
     SOON = 16                                    # products between the one being summed and the one whose pixels are asked for
+    QUIET = -1                                  # a `hop`: everything is in the first-level cache
     AHEAD = 2048                                # bytes between the panel being read and the prefetch: the next panel comes in time
 
 
-cdef inline inlined tile_of(const int rows, const int vectors, const int step, const lanes* like, Py_ssize_t products,
+cdef inline inlined tile_of(const int rows, const int vectors, const int step, const bint asks, const lanes* like, Py_ssize_t products,
                             const char* a, const Py_ssize_t* place, const int32_t* offset, const char* panel,
                             const char* start, char* sums, const char* next, Py_ssize_t hop, Py_ssize_t once) noexcept nogil:
-    """`rows`, `vectors` and `step` are constants once inlined; `once` is 1."""
+    """`rows`, `vectors`, `step` and `asks` are constants once inlined; `once` is 1."""
     cdef lanes[TALLEST_TILE][2] acc
     cdef lanes b0, b1, av
     cdef const char* ak
@@ -76,9 +77,9 @@ cdef inline inlined tile_of(const int rows, const int vectors, const int step, c
                 fetch(next + hop * k)
                 if VB == 64:
                     fetch(next + hop * k + 64)
-            elif hop:
+            elif asks and hop:
                 fetch(next + hop * k)
-            else:
+            elif asks:
                 fetch(a + offset[k + SOON] + (0 if step else place[0]))
             if VB >= 32 and vectors == 2 and 2 * rows >= TILE_ROWS:     # others have no load to spare
                 ak = a + offset[k + SOON]
@@ -99,67 +100,72 @@ cdef inline inlined tile_of(const int rows, const int vectors, const int step, c
                 (<lanes*> (sums + 2 * VB * i + VB))[0] = acc[i][1]
 
 
-cdef inline inlined tile_rows(int rows, const int vectors, const int step, const lanes* like, Py_ssize_t products,
+cdef inline inlined tile_rows(int rows, const int vectors, const int step, const bint asks, const lanes* like, Py_ssize_t products,
                               const char* a, const Py_ssize_t* place, const int32_t* offset, const char* panel,
                               const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
     if rows == 1:
-        tile_of(1, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(1, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 2:
-        tile_of(2, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(2, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 3:
-        tile_of(3, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(3, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 4:
-        tile_of(4, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(4, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 5:
-        tile_of(5, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(5, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 6:
-        tile_of(6, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(6, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 7 and (vectors == 1 or TILE_ROWS >= 7):
-        tile_of(7, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(7, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 8 and (vectors == 1 or TILE_ROWS >= 8):
-        tile_of(8, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(8, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 9 and (vectors == 1 or TILE_ROWS >= 9):
-        tile_of(9, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(9, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 10 and (vectors == 1 or TILE_ROWS >= 10):
-        tile_of(10, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(10, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 11 and (vectors == 1 or TILE_ROWS >= 11):
-        tile_of(11, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(11, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 12 and (vectors == 1 or TILE_ROWS >= 12):
-        tile_of(12, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(12, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 13 and (vectors == 1 or TILE_ROWS >= 13):
-        tile_of(13, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(13, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
     elif rows == 14 and (vectors == 1 or TILE_ROWS >= 14):
-        tile_of(14, vectors, step, like, products, a, place, offset, panel, start, sums, next, hop, 1)
+        tile_of(14, vectors, step, asks, like, products, a, place, offset, panel, start, sums, next, hop, 1)
 
 
 cdef inline apart pair_near(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
                             const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
-    tile_rows(rows, 2, 1, like, products, a, place, offset, panel, start, sums, next, hop)
+    tile_rows(rows, 2, 1, True, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline apart pair_strided(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
                                const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
-    tile_rows(rows, 2, 2, like, products, a, place, offset, panel, start, sums, next, hop)
+    tile_rows(rows, 2, 2, True, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline apart pair_far(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
                            const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
-    tile_rows(rows, 2, 0, like, products, a, place, offset, panel, start, sums, next, hop)
+    tile_rows(rows, 2, 0, True, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline apart single_near(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
                               const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
-    tile_rows(rows, 1, 1, like, products, a, place, offset, panel, start, sums, next, hop)
+    tile_rows(rows, 1, 1, True, like, products, a, place, offset, panel, start, sums, next, hop)
+
+
+cdef inline apart single_quiet(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
+                               const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
+    tile_rows(rows, 1, 1, False, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline apart single_strided(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
                                  const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
-    tile_rows(rows, 1, 2, like, products, a, place, offset, panel, start, sums, next, hop)
+    tile_rows(rows, 1, 2, True, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline apart single_far(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
                              const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
-    tile_rows(rows, 1, 0, like, products, a, place, offset, panel, start, sums, next, hop)
+    tile_rows(rows, 1, 0, True, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline void tile(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset,
@@ -179,6 +185,8 @@ cdef inline void tile_at(int rows, int vectors, int step, const lanes* like, Py_
             pair_strided(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
         else:
             pair_far(rows, like, products, a, place, offset, panel, start, sums, next, hop)
+    elif step == 1 and hop == QUIET:
+        single_quiet(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
     elif step == 1:
         single_near(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
     elif step == 2:
