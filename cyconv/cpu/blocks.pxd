@@ -232,7 +232,7 @@ cdef inline void gather_block(const Blocks* b, const char* src, Py_ssize_t chann
                       boxes + c * b.plane * b.size)
 
 cdef inline int number_code(const Blocks* b) noexcept nogil:
-    """NumPy's number for that type."""
+    """NumPy's number for the type that is computed with."""
     if b.kind == SINGLE or b.kind == HALF:
         return cnp.NPY_FLOAT32
     if b.kind == DOUBLE:

@@ -183,7 +183,7 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
     cdef int vectors = 1 if channels <= lane else 2
     cdef const char* weight
     cdef const char* start
-    cdef bint last
+    cdef bint last, row                 # row: whether a tile's pixels lie in one
     cdef Py_ssize_t item_step = w.groups * w.rows * w.area * size, plane = w.area * size
     cdef char* sums
     memset(room.start, 0, 2 * VB)
@@ -230,12 +230,10 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
                 if last and not room.inside[p]:
                     for d in range(rows):
                         memcpy(sums + d * 2 * VB, room.start, 2 * VB)
-            elif room.neighbours[p] >= rows:
-                tile_at(<int> rows, vectors, w.step, like, products, base + room.place[p], NULL, b.offset + k0, weight, start, sums,
-                        weight + AHEAD, hop)
             else:
-                tile_at(<int> rows, vectors, 0, like, products, base, room.place + p, b.offset + k0, weight, start, sums,
-                        weight + AHEAD, hop)
+                row = room.neighbours[p] >= rows
+                tile_at(<int> rows, vectors, w.step if row else 0, like, products, base + (room.place[p] if row else 0), room.place + p,
+                        b.offset + k0, weight, start, sums, weight + AHEAD, hop)
             if not last:
                 continue
             while at < q:                       # whole squares, and what is left of a run at its end

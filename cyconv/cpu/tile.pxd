@@ -4,8 +4,8 @@
 
 a       one number per pixel i and product k, broadcast. `offset` is a table of byte distances, so `a` may be the image
         itself: nothing is copied into columns.
-place   byte distances of the pixels, wherever they lie;
-step    or one of a row's pixels lies so many numbers behind the other, and `a` is the first one's address.
+step    numbers from one pixel to the next, 1 or 2, if they lie in a row; `a` is the first one's address then.
+place   byte distances of the pixels otherwise, where step is 0.
 panel   [k][one or two vectors]: the weights of as many output channels, packed.
 next    what is asked for meanwhile, `hop` bytes on with each product; of one vector of channels, hop 0: pixels instead; QUIET: nothing.
 start   the bias, or zeros; or NULL to go on with the sums that stand there (products may come in several calls).
@@ -42,7 +42,7 @@ cdef extern from *:
 cdef enum:
     TALLEST_TILE = 14                           # of any level, and of one vector on every level: what is taller than
                                                 # TILE_ROWS is dead code that must compile
-    SOON = 16                                    # products between the one being summed and the one whose pixels are asked for
+    SOON = 16                                   # products between the one being summed and the one whose pixels are asked for
     QUIET = -1                                  # a `hop`: everything is in the first-level cache
     AHEAD = 2048                                # bytes between the panel being read and the prefetch: the next panel comes in time
 
@@ -176,8 +176,7 @@ cdef inline void tile(int rows, const lanes* like, Py_ssize_t products, const ch
 
 cdef inline void tile_at(int rows, int vectors, int step, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place,
                          const int32_t* offset, const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
-    """One or two vectors of channels; pixels `step` numbers apart, one or two, or at their places if step is 0. sums stay two
-    vectors apart."""
+    """One or two vectors of channels; sums stay two vectors apart."""
     if vectors == 2:
         if step == 1:
             pair_near(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)

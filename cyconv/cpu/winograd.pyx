@@ -43,7 +43,7 @@ from cyconv.cpu.winograd_output cimport own_places, transform_output
 from cyconv.cpu.winograd_transforms cimport number
 from cyconv.cpu.winograd_weights cimport ask_weights, prepare_panel, transform_weights
 from cyconv.cpu.winograd_work cimport (
-    BLOCK_BYTES, FAR_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, SHARED_PLANES, WEIGHT_SHARE, WEIGHT_TILES,
+    BLOCK_BYTES, FAR_V_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, SHARED_PLANES, WEIGHT_SHARE, WEIGHT_TILES,
     Segment, Work, u_step,
 )
 
@@ -266,7 +266,7 @@ cdef void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_
             elif w.fused and panel + 1 < w.panels:
                 ask_weights(w, group, panel + 1, 0, min(w.piece, w.planes), f, w.frequencies)
             next = NULL
-            if w.fused and w.frequencies * w.v_step >= FAR_BYTES:      # what of V stood in a cache, other panels have driven out
+            if w.fused and w.frequencies * w.v_step >= FAR_V_BYTES:      # what of V stood in a cache, other panels have driven out
                 next = v + (f + 1) * w.v_step + k * w.pitch * w.b.size
             multiply(w, like, tiles, k, past, v + f * w.v_step, u + f * step, next, w.pitch * w.b.size, m + f * w.m_step)
     transform_output(w, like, group, panel, first, last, m, scratch + w.at_sums, scratch + w.at_put)

@@ -1,7 +1,8 @@
-"""From the input to V, a plane at a time: the rows of all segments of a block are gathered side by side, then transformed.
+"""From the input to V, a plane at a time: the rows of all segments of a block, side by side.
 
-Along y whole rows are combined; along x, `even` and `odd` bring the columns of as many tiles as a vector has lanes
-to the same place. Between two segments stands a slot that is no tile; `pick` closes the gaps.
+Along y whole rows are combined: contiguous ones where they lie, others are gathered first. Along x, shuffles (`even`, `odd`,
+`third`) bring the columns of as many tiles as a vector has lanes to the same place. Between two segments stands a slot that is
+no tile; `pick` closes the gaps.
 """
 from cyconv.cpu.packing cimport DOUBLE, SINGLE, gather_row, half, source
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, beginning, even, fetch, lanes, odd, pick, put_some, shift_in, third

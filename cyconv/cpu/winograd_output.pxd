@@ -97,13 +97,14 @@ cdef inline void put_planes(const lanes* like, const char* sums, Py_ssize_t pixe
     """out[d * plane + p] = sums[p][d] for p < pixels and d < channels; plane in bytes. Whole lines of the cache are written
     at once where planes allow that; if `past`, past the caches, and then nothing else is written to such lines."""
     cdef lanes[LANES_F] t
-    cdef Py_ssize_t p, d, i, count, step, side = LANES_F if lanes is vf else LANES_D, size = VB // side, head = 0
+    cdef Py_ssize_t square, p, d, i, count, step, side = LANES_F if lanes is vf else LANES_D, size = VB // side, head = 0
     cdef char* to
     if plane % VB == 0 and <size_t> out % size == 0 and pixels > side:
         head = (VB - <Py_ssize_t> (<size_t> out % VB)) % VB // size
     else:
         past = False
-    for d from 0 <= d < channels by side:       # few planes at a time: a processor knows where few pages are
+    for square in range(ceil_div(channels, side)):      # few planes at a time: a processor knows where few pages are
+        d = square * side
         p = 0
         while p < pixels:
             step = count = min(side, pixels - p)

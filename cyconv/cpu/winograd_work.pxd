@@ -17,7 +17,7 @@ cdef enum:
                                         # after the other is computed for all panels, and nothing is read twice
     BLOCK_BYTES = 448 * 1024            # of V and one panel's M, which stay in that cache, too
     WEIGHT_SHARE = 8                    # or this part of the weights, where every block transforms them
-    FAR_BYTES = 1 << 20                 # of a V that does not stay in a second-level cache beside pieces of weights
+    FAR_V_BYTES = 1 << 20               # of a V that does not stay in a second-level cache beside pieces of weights
     READ_SHARE = 2                      # of V and all M: this part of the weights, which every block reads once
     MOST_BLOCK_BYTES = 4 << 20
     KEPT_BYTES = 8 << 20                # of transformed weights that a Plan keeps in any case; more only for
