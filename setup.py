@@ -31,7 +31,7 @@ COMMON = ["-O3", "-g0", "-fno-math-errno", "-Wno-discarded-qualifiers"]  # Cytho
 # keep it, because there FMA is the whole speed; their results on v2 (no FMA) differ in the last bits for inexact data.
 UNCONTRACTED = {"fft", "im2col", "pool"}
 # May be imported before cyconv/threads.py has prepared the loading of OpenMP's library, and so must not load it.
-UNTHREADED = {"_memory", "_taps"}
+UNTHREADED = {"_calls", "_memory", "_taps"}
 
 
 def source_name(extension):

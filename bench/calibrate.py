@@ -19,6 +19,8 @@ from .installation import CHECKOUT, import_cyconv
 
 import_cyconv()
 
+from cyconv._calls import execute
+
 import cyconv
 from cyconv import costs, cpu, menu, select
 from cyconv.problem import MAX_WORKSPACE, conv_problem
@@ -112,7 +114,7 @@ def times(problem):
     def seconds_of(row, calls):
         begin = time.thread_time()  # leaves out the time that other processes take
         for _ in range(calls):
-            select.execute(row, problem, x, row.prepare_once(problem, weight), None, out)
+            execute(row, problem, x, row.prepare_once(problem, weight), None, out)
         return (time.thread_time() - begin) / calls
 
     usable = [v for v in select.verdicts(problem) if v.declined is None]

@@ -3,8 +3,10 @@
 What a call goes through, from top to bottom; imports point the same way:
 
     functional/        public signatures and docstrings, one call each
+    _calls.pyx         one call, from any arguments to the result
+    plans.py           the same with what does not change done once
     transpose.py       a transposed convolution, cut into plain ones
-    select.py          which algorithm a problem gets, and why; plans
+    select.py          which algorithm a problem gets, and why
     menu.py            the list of algorithms, each with its error bound
     cpu/               the algorithms, one per .pyx; compiled once per processor level
     reference.py       obvious NumPy for everything: the last row of the menu, and the oracle of the tests

@@ -216,12 +216,23 @@ cdef void extent(cnp.ndarray array, char** begin, char** end) noexcept:
             end[0] += reach
 
 
-def may_overlap(cnp.ndarray a, cnp.ndarray b):
-    """Whether the memory between the first and the last number of both arrays meets; neither may be empty."""
-    cdef char* a_begin
-    cdef char* a_end
-    cdef char* b_begin
-    cdef char* b_end
-    extent(a, &a_begin, &a_end)
-    extent(b, &b_begin, &b_end)
-    return a_begin < b_end and b_begin < a_end
+def overlaps(out, *others):
+    """Whether the memory from the first to the last number of `out` meets that of one of `others`, as far as they are arrays that
+    hold numbers."""
+    cdef char* begin
+    cdef char* end
+    cdef char* other_begin
+    cdef char* other_end
+    if not holds_numbers(out):
+        return False
+    extent(out, &begin, &end)
+    for other in others:
+        if holds_numbers(other):
+            extent(other, &other_begin, &other_end)
+            if begin < other_end and other_begin < end:
+                return True
+    return False
+
+
+cdef inline bint holds_numbers(object array):
+    return isinstance(array, cnp.ndarray) and cnp.PyArray_SIZE(<cnp.ndarray> array) > 0

@@ -3,7 +3,7 @@
 from numpy import dtype as _dtype
 
 from . import _memory
-from ._memory import behaved, may_overlap  # noqa: F401
+from ._memory import behaved, overlaps  # noqa: F401
 
 
 def empty(shape, dtype):

@@ -138,7 +138,7 @@ def conv_problem(
         padding_mode = one_of("padding_mode", padding_mode, PADDING_MODES)
     if type(precision) is not str:
         precision = one_of("precision", precision, PRECISIONS)
-    return _conv_problem(
+    return known_conv_problem(
         rank, input.shape, weight.shape, None if bias is None else bias.shape,
         input.dtype, weight.dtype, None if bias is None else bias.dtype,
         stride, padding, dilation, groups, padding_mode, precision, max_workspace,
@@ -153,10 +153,11 @@ def check_same_dtype(dtype, weight, bias):
 
 
 @lru_cache(CACHED)
-def _conv_problem(
+def known_conv_problem(
     rank, input_shape, weight_shape, bias_shape, dtype, weight_dtype, bias_dtype, stride, padding, dilation, groups, mode,
     precision, max_workspace,
 ):  # fmt: skip
+    """The same from shapes, dtypes and arguments that are plain ints, words and tuples of ints; looked up if it was met before."""
     dtype = dtype_name("input", dtype, CONV_DTYPES)
     check_same_dtype(dtype, weight_dtype, bias_dtype)
     stride, dilation = integers("stride", stride, rank, 1), integers("dilation", dilation, rank, 1)
@@ -235,6 +236,13 @@ def check_weight_shape(rank, shape, meaning):
         raise ValueError(f"weight must have {rank + 2} axes, {meaning}, got shape {shape}")
     if 0 in shape[2:]:
         raise ValueError(f"weight must have no spatial axis of length 0, got shape {shape}")
+
+
+def spatial_rank(weight):
+    """Spatial axes, told by the weight."""
+    if not 3 <= weight.ndim <= 5:
+        raise ValueError(f"weight must have 3, 4 or 5 axes (1 to 3 spatial ones), got shape {weight.shape}")
+    return weight.ndim - 2
 
 
 def check_bias_shape(shape, out_channels):

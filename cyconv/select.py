@@ -1,4 +1,4 @@
-"""Which algorithm computes a problem, and why; and the calls that do it.
+"""Which algorithm computes a problem, and why.
 
 The choice is a function of the problem alone: of shapes, dtype and arguments, never of the number of threads or of what
 ran before. It is the cheapest row of the menu, by the cost model of costs.py, among those that do not decline. A row may be
@@ -6,14 +6,14 @@ for some weights only; then they are looked at, but only where that row would be
 """
 
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
 from . import cpu, menu
-from .arguments import as_array, check_bytes, check_out, integer, one_of
-from .memory import empty, may_overlap
-from .problem import CACHED, CONV_DTYPES, ConvProblem, conv_problem
+from .arguments import as_array, check_out, one_of
+from .memory import empty, overlaps
+from .problem import CACHED, ConvProblem, conv_problem, spatial_rank
 
 ALGORITHMS = tuple(row.name for row in menu.CONV)
 
@@ -72,9 +72,9 @@ def choose(problem, algorithm="auto", weight=None, finite=True):
 
 
 def _remembered(problem, algorithm, finite, any_weight):
-    row = problem.kept.get((algorithm, finite, any_weight)) if type(algorithm) is str else None
+    algorithm = one_of("algorithm", algorithm, ("auto", *ALGORITHMS))
+    row = problem.kept.get((algorithm, finite, any_weight))
     if row is None:
-        algorithm = one_of("algorithm", algorithm, ("auto", *ALGORITHMS))
         row = problem.kept[algorithm, finite, any_weight] = _choose(problem, algorithm, finite, any_weight)
     return row
 
@@ -91,64 +91,6 @@ def _choose(problem, algorithm, finite, any_weight):
         reasons = "; ".join(f"{v.algorithm.name} {v.declined or 'would spread a NaN'}" for v in verdicts(problem))
         raise ValueError(f"max_workspace={problem.max_workspace} is too small for every algorithm ({problem}): {reasons}")
     return min(usable, key=lambda v: v.seconds).algorithm
-
-
-def convolve(
-    rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
-):
-    """One convolution call, from any arguments to the result."""
-    input, weight = as_array("input", input), as_array("weight", weight)
-    bias = None if bias is None else as_array("bias", bias)
-    problem = conv_problem(
-        rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
-    )
-    row = choose(problem, algorithm, weight)
-    if row.spreads_nonfinite and isinstance(out, np.ndarray) and _overlaps(out, weight, None, None):
-        weight = weight.copy()  # `another` may need it after `out` is written
-    return execute(row, problem, input, row.prepare_once(problem, weight), bias, out, another(row, problem, algorithm, weight))
-
-
-def another(row, problem, algorithm, weight):
-    """What `execute` calls if the chosen row may have carried a NaN or infinity too far: another row and its weights."""
-    if not row.spreads_nonfinite or algorithm != "auto":
-        return None
-
-    def prepared():
-        careful = choose(problem, "auto", weight, finite=False)
-        return careful, careful.prepare_once(problem, weight)
-
-    return prepared
-
-
-def execute(row, problem, input, prepared, bias, out, another=None, private=False):
-    """Runs a chosen algorithm into `out`, or into a new array; private: nobody else has `prepared` and `bias`.
-
-    A row that carries a NaN or infinity to outputs whose window it is not in leaves at least one output that is not finite,
-    and says so. Then `another` row computes everything again: finite arguments cost no look at them.
-    """
-    if out is None:
-        result = empty(problem.output_shape, problem.dtype)
-    else:
-        check_out(out, problem.output_shape, problem.dtype)
-        direct = out.flags.carray and not (out.size and input.size and may_overlap(out, input) if private else _overlaps(out, input, prepared, bias))
-        result = out if direct else empty(problem.output_shape, problem.dtype)
-    if problem.multiply_adds:
-        finite = row.run(problem, input, prepared, bias, result)
-        if another is not None and not finite:
-            row, prepared = another()
-            row.run(problem, input, prepared, bias, result)
-    elif problem.outputs:
-        result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * problem.rank)
-    if out is not None and result is not out:
-        out[...] = result
-        return out
-    return result
-
-
-def _overlaps(out, input, prepared, bias):
-    if not out.size:
-        return False
-    return any([type(a) is np.ndarray and a.size and may_overlap(out, a) for a in (input, prepared, bias)])
 
 
 # ---- explain -------------------------------------------------------------------------------------------------------------
@@ -200,91 +142,10 @@ def explain(
 ):
     input, weight = as_array("input", input), as_array("weight", weight)
     problem = conv_problem(
-        _rank(weight), input, weight, bias if bias is None else as_array("bias", bias), stride, padding, dilation, groups,
+        spatial_rank(weight), input, weight, bias if bias is None else as_array("bias", bias), stride, padding, dilation, groups,
         padding_mode, precision, max_workspace,
     )  # fmt: skip
     return Explanation(problem, choose(problem, algorithm, weight).name, verdicts_on(problem, weight))
-
-
-def _rank(weight):
-    """Spatial axes, told by the weight."""
-    if not 3 <= weight.ndim <= 5:
-        raise ValueError(f"weight must have 3, 4 or 5 axes (1 to 3 spatial ones), got shape {weight.shape}")
-    return weight.ndim - 2
-
-
-# ---- plans ---------------------------------------------------------------------------------------------------------------
-
-
-def plan(
-    input_shape, weight, bias, dtype, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace
-):
-    weight = as_array("weight", weight)
-    if dtype is not None:
-        try:
-            dtype = np.dtype(dtype)
-        except TypeError:
-            raise TypeError(f"dtype must be one of {', '.join(CONV_DTYPES)}, got {dtype!r}") from None
-        weight = as_array("weight", weight.astype(dtype, copy=False))
-    bias = None if bias is None else as_array("bias", bias)
-    if dtype is not None and bias is not None:
-        bias = as_array("bias", bias.astype(dtype, copy=False))
-    if not isinstance(input_shape, (tuple, list)):
-        raise TypeError(f"input_shape must be a tuple of ints, got {input_shape!r}")
-    shape = tuple(integer("input_shape", length, 0, "a tuple of ints") for length in input_shape)
-    check_bytes(shape, weight.itemsize, "input_shape is too large: the input")
-    if len(shape) - _rank(weight) not in (1, 2):
-        raise ValueError(f"input_shape must be (N, C, ...) or (C, ...) with {_rank(weight)} spatial axes, got {shape}")
-    stand_in = np.broadcast_to(np.zeros((), weight.dtype), shape)  # only its shape and dtype are looked at
-    problem = conv_problem(
-        _rank(weight), stand_in, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
-    )
-    return Plan(problem, weight, bias, algorithm)
-
-
-class Plan:
-    """A convolution whose algorithm is chosen and whose weights are prepared: call it on arrays.
-
-    Made by `plan_conv`. Safe to call from several threads at once.
-
-    Attributes
-    ----------
-    problem : ConvProblem
-    algorithm : str
-    output_shape : tuple of int
-    workspace_bytes : int
-        What one thread needs while the plan runs.
-    """
-
-    def __init__(self, problem, weight, bias, algorithm):
-        self.problem = problem
-        self._row = choose(problem, algorithm, weight)
-        self.algorithm = self._row.name
-        self.output_shape = problem.output_shape
-        self._dtype = np.dtype(problem.dtype)
-        self._bias = None if bias is None else bias.copy()
-        if self._row.spreads_nonfinite and algorithm == "auto":
-            weight = weight.copy()
-            if not np.isfinite(weight).all():
-                self._row = choose(problem, "auto", weight, finite=False)
-                self.algorithm = self._row.name
-        redo = another(self._row, problem, algorithm, weight)
-        self._another = None if redo is None else cache(redo)
-        self.workspace_bytes = next(v.workspace for v in verdicts(problem) if v.algorithm is self._row)
-        prepared = self._row.prepare(problem, weight)
-        self._prepared = prepared.copy() if _overlaps(weight, prepared, None, None) else prepared
-
-    def __call__(self, input, out=None):
-        """The convolution of `input`, whose shape and dtype are the plan's; written to `out` if given."""
-        input, problem = as_array("input", input), self.problem
-        if input.shape != problem.input_shape:
-            raise ValueError(f"input must have the plan's shape {problem.input_shape}, got {input.shape}")
-        if input.dtype is not self._dtype and input.dtype != self._dtype:
-            raise TypeError(f"input must have the plan's dtype {problem.dtype}, got {input.dtype}")
-        return execute(self._row, problem, input, self._prepared, self._bias, out, self._another, private=True)
-
-    def __repr__(self):
-        return f"<cyconv.Plan {self.algorithm}: {self.problem}>"
 
 
 # ---- pooling -------------------------------------------------------------------------------------------------------------
@@ -310,7 +171,7 @@ def pool(problem, input, algorithm, out):
     row = choose_pool(problem, algorithm)
     if out is not None:
         check_out(out, problem.output_shape, problem.dtype)
-    direct_to_out = out is not None and out.flags.carray and not _overlaps(out, input, None, None)
+    direct_to_out = out is not None and out.flags.carray and not overlaps(out, input)
     result = out if direct_to_out else empty(problem.output_shape, problem.dtype)
     indices = empty(problem.output_shape, np.int64) if problem.with_indices else None
     if result.size:

@@ -1,10 +1,11 @@
 """Transposed convolution: one plain convolution per phase of the stride (problem.conv_transpose_problem says how)."""
 
+from ._calls import another, execute
 from ._taps import gather
 from .arguments import as_array, check_out
 from .memory import empty
 from .problem import conv_transpose_problem
-from .select import another, choose, execute
+from .select import choose
 
 
 def convolve_transposed(

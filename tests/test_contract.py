@@ -318,7 +318,7 @@ def test_rule_12_caches_are_bounded():
         cyconv.conv1d(x[..., :n], w)
     from cyconv import problem
 
-    for cached in (problem._conv_problem, problem._remembered_transpose):
+    for cached in (problem.known_conv_problem, problem._remembered_transpose):
         info = cached.cache_info()
         assert info.maxsize is not None and info.currsize <= info.maxsize
 

@@ -125,10 +125,13 @@ def test_overlap_agrees_with_numpy():
 
     for _ in range(1000):
         a, b = view(), view()
-        assert memory.may_overlap(a, b) == np.may_share_memory(a, b)
-    assert not memory.may_overlap(whole, np.zeros(3))
+        assert memory.overlaps(a, b) == np.may_share_memory(a, b)
+    assert not memory.overlaps(whole, np.zeros(3))
     row = whole[0]
     for first, second in ((row[:10], row[9:]), (row[9:], row[:10]), (row[9::-1], row[9:])):  # one number in common
-        assert memory.may_overlap(first, second)
+        assert memory.overlaps(first, second)
     for first, second in ((row[:10], row[10:]), (row[10:], row[:10])):
-        assert not memory.may_overlap(first, second)
+        assert not memory.overlaps(first, second)
+    assert memory.overlaps(row[:10], None, row[20:], row[9:])
+    assert not memory.overlaps(row[:10], None, row[20:], row[3:3])
+    assert not memory.overlaps(row[3:3], row)

@@ -84,7 +84,9 @@ def test_layout_lists_what_exists(text):
     package = Path(cyconv.__file__).parent
     modules = {path.name for path in package.glob("*.py")} - {"__init__.py"}
     packages = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
-    assert set(re.findall(r"^  (\w+(?:\.py|/))", layout, re.MULTILINE)) == modules | packages
+    assert set(re.findall(r"^  (\w+(?:\.py\b|/))", layout, re.MULTILINE)) == modules | packages
+    for compiled in re.findall(r"^  (\w+)\.pyx", layout, re.MULTILINE):
+        assert list(package.glob(f"{compiled}.*.so")) or list(package.glob(f"{compiled}.*.pyd"))
 
 
 def test_layout_names_every_header(text):

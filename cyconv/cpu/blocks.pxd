@@ -7,6 +7,7 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.stdint cimport int32_t
+from libc.string cimport memcpy
 from cyconv.cpu.packing cimport (
     Axis, Box, Stored, ZEROS, REFLECT, REPLICATE, CIRCULAR, HALF, SINGLE, DOUBLE, BITS8, BITS16, BITS32, BITS64,
     gather_stored,
@@ -31,6 +32,11 @@ cdef struct Blocks:
     Py_ssize_t size                     # bytes of a number that is computed with
     Py_ssize_t stored_size              # bytes of a number in the caller's arrays (of a part, if complex)
     Py_ssize_t parts                    # 2 for complex: real and imaginary parts are planes of their own
+    Py_ssize_t rank                     # spatial axes of the caller's arrays
+    Py_ssize_t batched                  # 1 if the caller's input has a batch axis
+    Py_ssize_t in_channels              # of one group
+    Py_ssize_t out_planes               # output channels * parts, of all groups
+    bint exact                          # whether subnormal numbers count
     Py_ssize_t channels                 # planes of one group's input: in_channels * parts
     Py_ssize_t[3] out                   # outputs along z, y, x
     Py_ssize_t[3] block                 # outputs of one block
@@ -60,7 +66,9 @@ cdef inline double table_bytes(const Blocks* b) noexcept nogil:
     """What the tables of taps and offsets take."""
     return 3.0 * b.taps_along * sizeof(Py_ssize_t) + (<double> b.products + 1) * sizeof(int32_t)
 
-cdef inline int choose_kind(Blocks* b, str dtype) except -1:
+cdef inline int look_at(Blocks* b, object problem) except -1:
+    """How the caller's numbers and arrays lie."""
+    cdef str dtype = problem.dtype
     b.parts = 1
     if dtype == "float32":
         b.kind, b.size, b.stored_size = SINGLE, 4, 4
@@ -82,11 +90,13 @@ cdef inline int choose_kind(Blocks* b, str dtype) except -1:
         b.kind, b.size, b.stored_size = BITS64, 8, 8
     else:
         raise TypeError(f"no kernel for dtype {dtype}")
+    b.rank, b.batched, b.in_channels, b.exact = problem.rank, problem.batched, problem.in_channels, problem.strict
+    b.out_planes = <Py_ssize_t> problem.groups * <Py_ssize_t> problem.out_channels * b.parts
     return 0
 
 cdef inline int open_blocks(Blocks* b, object problem, Py_ssize_t box_bytes, Py_ssize_t block_outputs,
                             Py_ssize_t least_blocks, bint offsets) except -1:
-    """Fills `b` for a ConvProblem; `close_blocks` afterwards.
+    """Fills `b`, which has been shown the problem, for a ConvProblem; `close_blocks` afterwards.
 
     A block's boxes take about box_bytes (more only if one short row does), its plane at most block_outputs outputs.
     If need be, blocks are cut down to LEAST_ROWS and LEAST_PLANE to make least_blocks of them, for threads to share.
@@ -102,10 +112,9 @@ cdef inline int open_blocks(Blocks* b, object problem, Py_ssize_t box_bytes, Py_
     cdef Py_ssize_t* place              # of a tap along an axis: phase and quotient
     cdef Py_ssize_t jz, jy, jx, c, base, area
     cdef str mode = problem.padding_mode
-    choose_kind(b, problem.dtype)
     b.offset = NULL
     b.memory = NULL
-    b.channels = <Py_ssize_t> problem.in_channels * b.parts
+    b.channels = b.in_channels * b.parts
     b.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
     b.taps_along = 0
     for a in range(3):
@@ -199,34 +208,47 @@ cdef inline Py_ssize_t locate(const Blocks* b, Py_ssize_t item, Py_ssize_t* orig
 cdef inline void close_blocks(Blocks* b) noexcept:
     PyMem_Free(b.memory)
 
-cdef inline void close_capsule(PyObject* capsule) noexcept:
-    cdef Blocks* b = <Blocks*> PyCapsule_GetPointer(capsule, NULL)
-    close_blocks(b)
-    PyMem_Free(b)
+ctypedef Py_ssize_t (*Opener)(void* work, object problem) except -1     # returns the bytes of its tables
+ctypedef void (*Closer)(PyObject* capsule) noexcept
 
-cdef inline object keep_blocks(const Blocks* b, object problem, str name):
-    """Takes over opened blocks with their tables: a capsule that closes them. The problem keeps it if the tables are small."""
-    cdef Blocks* owned = <Blocks*> PyMem_Malloc(sizeof(Blocks))
-    if owned == NULL:
-        PyMem_Free(b.memory)
-        raise MemoryError()
-    owned[0] = b[0]
-    capsule = PyCapsule_New(owned, NULL, close_capsule)
-    if table_bytes(b) <= KEPT_BYTES:
-        problem.kept[name] = capsule
+cdef inline object opened_once(object problem, str name, size_t size, Opener open_it, Closer close):
+    """What an algorithm keeps of a problem: a struct of so many bytes in a capsule that closes it. The problem remembers it if its
+    tables are small."""
+    cdef void* work
+    cdef Py_ssize_t bytes
+    capsule = (<dict> problem.kept).get(name)
+    if capsule is None:
+        work = PyMem_Malloc(size)
+        if work == NULL:
+            raise MemoryError()
+        try:
+            bytes = open_it(work, problem)
+        except:
+            PyMem_Free(work)
+            raise
+        capsule = PyCapsule_New(work, NULL, close)
+        if bytes <= KEPT_BYTES:
+            problem.kept[name] = capsule
     return capsule
 
-cdef inline const Blocks* kept_blocks(object capsule):
+cdef inline void* opened_work(object capsule):
     """What stands in the capsule; valid as long as that is held."""
-    return <const Blocks*> PyCapsule_GetPointer(<PyObject*> capsule, NULL)
+    return PyCapsule_GetPointer(<PyObject*> capsule, NULL)
 
 cdef inline void gather_block(const Blocks* b, const char* src, Py_ssize_t channel_step, const Py_ssize_t* origin,
                               const Py_ssize_t* extent, char* boxes) noexcept nogil:
     """The boxes of all channels of one group for the block of `extent` outputs that begins at `origin`."""
-    cdef Py_ssize_t c
+    cdef Py_ssize_t a, c, whole = b.size
     cdef Py_ssize_t[3] filled
-    for c in range(3):
-        filled[c] = extent[c] + b.reach[c]
+    cdef bint alike = b.parts == 1 and b.size == b.stored_size and channel_step == b.plane * b.size
+    for a in range(2, -1, -1):
+        filled[a] = extent[a] + b.reach[a]
+        alike = alike and origin[a] == 0 and b.box.axis[a].pad == 0 and b.box.axis[a].stride == 1
+        alike = alike and filled[a] == b.box.axis[a].length == b.box.axis[a].n and (b.box.step[a] == whole or filled[a] == 1)
+        whole *= filled[a]
+    if alike:                           # the boxes are the input
+        memcpy(boxes, src, b.channels * b.plane * b.size)
+        return
     for c in range(b.channels):
         gather_stored(b.kind, src + c // b.parts * channel_step + c % b.parts * b.stored_size, &b.box, origin, filled,
                       boxes + c * b.plane * b.size)
@@ -277,20 +299,19 @@ cdef inline object real_matrix(const Blocks* b, object problem, cnp.ndarray weig
         return split
     return np.ascontiguousarray(weight, number_type(b))
 
-cdef inline object real_bias(const Blocks* b, object problem, object bias):
+cdef inline object real_bias(const Blocks* b, object bias):
     """The bias as one real vector, zeros if there is none."""
-    cdef cnp.npy_intp rows
+    cdef cnp.npy_intp rows = b.out_planes
     if bias is None:
-        rows = <Py_ssize_t> problem.groups * <Py_ssize_t> problem.out_channels * b.parts
         return cnp.PyArray_ZEROS(1, &rows, number_code(b), 0)
     bias = np.ascontiguousarray(bias)
     return bias.view(number_type(b)) if b.parts == 2 else bias.astype(number_type(b), copy=False)
 
-cdef inline void input_steps(const Blocks* b, object problem, cnp.ndarray input, Py_ssize_t* step, Py_ssize_t* axis_step):
+cdef inline void input_steps(const Blocks* b, cnp.ndarray input, Py_ssize_t* step, Py_ssize_t* axis_step):
     """Bytes from one batch item, group and channel to the next, and between neighbours along z, y and x."""
-    cdef Py_ssize_t a, rank = problem.rank, batched = problem.batched
-    step[0] = cnp.PyArray_STRIDE(input, 0) if batched else 0
-    step[2] = cnp.PyArray_STRIDE(input, batched)
-    step[1] = step[2] * <Py_ssize_t> problem.in_channels
+    cdef Py_ssize_t a, rank = b.rank
+    step[0] = cnp.PyArray_STRIDE(input, 0) if b.batched else 0
+    step[2] = cnp.PyArray_STRIDE(input, b.batched)
+    step[1] = step[2] * b.in_channels
     for a in range(3):
-        axis_step[a] = cnp.PyArray_STRIDE(input, batched + 1 + a - (3 - rank)) if a >= 3 - rank else 0
+        axis_step[a] = cnp.PyArray_STRIDE(input, b.batched + 1 + a - (3 - rank)) if a >= 3 - rank else 0

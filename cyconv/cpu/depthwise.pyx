@@ -18,8 +18,8 @@ import numpy as np
 
 cimport numpy as cnp
 
-from cyconv.cpu.blocks cimport Blocks, ceil_div, choose_kind, input_steps, real_bias, real_matrix, scratch_space
-from cyconv.cpu.depthwise_cut cimport WALK_ROWS, Work, kept_work, open_work, opened
+from cyconv.cpu.blocks cimport ceil_div, input_steps, opened_work, real_bias, real_matrix, scratch_space
+from cyconv.cpu.depthwise_cut cimport WALK_ROWS, Work, open_work, opened
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport Axis, BITS64, DOUBLE, HALF, SINGLE, ZEROS, gather_stored, put_stored
 from cyconv.cpu.pieces cimport PB, pd, pf, pq, pw
@@ -356,12 +356,9 @@ def amounts(problem):
 
 def prepare(problem, weight):
     """The weights as `tile` reads them: [output channel][input channel][z][slab][row][column], in the dtype that is computed with."""
-    cdef Work w
-    cdef Blocks b
-    choose_kind(&b, problem.dtype)
-    matrix = real_matrix(&b, problem, weight)
     tables = opened(problem)
-    w = kept_work(tables)[0]
+    cdef const Work* w = <const Work*> opened_work(tables)
+    matrix = real_matrix(&w.caller, problem, weight)
     if w.walks or w.classes == 1:
         return matrix
     order = [i for p in range(w.classes) for i in range(p, w.k[1], w.period)]
@@ -371,15 +368,13 @@ def prepare(problem, weight):
 def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
     cdef Work w
-    cdef Blocks b
     cdef Py_ssize_t items, room, first
     cdef int workers = 1, worker = 0
     cdef double work, seconds
     cdef char* base
     tables = opened(problem)
-    w = kept_work(tables)[0]
-    choose_kind(&b, problem.dtype)
-    input_steps(&b, problem, input, w.input_step, w.step)
+    w = (<const Work*> opened_work(tables))[0]
+    input_steps(&w.caller, input, w.input_step, w.step)
     for first in range(3):
         w.box.step[first] = w.step[first]
     w.stays = w.could_stay and (w.step[2] == w.size or w.n[2] == 1)
@@ -391,7 +386,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     w.taps.width = w.n[2] if w.stays else <Py_ssize_t> 1 << 60
     w.input = <const char*> cnp.PyArray_DATA(input)
     w.weight = <const char*> cnp.PyArray_DATA(weight)
-    sums_from = real_bias(&b, problem, bias)
+    sums_from = real_bias(&w.caller, bias)
     w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
     w.result = <char*> cnp.PyArray_DATA(out)
 
@@ -407,7 +402,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     if w.stays:                                         # rows of zeros
         for worker in range(workers):
             clear(base + worker * room + w.at[0], w.at[1] - w.at[0])
-    run_items(<Item> do_item, &w, items, work, workers, base, room, problem.strict)
+    run_items(<Item> do_item, &w, items, work, workers, base, room, w.caller.exact)
 
 
 cdef inline void clear(char* p, Py_ssize_t count) noexcept nogil:

@@ -3,7 +3,7 @@
 The cut depends on the problem alone. A plain kernel row reads a box or rows that stay: both tables of columns are made.
 """
 from cyconv.cpu.blocks cimport (
-    Blocks, KEPT_BYTES, PyCapsule_GetPointer, PyCapsule_New, PyMem_Free, PyMem_Malloc, PyObject, ceil_div, choose_kind, gcd,
+    Blocks, PyCapsule_GetPointer, PyMem_Free, PyMem_Malloc, PyObject, ceil_div, gcd, look_at, opened_once,
 )
 from cyconv.cpu.packing cimport Axis, BITS64, Box, CIRCULAR, DOUBLE, REFLECT, REPLICATE, SINGLE, Stored, ZEROS
 from cyconv.cpu.pieces cimport PB
@@ -19,6 +19,7 @@ cdef enum:
     WALK_ROWS = 16                      # rows that a walk over wide rows goes down, so that what it leaves in the caches is used
 
 cdef struct Work:
+    Blocks caller                       # how the caller's arrays lie
     Stored kind
     Py_ssize_t size                     # bytes of a number that is computed with
     Py_ssize_t stored_size              # bytes of a number in the caller's arrays (of a part, if complex)
@@ -86,18 +87,18 @@ cdef inline size_t table_bytes(const Work* w) noexcept nogil:
 
 
 cdef inline int open_work(Work* w, object problem, bint tables) except -1:
-    """Fills `w` but for arrays. With `tables`, `close_work` afterwards."""
-    cdef Blocks b
+    """Fills `w` but for arrays. With `tables`, w.memory is to be freed."""
+    cdef const Blocks* b = &w.caller
     cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
     cdef tuple pad = problem.pad_before, out = problem.out_size
     cdef str mode = problem.padding_mode
     cdef Py_ssize_t a, m, j, g, limit, wanted, pieces
     cdef Axis* axis
     cdef double numbers
-    choose_kind(&b, problem.dtype)
+    look_at(&w.caller, problem)
     w.kind, w.size, w.stored_size, w.parts = b.kind, b.size, b.stored_size, b.parts
     w.batch, w.groups = problem.batch, problem.groups
-    w.channels = <Py_ssize_t> problem.in_channels * w.parts
+    w.channels = b.in_channels * w.parts
     w.rows = <Py_ssize_t> problem.out_channels * w.parts
     for a in range(3):
         w.n[a], w.k[a], w.s[a], w.d[a], w.pad[a], w.out[a] = size[a], kernel[a], stride[a], dilation[a], pad[a], out[a]
@@ -202,35 +203,17 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
     return 0
 
 
-cdef inline void close_work(Work* w) noexcept:
-    PyMem_Free(w.memory)
+cdef inline Py_ssize_t open_tables(void* work, object problem) except -1:
+    open_work(<Work*> work, problem, True)
+    return table_bytes(<Work*> work)
 
 
-cdef inline void close_work_capsule(PyObject* capsule) noexcept:
+cdef inline void close_work(PyObject* capsule) noexcept:
     cdef Work* w = <Work*> PyCapsule_GetPointer(capsule, NULL)
-    close_work(w)
+    PyMem_Free(w.memory)
     PyMem_Free(w)
 
 
 cdef inline object opened(object problem):
-    """Opened work with its tables in a capsule that closes it. The problem keeps it if the tables are small."""
-    cdef Work* w
-    capsule = problem.kept.get("depthwise")
-    if capsule is None:
-        w = <Work*> PyMem_Malloc(sizeof(Work))
-        if w == NULL:
-            raise MemoryError()
-        try:
-            open_work(w, problem, True)
-        except:
-            PyMem_Free(w)
-            raise
-        capsule = PyCapsule_New(w, NULL, close_work_capsule)
-        if table_bytes(w) <= KEPT_BYTES:
-            problem.kept["depthwise"] = capsule
-    return capsule
-
-
-cdef inline const Work* kept_work(object capsule):
-    """What stands in the capsule; valid as long as that is held."""
-    return <const Work*> PyCapsule_GetPointer(<PyObject*> capsule, NULL)
+    """Opened work with its tables, in a capsule."""
+    return opened_once(problem, "depthwise", sizeof(Work), open_tables, close_work)

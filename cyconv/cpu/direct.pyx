@@ -15,10 +15,10 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from cyconv.cpu.blocks cimport (
-    Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, keep_blocks, kept_blocks, locate, new_numbers,
-    open_blocks, real_bias, real_matrix, scratch_space, table_bytes,
+    Blocks, PyCapsule_GetPointer, PyMem_Free, PyObject, ceil_div, close_blocks, cut_of, gather_block, input_steps, locate, look_at,
+    new_numbers, open_blocks, opened_once, opened_work, real_bias, real_matrix, scratch_space, table_bytes,
 )
-from cyconv.cpu.items cimport Item, run_items
+from cyconv.cpu.items cimport BRIEF, Item, run_items
 from cyconv.cpu.packing cimport BITS64, DOUBLE, SINGLE, HALF, put_stored
 from cyconv.cpu.simd cimport ROWS, VB, VECTORS, inlined, splat, vd, vector, vf, vq, vw
 
@@ -118,6 +118,8 @@ cdef struct Work:
     Py_ssize_t groups
     Py_ssize_t rows                     # output channels of a group, real and imaginary parts counted apart
     Py_ssize_t pieces                   # of those rows, each at most ROWS of them
+    Py_ssize_t items                    # blocks of all batch items and groups
+    double multiply_adds
     Py_ssize_t shares                   # into which the pieces of one block are split between threads
     bint flat                           # whether a plane of outputs is one run
     Py_ssize_t pitch                    # bytes between two rows of sums
@@ -176,7 +178,7 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes) noexcept nogil:
 
 
 cdef int open_direct(Blocks* b, object problem, bint offsets) except -1:
-    choose_kind(b, problem.dtype)
+    look_at(b, problem)
     cdef Py_ssize_t rows = min(max(problem.out_channels, 1) * b.parts, TALLEST)  # the same blocks on every level
     cdef Py_ssize_t half = min(problem.max_workspace, 2 * BOX_BYTES) // 2
     return open_blocks(
@@ -205,14 +207,30 @@ def scratch(problem):
     return scratch_bytes(&b)
 
 
+cdef Py_ssize_t open_work(void* work, object problem) except -1:
+    """Fills a Work but for arrays and threads; returns the bytes of its tables."""
+    cdef Work* w = <Work*> work
+    cdef Blocks* b = &w.blocks
+    cdef Py_ssize_t lane
+    open_direct(b, problem, True)
+    lane = VB // b.size
+    w.groups, w.rows = problem.groups, problem.out_channels * b.parts
+    w.pieces = ceil_div(w.rows, ROWS)
+    w.items = <Py_ssize_t> problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2]
+    w.multiply_adds = problem.multiply_adds
+    w.flat = ceil_div((b.block[1] - 1) * b.box.axis[2].length + b.block[2], lane) < b.block[1] * ceil_div(b.block[2], lane)
+    w.pitch = sums_length(b) * b.size
+    return <Py_ssize_t> min(table_bytes(b), 2.0**62)
+
+
+cdef void close_work(PyObject* capsule) noexcept:
+    cdef Work* w = <Work*> PyCapsule_GetPointer(capsule, NULL)
+    close_blocks(&w.blocks)
+    PyMem_Free(w)
+
+
 cdef object opened(object problem):
-    """The blocks of a problem with their tables, in a capsule."""
-    cdef Blocks b
-    capsule = problem.kept.get("direct")
-    if capsule is None:
-        open_direct(&b, problem, True)
-        capsule = keep_blocks(&b, problem, "direct")
-    return capsule
+    return opened_once(problem, "direct", sizeof(Work), open_work, close_work)
 
 
 def why_not(problem):
@@ -270,23 +288,30 @@ def amounts(problem):
 
 def prepare(problem, weight):
     """The weights as the register tile reads them: [group][piece of output channels][k][channel], one flat array."""
-    cdef Blocks b
-    choose_kind(&b, problem.dtype)
-    cdef Py_ssize_t groups = problem.groups, rows = problem.out_channels * b.parts
-    cdef Py_ssize_t products = problem.in_channels * b.parts * problem.taps, pieces = ceil_div(rows, ROWS), piece, first, last
-    matrix = real_matrix(&b, problem, weight)
-    packed = new_numbers(&b, groups * rows * products)
+    tables = opened(problem)
+    cdef const Work* w = <const Work*> opened_work(tables)
+    cdef const Blocks* b = &w.blocks
+    matrix = real_matrix(b, problem, weight)
+    packed = new_numbers(b, w.groups * w.rows * b.products)
     cdef const char* source = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
     cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
-    with nogil:
-        for piece in range(groups * pieces):
-            first = piece // pieces * rows + cut(rows, piece % pieces, pieces)
-            last = piece // pieces * rows + cut(rows, piece % pieces + 1, pieces)
-            if b.size == 4:
-                transpose(<const uint32_t*> source + first * products, <uint32_t*> to + first * products, last - first, products)
-            else:
-                transpose(<const uint64_t*> source + first * products, <uint64_t*> to + first * products, last - first, products)
+    if w.groups * w.rows * b.products < BRIEF:
+        pack(w, source, to)
+    else:
+        with nogil:
+            pack(w, source, to)
     return packed
+
+
+cdef void pack(const Work* w, const char* source, char* to) noexcept nogil:
+    cdef Py_ssize_t piece, first, last, size = w.blocks.size, products = w.blocks.products
+    for piece in range(w.groups * w.pieces):
+        first = piece // w.pieces * w.rows + cut(w.rows, piece % w.pieces, w.pieces)
+        last = piece // w.pieces * w.rows + cut(w.rows, piece % w.pieces + 1, w.pieces)
+        if size == 4:
+            transpose(<const uint32_t*> source + first * products, <uint32_t*> to + first * products, last - first, products)
+        else:
+            transpose(<const uint64_t*> source + first * products, <uint64_t*> to + first * products, last - first, products)
 
 
 ctypedef fused bits:
@@ -294,47 +319,51 @@ ctypedef fused bits:
     uint64_t
 
 
-cdef void transpose(const bits* a, bits* b, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+cdef inline inlined transpose_of(const int rows, const bits* a, bits* b, Py_ssize_t columns) noexcept nogil:
+    """`rows` is a constant once inlined."""
     cdef Py_ssize_t r, c
     for c in range(columns):
         for r in range(rows):
             b[c * rows + r] = a[r * columns + c]
 
 
+cdef inline void transpose(const bits* a, bits* b, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    if rows == 1:
+        transpose_of(1, a, b, columns)
+    elif rows == 2:
+        transpose_of(2, a, b, columns)
+    elif rows == 3:
+        transpose_of(3, a, b, columns)
+    elif rows == 4:
+        transpose_of(4, a, b, columns)
+    elif rows == 5:
+        transpose_of(5, a, b, columns)
+    elif rows == 6:
+        transpose_of(6, a, b, columns)
+
+
 def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
     cdef Work w
     cdef Blocks* b = &w.blocks
-    cdef Py_ssize_t items, room, lane, flat_lanes, row_lanes
+    cdef Py_ssize_t room
     cdef int workers = 1
-    cdef double work = problem.multiply_adds
     cdef char* base
     tables = opened(problem)
-    w.blocks = kept_blocks(tables)[0]
-    input_steps(b, problem, input, w.input_step, b.box.step)
-    w.groups = problem.groups
-    w.rows = problem.out_channels * b.parts
-    w.pieces = ceil_div(w.rows, ROWS)
+    w = (<const Work*> opened_work(tables))[0]
+    input_steps(b, input, w.input_step, b.box.step)
     w.input = <const char*> cnp.PyArray_DATA(input)
     w.weight = <const char*> cnp.PyArray_DATA(weight)
-    sums_from = real_bias(b, problem, bias)
+    sums_from = real_bias(b, bias)
     w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
     w.out = <char*> cnp.PyArray_DATA(out)
-    lane = VB // b.size
-    flat_lanes = ceil_div((b.block[1] - 1) * b.box.axis[2].length + b.block[2], lane)
-    row_lanes = b.block[1] * ceil_div(b.block[2], lane)
-    w.flat = flat_lanes < row_lanes
-    w.pitch = sums_length(b) * b.size
-
-    items = <Py_ssize_t> problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2]
-    if work * SECONDS_EACH > LEAST_SECONDS:
-        workers = worth_workers(work * SECONDS_EACH, scratch_bytes(b), problem.max_workspace)
-    w.shares = min(w.pieces, ceil_div(2 * workers, items)) if workers > 1 else 1
-    items *= w.shares
+    if w.multiply_adds * SECONDS_EACH > LEAST_SECONDS:
+        workers = worth_workers(w.multiply_adds * SECONDS_EACH, scratch_bytes(b), problem.max_workspace)
+    w.shares = min(w.pieces, ceil_div(2 * workers, w.items)) if workers > 1 else 1
     room = ceil_div(scratch_bytes(b), 64) * 64
     space = scratch_space(room * workers + 64)
     base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
-    run_items(<Item> do_block, &w, items, work, workers, base, room, problem.strict)
+    run_items(<Item> do_block, &w, w.items * w.shares, w.multiply_adds, workers, base, room, b.exact)
 
 
 cdef inline Py_ssize_t sums_at(const Blocks* b) noexcept nogil:

@@ -16,7 +16,7 @@ from libc.string cimport memset
 
 from cyconv.cpu.blas cimport Blas, gemm_d, gemm_f, load_blas
 from cyconv.cpu.blocks cimport (
-    Blocks, ceil_div, choose_kind, close_blocks, cut_of, input_steps, locate, open_blocks, real_bias, real_matrix, scratch_space,
+    Blocks, ceil_div, look_at, close_blocks, cut_of, input_steps, locate, open_blocks, real_bias, real_matrix, scratch_space,
 )
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport DOUBLE, HALF, SINGLE, computed, gather_row, half, put_stored, source, stored
@@ -146,7 +146,7 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* matrix) noexcept nogil:
 
 
 cdef int open_columns(Blocks* b, object problem) except -1:
-    choose_kind(b, problem.dtype)
+    look_at(b, problem)
     # as many columns as fit, at least LEAST_OUTPUTS; `scratch` tells what memory that takes
     cdef object fitting = COLUMN_BYTES // (max(problem.products, 1) * b.parts * b.size)
     return open_blocks(b, problem, 1 << 40, min(max(fitting, LEAST_OUTPUTS), MOST_OUTPUTS), 1, False)
@@ -217,7 +217,7 @@ def amounts(problem):
 def prepare(problem, weight):
     """The weights as one real matrix per group."""
     cdef Blocks b
-    choose_kind(&b, problem.dtype)
+    look_at(&b, problem)
     return real_matrix(&b, problem, weight)
 
 
@@ -236,7 +236,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     w.blas = blas
     open_columns(b, problem)
     try:
-        input_steps(b, problem, input, w.input_step, b.box.step)
+        input_steps(b, input, w.input_step, b.box.step)
         for a in range(3):
             w.kernel[a], w.dilation[a] = problem.kernel[a], problem.dilation[a]
         w.groups = problem.groups
@@ -244,7 +244,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.slices = ceil_div(w.rows, SLICE)
         w.input = <const char*> cnp.PyArray_DATA(input)
         w.weight = <const char*> cnp.PyArray_DATA(weight)
-        start = real_bias(b, problem, bias)
+        start = real_bias(b, bias)
         w.has_bias = bias is not None
         w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> start)
         w.out = <char*> cnp.PyArray_DATA(out)

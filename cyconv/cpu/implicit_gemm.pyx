@@ -400,7 +400,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef char* base
     open_work(&w, problem, True, VB)
     try:
-        input_steps(b, problem, input, w.input_step, b.box.step)
+        input_steps(b, input, w.input_step, b.box.step)
         if w.by_tap:                    # pixels that are no neighbours would make tiles of one
             w.skips = b.box.step[2] == b.size and weight[weight.size - 1] != 0
         if (w.wide and w.in_place and not has_runs(&w)) or (w.by_tap and not w.skips) or not find_taps(&w, problem):
@@ -409,7 +409,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.raw = cnp.PyArray_NDIM(weight) > 1
         w.input = <const char*> cnp.PyArray_DATA(input)
         w.weight = <const char*> cnp.PyArray_DATA(weight)
-        sums_from = real_bias(b, problem, bias)
+        sums_from = real_bias(b, bias)
         w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
         w.out = <char*> cnp.PyArray_DATA(out)
         work = <double> w.batch * w.groups * w.rows * w.area * b.products
@@ -430,6 +430,6 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
         for i in range(workers):
             furnish(<Room*> (base + i * room), parts)
-        run_items(<Item> do_item, &w, items, work, workers, base, room, problem.strict)
+        run_items(<Item> do_item, &w, items, work, workers, base, room, b.exact)
     finally:
         PyMem_Free(b.offset)

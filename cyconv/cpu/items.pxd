@@ -13,6 +13,7 @@ from cpython.exc cimport PyErr_CheckSignals
 cdef extern from *:
     """
     #define CY_BATCH 2147483648.0
+    #define CY_BRIEF 65536.0
     #if defined(__SSE__)
       #include <xmmintrin.h>
       static inline unsigned cy_mode(void)         { return _mm_getcsr(); }
@@ -30,6 +31,7 @@ cdef extern from *:
     """
     unsigned mode "cy_mode"() noexcept nogil                # rounding, and whether subnormal numbers count as zeros
     unsigned flushing "cy_flushing"() noexcept nogil        # what to add to it for them to; 0 where they cost nothing
+    const double BRIEF "CY_BRIEF"                           # multiply-adds that are done before another Python thread could have begun
     const double BATCH "CY_BATCH"                           # multiply-adds between two looks at Ctrl-C: about 0.1 s
     void set_mode "cy_set_mode"(unsigned) noexcept nogil
 
@@ -59,7 +61,9 @@ cdef inline int run_items(Item do_item, const void* work, Py_ssize_t items, doub
     cdef unsigned wanted = mode() if exact else mode() | flushing()
     while first < items:
         last = min(first + batch, items)
-        if workers == 1:
+        if workers == 1 and multiply_adds < BRIEF:
+            run_some(do_item, work, first, last, rooms, wanted)
+        elif workers == 1:
             with nogil:
                 run_some(do_item, work, first, last, rooms, wanted)
         else:

@@ -21,7 +21,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from cyconv.cpu.blocks cimport (
-    Blocks, ceil_div, choose_kind, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, scratch_space,
+    Blocks, ceil_div, look_at, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, scratch_space,
     table_bytes,
 )
 from cyconv.cpu.factors cimport Shape, factor, shape_of
@@ -172,7 +172,7 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes) noexcept nogil:
 
 
 cdef int open_separable(Blocks* b, object problem, bint offsets) except -1:
-    choose_kind(b, problem.dtype)
+    look_at(b, problem)
     cdef Py_ssize_t half_of_it = min(problem.max_workspace // 2, <Py_ssize_t> BOX_BYTES)
     open_blocks(b, problem, half_of_it, <Py_ssize_t> BLOCK_OUTPUTS, LEAST_BLOCKS, offsets)
     # Rows on cache lines, and an odd number of lines apart: as a power of two they would all fall into the same few sets of a cache.
@@ -306,7 +306,7 @@ cdef Py_ssize_t factor_all(object problem, object weight, char* to, bint keep) e
     cdef long double* sums
     cdef int64_t* digits
     cdef const char* w
-    choose_kind(&b, problem.dtype)
+    look_at(&b, problem)
     shape_of(problem.kernel, &s)
     taps, pitch = s.taps[0] * s.taps[1] * s.taps[2], s.taps[0] + s.taps[1] + s.taps[2]
     kernels = kernels_of(&b, weight)
@@ -341,7 +341,7 @@ def prepare(problem, weight):
     """The factors, [group, output channel, input channel][z, y, x], and once more those along x alone: one flat array."""
     cdef Blocks b
     cdef Py_ssize_t kx = problem.kernel[2], pitch = sum(problem.kernel)
-    choose_kind(&b, problem.dtype)
+    look_at(&b, problem)
     number = problem.groups * problem.out_channels * problem.in_channels
     factors = empty(number * (pitch + kx), number_type(&b))
     if not factor_all(problem, weight, <char*> cnp.PyArray_DATA(<cnp.ndarray> factors), True):
@@ -364,7 +364,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     open_separable(b, problem, True)
     try:
         axis = b.box.axis
-        input_steps(b, problem, input, w.input_step, b.box.step)
+        input_steps(b, input, w.input_step, b.box.step)
         for a in range(3):
             w.taps[a] = kernel[a]
         w.groups, w.rows = problem.groups, problem.out_channels
@@ -373,7 +373,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         pitch = w.taps[0] + w.taps[1] + w.taps[2]
         number = w.groups * w.rows * b.channels
         w.along_x = w.factors + number * pitch * b.size
-        sums_from = real_bias(b, problem, bias)
+        sums_from = real_bias(b, bias)
         w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
         w.out = <char*> cnp.PyArray_DATA(out)
         w.line = axis[2].length * b.size
@@ -414,6 +414,6 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         workers = worth_workers(work * SECONDS_EACH, w.room.whole, problem.max_workspace)
         space = scratch_space(w.room.whole * workers + 64)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
-        run_items(<Item> do_block, &w, items, work, workers, base, w.room.whole, problem.strict)
+        run_items(<Item> do_block, &w, items, work, workers, base, w.room.whole, b.exact)
     finally:
         close_blocks(b)

@@ -32,7 +32,7 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
-from cyconv.cpu.blocks cimport choose_kind, input_steps, real_bias, real_matrix, scratch_space
+from cyconv.cpu.blocks cimport look_at, input_steps, real_bias, real_matrix, scratch_space
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.shuffle cimport STREAMS, lanes
@@ -112,7 +112,7 @@ cdef object open_work(Work* w, object problem, int fused=-1):
     cdef tuple pad = problem.pad_before, out = problem.out_size
     cdef str mode = problem.padding_mode
     cdef Py_ssize_t* table
-    choose_kind(&w.b, problem.dtype)
+    look_at(&w.b, problem)
     roles(w, problem)
     w.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
     w.batch, w.groups = problem.batch, problem.groups
@@ -484,13 +484,13 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     tables = open_work(&w, problem, weight.ndim > 1)
     w.spoiled = &spoiled
     w.packed = weight.ndim == 2
-    input_steps(&w.b, problem, input, w.input_step, step)
+    input_steps(&w.b, input, w.input_step, step)
     w.step[0], w.step[1], w.step[2] = step[w.z_axis], step[w.y_axis], step[2]
     w.near = w.b.parts == 1 and w.b.kind != HALF and w.step[2] == w.b.size and w.x.stride == 1 and w.mode == ZEROS
     w.next = w.input_step[2] if w.kernel[0] * w.kernel[1] == 1 else 0
     w.input = <const char*> cnp.PyArray_DATA(input)
     w.weight = <const char*> cnp.PyArray_DATA(weight)
-    start = real_bias(&w.b, problem, bias)
+    start = real_bias(&w.b, bias)
     w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> start)
     w.out_data = <char*> cnp.PyArray_DATA(out)
     work = problem.multiply_adds

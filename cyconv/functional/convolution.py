@@ -1,6 +1,6 @@
 """Public signatures of the convolutions; one call each, no logic."""
 
-from .. import select, transpose
+from .. import _calls, plans, select, transpose
 from ..problem import MAX_WORKSPACE
 from .documentation import documented
 
@@ -123,7 +123,7 @@ def conv1d(
     input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *,
     padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
 ):  # fmt: skip
-    return select.convolve(
+    return _calls.convolve(
         1, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
     )
 
@@ -149,7 +149,7 @@ def conv2d(
     input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *,
     padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
 ):  # fmt: skip
-    return select.convolve(
+    return _calls.convolve(
         2, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
     )
 
@@ -171,7 +171,7 @@ def conv3d(
     input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *,
     padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
 ):  # fmt: skip
-    return select.convolve(
+    return _calls.convolve(
         3, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
     )
 
@@ -312,6 +312,6 @@ def plan_conv(
     >>> plan(np.array([[[1., 4., 9., 16.]]]))
     array([[[-3., -5., -7.]]])
     """
-    return select.plan(
+    return plans.plan(
         input_shape, weight, bias, dtype, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace
     )

@@ -1,0 +1,93 @@
+"""One convolution call, from any arguments to the result; compiled, because a small convolution is mostly this."""
+cimport numpy as cnp
+
+import numpy as np
+
+from .arguments import as_array, check_out
+from ._memory import empty, overlaps
+from .problem import CONV_DTYPES, conv_problem, known_conv_problem
+from .select import choose
+
+cnp.import_array()
+
+cdef dict DTYPES = {name: np.dtype(name) for name in CONV_DTYPES}  # np.dtype(name) takes longer than some convolutions
+
+
+def convolve(
+    rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+):
+    """The convolution that cyconv.conv1d, conv2d and conv3d document."""
+    input, weight = array("input", input), array("weight", weight)
+    bias = None if bias is None else array("bias", bias)
+    if plain(stride) and plain(padding) and plain(dilation) and plain(groups) and plain(padding_mode) and plain(precision) and plain(max_workspace):
+        problem = known_conv_problem(
+            rank, input.shape, weight.shape, None if bias is None else bias.shape,
+            input.dtype, weight.dtype, None if bias is None else bias.dtype,
+            stride, padding, dilation, groups, padding_mode, precision, max_workspace,
+        )
+    else:
+        problem = conv_problem(
+            rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
+        )
+    row = (<dict> problem.kept).get((algorithm, True, False)) if type(algorithm) is str else None  # as choose has left it
+    if row is None or row.weights:
+        row = choose(problem, algorithm, weight)
+    if not row.spreads_nonfinite:
+        return execute(row, problem, input, row.prepare_once(problem, weight), bias, out)
+    if out is not None and overlaps(out, weight):
+        weight = weight.copy()  # `another` may need it after `out` is written
+    return execute(row, problem, input, row.prepare_once(problem, weight), bias, out, another(row, problem, algorithm, weight))
+
+
+def another(row, problem, algorithm, weight):
+    """What `execute` calls if the chosen row may have carried a NaN or infinity too far: another row and its weights."""
+    if not row.spreads_nonfinite or algorithm != "auto":
+        return None
+
+    def prepared():
+        careful = choose(problem, "auto", weight, finite=False)
+        return careful, careful.prepare_once(problem, weight)
+
+    return prepared
+
+
+def execute(row, problem, input, prepared, bias, out, another=None, bint private=False):
+    """Runs a chosen algorithm into `out`, or into a new array; private: nobody else has `prepared` and `bias`.
+
+    A row that carries a NaN or infinity to outputs whose window it is not in leaves at least one output that is not finite,
+    and says so. Then `another` row computes everything again: finite arguments cost no look at them.
+    """
+    if out is not None:
+        check_out(out, problem.output_shape, problem.dtype)
+    if out is not None and out.flags.carray and not (overlaps(out, input) if private else overlaps(out, input, prepared, bias)):
+        result = out
+    else:
+        result = empty(problem.output_shape, DTYPES[problem.dtype])
+    if problem.multiply_adds:
+        finite = row.run(problem, input, prepared, bias, result)
+        if another is not None and not finite:
+            row, prepared = another()
+            row.run(problem, input, prepared, bias, result)
+    elif problem.outputs:
+        result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * problem.rank)
+    if out is not None and result is not out:
+        out[...] = result
+        return out
+    return result
+
+
+cdef inline object array(str name, object value):
+    """As arguments.as_array."""
+    if type(value) is np.ndarray and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray> value):
+        return value
+    return as_array(name, value)
+
+
+cdef inline bint plain(object value):
+    """Whether `value` is an int, a word or a tuple of ints, so that what is remembered cannot be found by True or 1.0."""
+    if type(value) is tuple:
+        for item in <tuple> value:
+            if type(item) is not int:
+                return False
+        return True
+    return type(value) is int or type(value) is str

@@ -1,0 +1,84 @@
+"""A convolution whose algorithm is chosen and whose weights are prepared once, for many inputs."""
+
+from functools import cache
+
+import numpy as np
+
+from ._calls import another, execute
+from .arguments import as_array, check_bytes, integer
+from .memory import overlaps
+from .problem import CONV_DTYPES, conv_problem, spatial_rank
+from .select import choose, verdicts
+
+
+def plan(
+    input_shape, weight, bias, dtype, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace
+):
+    weight = as_array("weight", weight)
+    if dtype is not None:
+        try:
+            dtype = np.dtype(dtype)
+        except TypeError:
+            raise TypeError(f"dtype must be one of {', '.join(CONV_DTYPES)}, got {dtype!r}") from None
+        weight = as_array("weight", weight.astype(dtype, copy=False))
+    bias = None if bias is None else as_array("bias", bias)
+    if dtype is not None and bias is not None:
+        bias = as_array("bias", bias.astype(dtype, copy=False))
+    if not isinstance(input_shape, (tuple, list)):
+        raise TypeError(f"input_shape must be a tuple of ints, got {input_shape!r}")
+    shape = tuple(integer("input_shape", length, 0, "a tuple of ints") for length in input_shape)
+    check_bytes(shape, weight.itemsize, "input_shape is too large: the input")
+    if len(shape) - spatial_rank(weight) not in (1, 2):
+        raise ValueError(f"input_shape must be (N, C, ...) or (C, ...) with {spatial_rank(weight)} spatial axes, got {shape}")
+    stand_in = np.broadcast_to(np.zeros((), weight.dtype), shape)  # only its shape and dtype are looked at
+    problem = conv_problem(
+        spatial_rank(weight), stand_in, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
+    )
+    return Plan(problem, weight, bias, algorithm)
+
+
+class Plan:
+    """A convolution whose algorithm is chosen and whose weights are prepared: call it on arrays.
+
+    Made by `plan_conv`. Safe to call from several threads at once.
+
+    Attributes
+    ----------
+    problem : ConvProblem
+    algorithm : str
+    output_shape : tuple of int
+    workspace_bytes : int
+        What one thread needs while the plan runs.
+    """
+
+    def __init__(self, problem, weight, bias, algorithm):
+        self.problem = problem
+        self._row = choose(problem, algorithm, weight)
+        self.algorithm = self._row.name
+        self.output_shape = problem.output_shape
+        self._dtype = np.dtype(problem.dtype)
+        self._bias = None if bias is None else bias.copy()
+        if self._row.spreads_nonfinite and algorithm == "auto":
+            weight = weight.copy()
+            if not np.isfinite(weight).all():
+                self._row = choose(problem, "auto", weight, finite=False)
+                self.algorithm = self._row.name
+        redo = another(self._row, problem, algorithm, weight)
+        self._another = None if redo is None else cache(redo)
+        self.workspace_bytes = next(v.workspace for v in verdicts(problem) if v.algorithm is self._row)
+        prepared = self._row.prepare(problem, weight)
+        self._prepared = prepared.copy() if overlaps(weight, prepared) else prepared
+
+    def __call__(self, input, out=None):
+        """The convolution of `input`, whose shape and dtype are the plan's; written to `out` if given."""
+        input, problem = as_array("input", input), self.problem
+        if input.shape != problem.input_shape:
+            raise ValueError(f"input must have the plan's shape {problem.input_shape}, got {input.shape}")
+        if input.dtype is not self._dtype and input.dtype != self._dtype:
+            raise TypeError(f"input must have the plan's dtype {problem.dtype}, got {input.dtype}")
+        return execute(self._row, problem, input, self._prepared, self._bias, out, self._another, private=True)
+
+    def __repr__(self):
+        return f"<cyconv.Plan {self.algorithm}: {self.problem}>"
+
+
