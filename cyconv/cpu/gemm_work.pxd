@@ -16,7 +16,8 @@ cdef enum:
     LEAST_PIXELS = 96                   # fewer, and weights come from farther than their multiply-adds hide
     WIDE_PIXELS = 1792                  # of a block whose sums are not stored
     WIDE_PRODUCTS = 192                 # up to which transposing sums costs more than unaligned loads of pixels
-    CHUNK = 512                         # products of one pass over a block's pixels
+    CHUNK = 512                         # products of one pass over a block's pixels;
+    RAW_CHUNK = 128                     # of weights that are packed then: they stay in a first-level cache
     BY_TAP_CHANNELS = 32                # that make passes over a block's pixels long enough for each tap to have one of its own,
     BY_TAP_RUN = 6                      # if so many pixels of a row, on average, have the same taps in the padding
     MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
