@@ -69,9 +69,8 @@ cdef inline void columns_to_lanes(const lanes* like, const char* src, Py_ssize_t
         q = part * side
         left = columns - q
         if rows == side and left >= side:
-            for i in range(side):       # rows lie far apart: no hardware foresees where they go on
+            for i in range(side):
                 t[i] = (<const lanes*> (src + i * pitch + q * size))[0]
-                fetch(src + i * pitch + (q + columns) * size)
         else:
             for i in range(side):
                 t[i] = number(0, like)
