@@ -210,7 +210,7 @@ cdef inline apart find_pixels(const Work* w, const Py_ssize_t* extent, Room* roo
     """The places of a block's pixels, and how many neighbours each has."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t[4] step
-    cdef Py_ssize_t n, z, y, x, at, p = 0
+    cdef Py_ssize_t n, z, y, x, at, p = 0, further = 0, hop = w.step * b.size
     cdef int a
     if w.in_place:
         step[0] = w.input_step[0]
@@ -228,8 +228,12 @@ cdef inline apart find_pixels(const Work* w, const Py_ssize_t* extent, Room* roo
                 for x in range(extent[3]):
                     room.place[p] = at + x * step[3]
                     p += 1
-    room.neighbours[p - 1] = 1
-    for x in range(p - 2, -1, -1):
-        room.neighbours[x] = room.neighbours[x + 1] + 1 if room.place[x + 1] - room.place[x] == w.step * b.size else 1
+    while p > 0:                        # row by row, from the last one
+        n = p - extent[3]
+        for x in range(extent[3]):
+            room.neighbours[n + x] = extent[3] - x + further if step[3] == hop else 1
+        room.neighbours[p - 1] = 1 + further
+        further = room.neighbours[n] if n > 0 and room.place[n] - room.place[n - 1] == hop else 0
+        p = n
     for a in range(4):
         room.extent[a] = extent[a]
