@@ -5,7 +5,7 @@ A block is a run of outputs of one row, of whole rows, whole planes or whole bat
 from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memset
 
-from cyconv.cpu.blocks cimport Blocks, look_at, gcd
+from cyconv.cpu.blocks cimport Blocks, PyCapsule_GetPointer, PyMem_Free, PyObject, gcd, look_at, opened_once, opened_work
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.simd cimport VB
 from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, ceil_div
@@ -90,7 +90,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
     b.memory = NULL
     b.offset = NULL
     b.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
-    b.channels = <Py_ssize_t> problem.in_channels * b.parts
+    b.channels = b.in_channels * b.parts
     w.batch, w.groups = problem.batch, problem.groups
     w.rows = <Py_ssize_t> problem.out_channels * b.parts
     w.panels = ceil_div(w.rows, 2 * vector // b.size)
@@ -160,6 +160,25 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
     b.plane = 0
     if not w.in_place:
         b.plane = <Py_ssize_t> min(<double> b.box.axis[0].length * b.box.axis[1].length * b.box.axis[2].length * b.box.axis[2].phases, 2.0**62)
+    return 0
+
+
+cdef inline Py_ssize_t open_in_place(void* work, object problem) except -1:
+    open_work(<Work*> work, problem, True, VB)
+    return 0
+
+
+cdef inline void close_work(PyObject* capsule) noexcept:
+    PyMem_Free(PyCapsule_GetPointer(capsule, NULL))
+
+
+cdef inline int reopen_work(Work* w, object problem) except -1:
+    """open_work for input that may be read in place, and this level: a copy of what the problem keeps."""
+    cdef int a
+    kept = opened_once(problem, "implicit_gemm", sizeof(Work), open_in_place, close_work)
+    w[0] = (<const Work*> opened_work(kept))[0]
+    for a in range(3):
+        w.blocks.box.axis[a].remainder = w.remainder
     return 0
 
 

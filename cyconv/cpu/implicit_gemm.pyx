@@ -23,14 +23,13 @@ van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34 (20
 import numpy as np
 
 cimport numpy as cnp
-from cython.parallel cimport prange
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
 from cyconv.cpu.blocks cimport Blocks, input_steps, number_type, real_bias, real_matrix, scratch_space
 from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
 from cyconv.cpu.gemm_pixels cimport find_inside, find_pixels, find_taps, gather_boxes, has_runs
-from cyconv.cpu.gemm_work cimport RAW_CHUNK, WIDEST_VECTOR, Room, Work, furnish, inside, open_work, room_bytes
+from cyconv.cpu.gemm_work cimport RAW_CHUNK, WIDEST_VECTOR, Room, Work, furnish, inside, open_work, reopen_work, reopen_work, room_bytes
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport HALF, put_stored
 from cyconv.cpu.shuffle cimport STREAMS, drain, lanes, own
@@ -39,14 +38,15 @@ from cyconv.cpu.tile cimport AHEAD, QUIET, SOON, TALLEST_TILE, TILE_ROWS, ceil_d
 from cyconv.cpu.wide_tile cimport JOINED, KEPT, PARTLY, PAST, PLAINLY, Target, wide_pair, wide_single
 
 from cyconv import costs, memory
-from cyconv.threads import workers as worth_workers
+from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
 cdef extern from "Python.h":
     void PyMem_Free(void*)
 
-cdef double SECONDS_EACH = 2.2e-11      # of a multiply-add: enough to tell whether a second thread is worth its start
+cdef double SECONDS_EACH = 2.2e-11      # of a multiply-add: enough to tell whether a second thread is worth its start,
+cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
 cdef double PACK_SECONDS = 3e-10        # of a packed weight
 
 cdef enum:
@@ -133,7 +133,7 @@ def prepare(problem, weight):
     """The weights as the register tiles read them: [group][panel][k][channel], one flat array."""
     cdef Work w
     cdef Blocks* b = &w.blocks
-    open_work(&w, problem, True, VB)
+    reopen_work(&w, problem)
     cdef Panels panels = panels_of(&w)
     matrix = real_matrix(b, problem, weight)
     packed = memory.empty(w.groups * panels.numbers + w.by_tap, number_type(b))
@@ -141,30 +141,40 @@ def prepare(problem, weight):
         packed[w.groups * panels.numbers] = np.isfinite(matrix).all()
         taps = problem.taps
         matrix = np.ascontiguousarray(matrix.reshape(w.groups, w.rows, -1, taps).swapaxes(2, 3))
-    cdef const char* source = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
-    cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
-    cdef int threads = worth_workers(<double> w.groups * w.rows * b.products * PACK_SECONDS, 1, 1 << 40)
-    cdef Py_ssize_t i, first, channels, lane = VB // b.size
-    cdef int vectors
-    cdef const char* from_
-    cdef char* panel
-    for i in prange(w.groups * w.panels, nogil=True, num_threads=threads, schedule="static"):
-        first = first_of(&w, i % w.panels)
-        channels = first_of(&w, i % w.panels + 1) - first
-        vectors = <int> panels.vectors if w.wide or channels > lane else 1
-        from_ = source + (i // w.panels * w.rows + first) * b.products * b.size
-        panel = to + (i // w.panels * panels.numbers + i % w.panels * panels.vectors * lane * b.products) * b.size
-        if b.size == 4:
-            pack(<vf*> NULL, from_, b.products * 4, channels, b.products, vectors, panel)
-        else:
-            pack(<vd*> NULL, from_, b.products * 8, channels, b.products, vectors, panel)
+    cdef Packing packing
+    cdef double seconds = <double> w.groups * w.rows * b.products * PACK_SECONDS
+    cdef int threads = worth_workers(seconds, 1, 1 << 40) if seconds > LEAST_SECONDS else 1
+    packing.w, packing.panels = &w, panels
+    packing.source = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
+    packing.to = <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
+    run_items(<Item> pack_panel, &packing, w.groups * w.panels, <double> w.groups * w.rows * b.products, threads, NULL, 0, False)
     return packed
+
+
+cdef struct Packing:
+    const Work* w
+    Panels panels
+    const char* source
+    char* to
+
+
+cdef void pack_panel(const Packing* p, Py_ssize_t item, char* scratch) noexcept nogil:
+    cdef const Work* w = p.w
+    cdef Py_ssize_t size = w.blocks.size, products = w.blocks.products, lane = VB // size
+    cdef Py_ssize_t group = item // w.panels, panel = item % w.panels, first = first_of(w, panel), channels = first_of(w, panel + 1) - first
+    cdef int vectors = <int> p.panels.vectors if w.wide or channels > lane else 1
+    cdef const char* source = p.source + (group * w.rows + first) * products * size
+    cdef char* to = p.to + (group * p.panels.numbers + panel * p.panels.vectors * lane * products) * size
+    if size == 4:
+        pack(<vf*> NULL, source, products * size, channels, products, vectors, to)
+    else:
+        pack(<vd*> NULL, source, products * size, channels, products, vectors, to)
 
 
 def prepare_once(problem, weight):
     """The weights as they are where so few pixels use them that `run` had better pack a chunk whenever it needs one."""
     cdef Work w
-    open_work(&w, problem, True, VB)
+    reopen_work(&w, problem)
     if not w.straight or w.wide or w.by_tap or (w.batch * w.area > FEW_PIXELS and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS):
         return prepare(problem, weight)
     return weight if cnp.PyArray_IS_C_CONTIGUOUS(weight) else np.ascontiguousarray(weight)
@@ -395,10 +405,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef Blocks* b = &w.blocks
     cdef Py_ssize_t items, room
     cdef double[6] parts
-    cdef int workers, i
+    cdef int workers = 1, i
     cdef double work
     cdef char* base
-    open_work(&w, problem, True, VB)
+    reopen_work(&w, problem)
     try:
         input_steps(b, input, w.input_step, b.box.step)
         if w.by_tap:                    # pixels that are no neighbours would make tiles of one
@@ -417,7 +427,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         work = <double> w.batch * w.groups * w.rows * w.area * b.products
         items = w.item_blocks * w.groups * b.count[0] * b.count[1] * b.count[2]
         room = <Py_ssize_t> room_bytes(&w, parts) // 64 * 64 + 64
-        workers = worth_workers(work * SECONDS_EACH, room, problem.max_workspace)
+        if work * SECONDS_EACH > LEAST_SECONDS:
+            workers = worth_workers(work * SECONDS_EACH, room, problem.max_workspace)
         w.shares = min(w.panels, ceil_div(8 * workers, items)) if workers > 1 else 1
         w.all_blocks = items
         items *= w.shares

@@ -32,7 +32,9 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
-from cyconv.cpu.blocks cimport look_at, input_steps, real_bias, real_matrix, scratch_space
+from cyconv.cpu.blocks cimport (
+    PyCapsule_GetPointer, PyMem_Free, PyMem_Malloc, PyObject, input_steps, look_at, opened_once, opened_work, real_bias, real_matrix, scratch_space,
+)
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.shuffle cimport STREAMS, lanes
@@ -49,11 +51,12 @@ from cyconv.cpu.winograd_work cimport (
 
 from cyconv import costs
 from cyconv.memory import empty
-from cyconv.threads import workers as worth_workers
+from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
-cdef double SECONDS_EACH = 8e-12        # of one of those: enough to tell whether a second thread is worth its start
+cdef double SECONDS_EACH = 8e-12        # of one of those: enough to tell whether a second thread is worth its start,
+cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
 cdef double WEIGHT_SECONDS = 5e-9       # of a frequency of the weights of one plane and panel
 
 
@@ -104,9 +107,9 @@ cdef Py_ssize_t tiles_of_block(const Work* w, Py_ssize_t most, bint by_panel) no
     return max(min(wanted, most // (each + w.my * w.mx * 256 + 2 * w.ny * w.mx * w.b.size)), <Py_ssize_t> 1)
 
 
-cdef object open_work(Work* w, object problem, int fused=-1):
+cdef int open_work(Work* w, object problem, int fused) except -1:
     """Everything but the arrays' places; `fused`: whether weights are transformed piece by piece, -1: as a single call had better
-    do. Returns the array that holds the tables, to be kept while `w` is in use."""
+    do. w.memory is to be freed."""
     cdef Py_ssize_t a, q, r, i, count, target, along, total, dy, dx, lane, tiles, longest
     cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
     cdef tuple pad = problem.pad_before, out = problem.out_size
@@ -152,8 +155,9 @@ cdef object open_work(Work* w, object problem, int fused=-1):
     # the tables
     for r in range(min(dx, w.out[2])):
         w.pieces += ceil_div(ceil_div(ceil_div(w.out[2] - r, dx), w.mx), along)
-    tables = np.empty(2 * (w.y_tiles + w.pieces) + 1, np.intp)
-    table = <Py_ssize_t*> cnp.PyArray_DATA(<cnp.ndarray> tables)
+    table = w.memory = <Py_ssize_t*> PyMem_Malloc(table_bytes(w)) if w.y_tiles + w.pieces < 1 << 40 else NULL
+    if table == NULL:
+        raise MemoryError(f"no room for tables of {w.y_tiles + w.pieces} pieces of rows and columns")
     w.y_first, w.y_count = table, table + w.y_tiles
     w.x_first, w.x_count = table + 2 * w.y_tiles, table + 2 * w.y_tiles + w.pieces
     q = 0
@@ -180,7 +184,45 @@ cdef object open_work(Work* w, object problem, int fused=-1):
     w.past = STREAMS and w.straight and w.planes >= PAST_PLANES and problem.outputs * w.b.size >= PAST_BYTES
     w.blocks = ceil_div(w.segments, max(target // max(ceil_div(longest, w.mx), 1), <Py_ssize_t> 1))
     lay_out(w)
-    return tables
+    return 0
+
+
+cdef Py_ssize_t table_bytes(const Work* w) noexcept nogil:
+    return (2 * (w.y_tiles + w.pieces) + 1) * sizeof(Py_ssize_t)
+
+
+cdef Py_ssize_t open_as_fits(void* work, object problem) except -1:
+    open_work(<Work*> work, problem, -1)
+    return table_bytes(<Work*> work)
+
+
+cdef Py_ssize_t open_whole(void* work, object problem) except -1:
+    open_work(<Work*> work, problem, False)
+    return table_bytes(<Work*> work)
+
+
+cdef Py_ssize_t open_fused(void* work, object problem) except -1:
+    open_work(<Work*> work, problem, True)
+    return table_bytes(<Work*> work)
+
+
+cdef void close_work(PyObject* capsule) noexcept:
+    cdef Work* w = <Work*> PyCapsule_GetPointer(capsule, NULL)
+    PyMem_Free(w.memory)
+    PyMem_Free(w)
+
+
+cdef object opened(Work* w, object problem, int fused=-1):
+    """open_work, or a copy of what the problem keeps of it; what is returned is to be held while `w` is in use."""
+    kept = opened_once(problem, "winograd", sizeof(Work), open_as_fits, close_work)
+    w[0] = (<const Work*> opened_work(kept))[0]
+    if fused >= 0 and fused != w.fused:
+        if fused:
+            kept = opened_once(problem, "winograd, fused", sizeof(Work), open_fused, close_work)
+        else:
+            kept = opened_once(problem, "winograd, whole", sizeof(Work), open_whole, close_work)
+        w[0] = (<const Work*> opened_work(kept))[0]
+    return kept
 
 
 cdef void lay_out(Work* w) noexcept nogil:
@@ -388,9 +430,9 @@ def why_not(problem):
 def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
     cdef Work w
-    tables = open_work(&w, problem, True)
+    tables = opened(&w, problem, True)
     room = w.room
-    tables = open_work(&w, problem, False)
+    tables = opened(&w, problem, False)
     return costs.seconds("winograd", amounts(problem)), max(room, w.room) + (w.planes + SOON) * 4
 
 
@@ -404,7 +446,7 @@ def tile_sizes(problem):
 def amounts(problem):
     """The work, as costs.py counts it."""
     cdef Work w
-    tables = open_work(&w, problem)
+    tables = opened(&w, problem)
     parts, size = costs.parts_and_size(problem)
     lane = costs.VECTOR_BYTES // size
     panels = -(-w.rows // (2 * lane))
@@ -434,7 +476,7 @@ def prepare(problem, weight):
     """The transformed weights [group][panel][frequency][plane][lane], a flat array. If `run` transforms them piece by piece:
     the plain ones [group][half panel, plane, tap, lane]."""
     cdef Work w
-    tables = open_work(&w, problem)
+    tables = opened(&w, problem)
     w.fused = w.many > problem.max_workspace or w.all_tiles < FEW_TILES and w.many > KEPT_BYTES
     return prepared(&w, problem, weight)
 
@@ -442,7 +484,7 @@ def prepare(problem, weight):
 def prepare_once(problem, weight):
     """For a single call: weights that only one block reads stay as they are, [group][output channel][plane, tap]."""
     cdef Work w
-    tables = open_work(&w, problem)
+    tables = opened(&w, problem)
     return real_matrix(&w.b, problem, weight) if w.fused else prepared(&w, problem, weight)
 
 
@@ -461,7 +503,8 @@ cdef object prepared(Work* w, object problem, object weight):
     cdef Py_ssize_t each = w.planes * w.taps * PANEL if w.fused else w.frequencies * u_step(w.planes), items = w.groups * w.panels
     array = empty(items * each // w.b.size, np.float32 if w.b.size == 4 else np.float64)
     cdef Prepared to
-    cdef int workers = worth_workers(WEIGHT_SECONDS * items * w.frequencies * w.planes, 1, 1 << 30)
+    cdef double seconds = WEIGHT_SECONDS * items * w.frequencies * w.planes
+    cdef int workers = worth_workers(seconds, 1, 1 << 30) if seconds > LEAST_SECONDS else 1
     w.weight = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
     to.w, to.at, to.each = w, <char*> cnp.PyArray_DATA(<cnp.ndarray> array), each
     run_items(<Item> prepare_item, &to, items, <double> items * each, workers, NULL, 0, False)
@@ -474,14 +517,14 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef Shared block
     cdef Py_ssize_t items, k
     cdef Py_ssize_t[3] step
-    cdef int workers, worker
+    cdef int workers = 1, worker
     cdef bint apart
     cdef double work
     cdef char* base
     cdef char* shared
     cdef int32_t* offset
     cdef char spoiled = 0
-    tables = open_work(&w, problem, weight.ndim > 1)
+    tables = opened(&w, problem, weight.ndim > 1)
     w.spoiled = &spoiled
     w.packed = weight.ndim == 2
     input_steps(&w.b, input, w.input_step, step)
@@ -494,7 +537,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> start)
     w.out_data = <char*> cnp.PyArray_DATA(out)
     work = problem.multiply_adds
-    workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
+    if work * SECONDS_EACH > LEAST_SECONDS:
+        workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
     apart = divide(&w, workers)
     items = w.groups * w.blocks
     space = scratch_space(w.room * workers + ceil_div((w.planes + SOON) * 4, 64) * 64 + 128)

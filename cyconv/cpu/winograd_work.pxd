@@ -64,6 +64,7 @@ cdef struct Work:
     Py_ssize_t pieces                   # runs of tiles along x: first output, number of outputs
     Py_ssize_t* x_first
     Py_ssize_t* x_count
+    Py_ssize_t* memory                  # of these tables; what to free
     Py_ssize_t segments                 # runs of tiles in all
     Py_ssize_t together                 # segments of a block
     Py_ssize_t blocks
