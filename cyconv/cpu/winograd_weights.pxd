@@ -62,23 +62,21 @@ cdef inline void transform_kernels(const Work* w, const lanes* g, Py_ssize_t ahe
 
 
 cdef inline void columns_to_lanes(const lanes* like, const char* src, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t columns, lanes* to) noexcept nogil:
-    """to[q][i] = src[i][q] for i < rows; zeros for the lanes that are left. Rows are `pitch` bytes apart."""
+    """to[q][i] = src[i][q] for a vector's numbers q, or the `columns` that are left; zeros for lanes i without a row. Rows are
+    `pitch` bytes apart."""
     cdef lanes[LANES_F] t
-    cdef Py_ssize_t part, i, q, left, side = LANES_F if lanes is vf else LANES_D, size = VB // side
-    for part in range(ceil_div(columns, side)):
-        q = part * side
-        left = columns - q
-        if rows == side and left >= side:
-            for i in range(side):
-                t[i] = (<const lanes*> (src + i * pitch + q * size))[0]
-        else:
-            for i in range(side):
-                t[i] = number(0, like)
-            for i in range(rows):
-                memcpy(&t[i], src + i * pitch + q * size, min(left, side) * size)
-        transpose(t)
+    cdef Py_ssize_t i, side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    if rows == side and columns >= side:
         for i in range(side):
-            to[q + i] = t[i]
+            t[i] = (<const lanes*> (src + i * pitch))[0]
+    else:
+        for i in range(side):
+            t[i] = number(0, like)
+        for i in range(rows):
+            memcpy(&t[i], src + i * pitch, min(columns, side) * size)
+    transpose(t)
+    for i in range(side):
+        to[i] = t[i]
 
 
 cdef inline void transform_weights(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t k0, Py_ssize_t k1,
@@ -86,7 +84,8 @@ cdef inline void transform_weights(const Work* w, const lanes* like, Py_ssize_t 
     """U of planes k0 to k1 and one panel of output channels; `step` bytes from frequency to frequency."""
     cdef lanes[9 * LANES_F] t
     cdef Py_ssize_t side = LANES_F if lanes is vf else LANES_D, size = VB // side
-    cdef Py_ssize_t half_panel, batch, k, first, rows, pitch = w.planes * w.taps * size
+    cdef Py_ssize_t half_panel, batch, k, q, first, rows, columns, ready, done, pitch = w.planes * w.taps * size
+    cdef const char* source
     for half_panel in range(2):
         first = panel * 2 * side + half_panel * side
         rows = min(max(w.rows - first, 0), side)
@@ -96,9 +95,15 @@ cdef inline void transform_weights(const Work* w, const lanes* like, Py_ssize_t 
             continue
         for batch in range(ceil_div(k1 - k0, side)):
             k = k0 + batch * side
-            columns_to_lanes(like, w.weight + (group * w.rows + first) * pitch + k * w.taps * size, pitch, rows,
-                             min(k1 - k, side) * w.taps, t)
-            transform_kernels(w, t, 0, min(k1 - k, side), to + (k - k0) * PANEL + half_panel * VB, step)
+            columns = min(k1 - k, side) * w.taps
+            source = w.weight + (group * w.rows + first) * pitch + k * w.taps * size
+            q = ready = 0
+            while q < columns:          # each kernel as soon as it stands there, so that its U is written while others are shuffled
+                columns_to_lanes(like, source + q * size, pitch, rows, columns - q, t + q)
+                q += side
+                done = min(q, columns) // w.taps
+                transform_kernels(w, t + ready * w.taps, 0, done - ready, to + (k - k0 + ready) * PANEL + half_panel * VB, step)
+                ready = done
 
 
 cdef inline void pack_weights(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, char* to) noexcept nogil:
@@ -111,8 +116,11 @@ cdef inline void pack_weights(const Work* w, const lanes* like, Py_ssize_t group
         for batch in range(ceil_div(w.planes, side)):
             k = batch * side
             columns = min(w.planes - k, side) * w.taps
-            columns_to_lanes(like, w.weight + (group * w.rows + first) * pitch + k * w.taps * size, pitch,
-                             min(max(w.rows - first, 0), side), columns, t)
+            q = 0
+            while q < columns:
+                columns_to_lanes(like, w.weight + (group * w.rows + first) * pitch + (k * w.taps + q) * size, pitch,
+                                 min(max(w.rows - first, 0), side), columns - q, t + q)
+                q += side
             for q in range(columns):
                 (<lanes*> (to + ((half_panel * w.planes + k) * w.taps + q) * VB))[0] = t[q]
 
