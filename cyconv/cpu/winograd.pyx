@@ -45,7 +45,7 @@ from cyconv.cpu.winograd_output cimport own_places, transform_output
 from cyconv.cpu.winograd_transforms cimport number
 from cyconv.cpu.winograd_weights cimport ask_weights, prepare_panel, transform_weights
 from cyconv.cpu.winograd_work cimport (
-    BLOCK_BYTES, FAR_V_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, SHARED_PLANES, WEIGHT_SHARE, WEIGHT_TILES,
+    ALONE_BYTES, ALONE_SHARE, BLOCK_BYTES, FAR_V_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, SHARED_PLANES, WEIGHT_SHARE, WEIGHT_TILES,
     Segment, Work, u_step,
 )
 
@@ -102,6 +102,8 @@ cdef Py_ssize_t tiles_of_block(const Work* w, Py_ssize_t most, bint by_panel) no
     """How many tiles make a block that takes at most so many bytes; counted as level v4 has vectors, and all levels do the same."""
     cdef Py_ssize_t panel = 2 * 64, each = w.frequencies * (w.planes * w.b.size + (panel if by_panel else ceil_div(w.rows * w.b.size, panel) * panel))
     cdef Py_ssize_t wanted = max(w.each // WEIGHT_SHARE, <Py_ssize_t> BLOCK_BYTES) if by_panel else w.each // READ_SHARE
+    if by_panel and <double> w.all_tiles * each <= min(w.each // ALONE_SHARE, <Py_ssize_t> ALONE_BYTES):
+        wanted = max(wanted, w.all_tiles * each)
     wanted = min(wanted, <Py_ssize_t> MOST_BLOCK_BYTES) // each
     wanted = max((wanted + FULL_TILE // 2) // FULL_TILE, <Py_ssize_t> 1) * FULL_TILE
     return max(min(wanted, most // (each + w.my * w.mx * 256 + 2 * w.ny * w.mx * w.b.size)), <Py_ssize_t> 1)

@@ -16,7 +16,9 @@ cdef enum:
                                         # panel after the other reads all of V, and its M is soon used; else one frequency
                                         # after the other is computed for all panels, and nothing is read twice
     BLOCK_BYTES = 448 * 1024            # of V and one panel's M, which stay in that cache, too
-    WEIGHT_SHARE = 8                    # or this part of the weights, where every block transforms them
+    WEIGHT_SHARE = 8                    # or this part of the weights, where every block transforms them;
+    ALONE_SHARE = 2                     # more if all tiles are one block then, which is the only one to transform them,
+    ALONE_BYTES = 11 << 18              # and does not leave that cache by much
     FAR_V_BYTES = 1 << 20               # of a V that does not stay in a second-level cache beside pieces of weights
     READ_SHARE = 2                      # of V and all M: this part of the weights, which every block reads once
     MOST_BLOCK_BYTES = 4 << 20
