@@ -12,6 +12,7 @@ from cyconv.cpu.packing cimport (
     Axis, Box, Stored, ZEROS, REFLECT, REPLICATE, CIRCULAR, HALF, SINGLE, DOUBLE, BITS8, BITS16, BITS32, BITS64,
     gather_stored,
 )
+from cyconv.cpu.simd cimport half, half_to_float
 
 cdef extern from "Python.h":
     ctypedef struct PyObject
@@ -297,7 +298,17 @@ cdef inline object real_matrix(const Blocks* b, object problem, cnp.ndarray weig
         split[:, :, 1, :, 0] = whole.imag
         np.negative(whole.imag, out=split[:, :, 0, :, 1])
         return split
+    if b.kind == HALF:                  # NumPy converts them one by one
+        whole = np.ascontiguousarray(weight)
+        split = new_numbers(b, whole.size)
+        widen(<const half*> cnp.PyArray_DATA(<cnp.ndarray> whole), <float*> cnp.PyArray_DATA(<cnp.ndarray> split), whole.size)
+        return split.reshape(whole.shape)
     return np.ascontiguousarray(weight, number_type(b))
+
+cdef inline void widen(const half* halves, float* to, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(count):
+        to[i] = half_to_float(halves[i])
 
 cdef inline object real_bias(const Blocks* b, object bias):
     """The bias as one real vector, zeros if there is none."""
