@@ -142,7 +142,14 @@ def test_what_is_cropped_has_no_say():
 
 @pytest.mark.parametrize(
     "shape, kernel",
-    [((1, 96, 14, 14), (80, 96, 3, 3)), ((1, 64, 56, 56), (64, 64, 3, 3)), ((3, 64, 12, 29), (64, 64, 3, 3)), ((2, 8, 300), (40, 8, 3))],
+    [
+        ((1, 96, 14, 14), (80, 96, 3, 3)),
+        ((1, 64, 56, 56), (64, 64, 3, 3)),
+        ((3, 64, 12, 29), (64, 64, 3, 3)),
+        ((2, 8, 300), (40, 8, 3)),
+        ((1, 40, 35, 35), (72, 40, 3, 3)),  # threads transform these weights each for itself
+        ((2, 48, 40, 40), (48, 48, 3, 3)),
+    ],
 )
 def test_prepared_weights_and_threads_change_no_bit(shape, kernel):
     rng = np.random.default_rng(2)

@@ -182,7 +182,7 @@ cdef int open_work(Work* w, object problem, int fused) except -1:
     w.width = longest
     w.straight = w.b.parts == 1 and w.b.kind != HALF and dx == 1
     w.whole = w.straight and w.pieces == 1 and dy == 1 and w.out_step[1] == w.out[2]
-    w.packed = False
+    w.packed = w.own = False
     w.past = STREAMS and w.straight and w.planes >= PAST_PLANES and problem.outputs * w.b.size >= PAST_BYTES
     w.blocks = ceil_div(w.segments, max(target // max(ceil_div(longest, w.mx), 1), <Py_ssize_t> 1))
     lay_out(w)
@@ -250,7 +250,16 @@ cdef void lay_out(Work* w) noexcept nogil:
     w.at_u = w.at_put + (0 if w.straight else 2 * lane * w.my * w.width * w.b.size)
     w.piece = max(PIECE_BYTES // (w.frequencies * PANEL), <Py_ssize_t> 8)
     w.piece = ceil_div(w.planes, max(ceil_div(w.planes, w.piece), 1)) if w.fused else w.planes
-    w.room = ceil_div(w.at_u + (u_step(w.piece) * w.frequencies if w.fused else 0), 64) * 64 + 64
+    w.room = ceil_div(w.at_u + (u_step(w.piece) * w.frequencies if w.fused else whole_u(w) + 64 if w.own else 0), 64) * 64 + 64
+
+
+cdef Py_ssize_t whole_u(const Work* w) noexcept nogil:
+    """Bytes of the transformed weights of a group, as this level has them."""
+    return w.panels * w.frequencies * u_step(w.planes)
+
+
+cdef bint may_own(const Work* w) noexcept nogil:
+    return w.groups == 1 and w.each <= NEAR_BYTES and whole_u(w) <= SHARED_BYTES
 
 
 cdef bint divide(Work* w, int workers) noexcept nogil:
@@ -261,7 +270,10 @@ cdef bint divide(Work* w, int workers) noexcept nogil:
         return True
     if items < 4 * workers and not w.fused and w.each <= SHARED_BYTES:
         most = w.segments // ceil_div(<Py_ssize_t> FULL_TILE, max(ceil_div(w.width, w.mx), 1))
-        w.blocks = max(min(ceil_div(8 * workers, w.groups), most), w.blocks)
+        most = min(ceil_div(8 * workers, w.groups), most)
+        if w.groups == 1:
+            most -= most % workers      # as many for each
+        w.blocks = max(most, w.blocks)
         lay_out(w)
         items = w.groups * w.blocks
     return items >= 4 * workers or items % workers == 0 and items > 0
@@ -293,7 +305,7 @@ cdef void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_
     """The outputs of one panel of channels, from V."""
     cdef Py_ssize_t piece, f, k, past, step = u_step(w.planes)
     cdef char* m = scratch + w.at_m
-    cdef const char* u = w.weight + (group * w.panels + panel) * w.frequencies * step
+    cdef const char* u = (scratch + w.at_u if w.own else w.weight) + (group * w.panels + panel) * w.frequencies * step
     cdef const char* next
     for piece in range(ceil_div(w.planes, w.piece)):
         k = piece * w.piece
@@ -404,6 +416,11 @@ cdef void share_output(const Shared* block, Py_ssize_t k, char* scratch) noexcep
 
 cdef void do_block(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
     cdef Py_ssize_t k, tiles = open_block(w, item, scratch)
+    cdef char* ready = scratch + w.at_u + whole_u(w)
+    if w.own and not ready[0]:
+        for k in range(w.panels):
+            prepare_panel(w, 0, k, scratch + w.at_u + k * w.frequencies * u_step(w.planes))
+        ready[0] = 1
     clear_lines(w, scratch)
     do_planes(w, item, 0, w.planes, scratch, scratch)
     if w.by_panel:
@@ -480,14 +497,15 @@ def prepare(problem, weight):
     cdef Work w
     tables = opened(&w, problem)
     w.fused = w.many > problem.max_workspace or w.all_tiles < FEW_TILES and w.many > KEPT_BYTES
-    return prepared(&w, problem, weight)
+    return prepared(&w, real_matrix(&w.b, problem, weight))
 
 
 def prepare_once(problem, weight):
-    """For a single call: weights that only one block reads stay as they are, [group][output channel][plane, tap]."""
+    """For a single call: weights that `run` transforms itself stay as they are, [group][output channel][plane, tap]."""
     cdef Work w
     tables = opened(&w, problem)
-    return real_matrix(&w.b, problem, weight) if w.fused else prepared(&w, problem, weight)
+    matrix = real_matrix(&w.b, problem, weight)
+    return matrix if w.fused or may_own(&w) else prepared(&w, matrix)
 
 
 cdef struct Prepared:
@@ -500,8 +518,7 @@ cdef void prepare_item(const Prepared* to, Py_ssize_t item, char* scratch) noexc
     prepare_panel(to.w, item // to.w.panels, item % to.w.panels, to.at + item * to.each)
 
 
-cdef object prepared(Work* w, object problem, object weight):
-    matrix = real_matrix(&w.b, problem, weight)
+cdef object prepared(Work* w, object matrix):
     cdef Py_ssize_t each = w.planes * w.taps * PANEL if w.fused else w.frequencies * u_step(w.planes), items = w.groups * w.panels
     array = empty(items * each // w.b.size, np.float32 if w.b.size == 4 else np.float64)
     cdef Prepared to
@@ -526,7 +543,21 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef char* shared
     cdef int32_t* offset
     cdef char spoiled = 0
-    tables = opened(&w, problem, weight.ndim > 1)
+    tables = opened(&w, problem, weight.ndim - 1 if weight.ndim < 3 else -1)
+    work = problem.multiply_adds
+    if work * SECONDS_EACH > LEAST_SECONDS:
+        workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
+    if weight.ndim > 2 and workers > 1 and may_own(&w):
+        tables = opened(&w, problem, False)
+        w.own = workers * (w.room + whole_u(&w) + 128) <= problem.max_workspace
+        if w.own:
+            lay_out(&w)
+        else:
+            tables = opened(&w, problem)
+    apart = divide(&w, workers)
+    if weight.ndim > 2 and not w.fused and not (w.own and apart):
+        w.own = False
+        weight = prepared(&w, weight)
     w.spoiled = &spoiled
     w.packed = weight.ndim == 2
     input_steps(&w.b, input, w.input_step, step)
@@ -538,10 +569,6 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     start = real_bias(&w.b, bias)
     w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> start)
     w.out_data = <char*> cnp.PyArray_DATA(out)
-    work = problem.multiply_adds
-    if work * SECONDS_EACH > LEAST_SECONDS:
-        workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
-    apart = divide(&w, workers)
     items = w.groups * w.blocks
     space = scratch_space(w.room * workers + ceil_div((w.planes + SOON) * 4, 64) * 64 + 128)
     base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
@@ -551,6 +578,9 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     ask_next(offset, w.planes, w.b.size)
     w.offset = offset
     if apart:
+        if w.own:
+            for worker in range(workers):
+                (base + worker * w.room + w.at_u + whole_u(&w))[0] = 0
         run_items(<Item> do_block, &w, items, work, workers, base, w.room, False)
         return not spoiled
     work /= items

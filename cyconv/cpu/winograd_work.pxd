@@ -88,6 +88,7 @@ cdef struct Work:
     Py_ssize_t each                     # bytes of the transformed weights of a group
     Py_ssize_t many                     # bytes of all transformed weights, as level v4 has them
     bint packed                         # from plain ones that stand in the order of panels
+    bint own                            # each thread transforms all of them, before its first block: another's come from its cache
     Py_ssize_t piece                    # planes of such a piece
     # parts of a thread's scratch: where they begin
     Py_ssize_t at_v, at_index, at_list, at_m, at_lines, at_sums, at_put, at_u, room
