@@ -15,11 +15,12 @@ import threading
 from functools import cache
 from pathlib import Path
 
-# An idle libgomp thread spins, and takes the core away from NumPy's BLAS: a 0.6 ms product took 9.6 ms. A short spin
-# keeps parallel regions at 1 us and costs BLAS nothing. libgomp reads the variable once, while it is being loaded.
+# An idle libgomp thread spins, and takes the core away from NumPy's BLAS: a 0.6 ms product took 9.6 ms. A spin of about 40 us
+# (here 10 to 20 ns each) lasts from one call to the next: shorter, and waking threads costs each call 30 to 60 us; with 10,000, a product
+# of 45 us after a call took 180. libgomp reads the variable once, while it is being loaded.
 _quiet = "GOMP_SPINCOUNT" not in os.environ and "OMP_WAIT_POLICY" not in os.environ
 if _quiet:
-    os.environ["GOMP_SPINCOUNT"] = "1000"
+    os.environ["GOMP_SPINCOUNT"] = "3000"
 try:
     from . import _platform  # the first extension module: loads libgomp
 except ImportError as error:

@@ -216,7 +216,7 @@ import {module}
 """
     clean = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
     for module in ("cyconv", "cyconv.cpu", "cyconv.select"):
-        for theirs, seen in (({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "None")):
+        for theirs, seen in (({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "None")):
             done = subprocess.run(
                 [sys.executable, "-c", program.format(module=module)], env=clean | theirs, capture_output=True, text=True
             )
