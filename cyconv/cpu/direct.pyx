@@ -254,8 +254,10 @@ def amounts(problem):
     planes = problem.batch * problem.groups
     channels, rows = problem.in_channels * parts, problem.out_channels * parts
     out = problem.out_size
-    # the gather: boxes overlap by what taps reach
+    # the gather: boxes overlap by what taps reach; a single one that is the input is copied at once
     z, y, x = [(o + c * r) * p for o, c, r, p in zip(out, count, reach, phases)]
+    at_once = count == (1, 1, 1) and problem.size == (z, y, x) and max(problem.stride) == 1 and problem.dtype not in costs.CONVERTED and parts == 1
+    copied_rows = planes if at_once else planes * channels * z * y * count[2] * phases[2]
     # the sums: runs of whole vectors, so many to a register tile, and what is left over
     lane = costs.VECTOR_BYTES // size
     flat = -(-((block[1] - 1) * (block[2] + reach[2]) + block[2]) // lane)
@@ -275,7 +277,7 @@ def amounts(problem):
     return {
         "call": 1,
         "split_weight" if parts > 1 else "weight": problem.groups * rows * channels * problem.taps,
-        **costs.gathered(problem, planes * channels * z * y * count[2] * phases[2], planes * channels * z * y * x, size, phases[2]),
+        **costs.gathered(problem, copied_rows, planes * channels * z * y * x, size, phases[2]),
         "block": planes * count[0] * count[1] * count[2],
         "tile": runs * pieces * (full + (tail > 0)),
         kind if "int" in problem.dtype else "fma": multiply_adds,

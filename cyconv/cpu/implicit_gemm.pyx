@@ -105,7 +105,9 @@ def amounts(problem):
     if w.by_tap:
         fma *= inside(&w, &longest)
     if w.wide:
-        fma, tiles, pairs, single = planes * rows * ceil_div(w.area, lane) * b.products, ceil_div(w.pixels, 2 * lane), w.panels, 0
+        height = rows / w.panels
+        fma = planes * w.panels * ceil_div(w.area, 2 * lane) * b.products * max(2 * height, LATENCY)
+        tiles, pairs, single = ceil_div(w.pixels, 2 * lane), w.panels, 0
     numbers = 0 if w.in_place else blocks * w.items * b.channels * b.plane
     run = w.pixels // w.items
     read = min(<double> w.area * problem.taps, <double> b.box.axis[0].n * b.box.axis[1].n * b.box.axis[2].n)

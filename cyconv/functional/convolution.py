@@ -259,14 +259,14 @@ def explain(
     Examples
     --------
     >>> import numpy as np, cyconv
-    >>> why = cyconv.explain(np.zeros((1, 8, 8), np.int32), np.zeros((4, 1, 3, 3), np.int32))
+    >>> why = cyconv.explain(np.zeros((1, 64, 64), np.int32), np.zeros((1, 1, 3, 3), np.int32))
     >>> why.chosen
     'depthwise'
     >>> print(why)  # doctest: +ELLIPSIS
-    1x1x8x8 -> 4x6x6, kernel 3x3, int32
+    1x1x64x64 -> 1x62x62, kernel 3x3, int32
     ...
     depthwise ... exact...chosen: the least predicted time
-    channel_lanes ... no: made for one input and one output channel in a group
+    channel_lanes ... no: made for float32 and float64, not int32
     implicit_gemm ... no: its register tiles are for floating point, not int32
     im2col ... no: BLAS has no int32
     ...
