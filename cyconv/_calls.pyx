@@ -3,8 +3,8 @@ cimport numpy as cnp
 
 import numpy as np
 
-from .arguments import as_array, check_out
 from ._memory import empty, overlaps
+from .arguments import as_array, check_out
 from .problem import CONV_DTYPES, conv_problem, known_conv_problem
 from .select import choose
 
@@ -19,7 +19,10 @@ def convolve(
     """The convolution that cyconv.conv1d, conv2d and conv3d document."""
     input, weight = array("input", input), array("weight", weight)
     bias = None if bias is None else array("bias", bias)
-    if plain(stride) and plain(padding) and plain(dilation) and plain(groups) and plain(padding_mode) and plain(precision) and plain(max_workspace):
+    if (
+        plain(stride) and plain(padding) and plain(dilation) and plain(groups)
+        and plain(padding_mode) and plain(precision) and plain(max_workspace)
+    ):
         problem = known_conv_problem(
             rank, input.shape, weight.shape, None if bias is None else bias.shape,
             input.dtype, weight.dtype, None if bias is None else bias.dtype,

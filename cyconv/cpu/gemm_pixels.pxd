@@ -3,11 +3,11 @@
 Either in the caller's input itself or in padded boxes, one per batch item and channel, which are gathered here.
 """
 from libc.stdint cimport int32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from cyconv.cpu.blocks cimport Blocks
 from cyconv.cpu.gemm_work cimport Room, Work
-from cyconv.cpu.packing cimport HALF, ZEROS, gather_stored
+from cyconv.cpu.packing cimport HALF, ZEROS, copy_run, gather_stored
 from cyconv.cpu.shuffle cimport fetch
 from cyconv.cpu.simd cimport VB
 from cyconv.cpu.tile cimport SOON, apart, ask_next
@@ -75,26 +75,6 @@ cdef inline bint find_taps(Work* w, problem) except -1:
                     i += 1
     ask_next(b.offset, b.products, b.size)
     return True
-
-
-cdef inline void copy_run(char* to, const char* from_, Py_ssize_t bytes) noexcept nogil:
-    """memcpy for a row of an image: short, so that a call would cost more than the copying. Pieces overlap instead of shrinking."""
-    cdef Py_ssize_t i = 0
-    if bytes >= 64:
-        while i + 64 <= bytes:
-            memcpy(to + i, from_ + i, 64)
-            i += 64
-        memcpy(to + bytes - 64, from_ + bytes - 64, 64)
-    elif bytes >= 32:
-        memcpy(to, from_, 32)
-        memcpy(to + bytes - 32, from_ + bytes - 32, 32)
-    elif bytes >= 16:
-        memcpy(to, from_, 16)
-        memcpy(to + bytes - 16, from_ + bytes - 16, 16)
-    else:
-        while i < bytes:
-            memcpy(to + i, from_ + i, 4)
-            i += 4
 
 
 cdef inline void clear_run(char* to, Py_ssize_t bytes) noexcept nogil:

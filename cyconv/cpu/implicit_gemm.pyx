@@ -29,7 +29,7 @@ from libc.string cimport memcpy, memset
 from cyconv.cpu.blocks cimport Blocks, input_steps, number_type, real_bias, real_matrix, scratch_space
 from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
 from cyconv.cpu.gemm_pixels cimport find_inside, find_pixels, find_taps, gather_boxes, has_runs
-from cyconv.cpu.gemm_work cimport RAW_CHUNK, WIDEST_VECTOR, Room, Work, furnish, inside, open_work, reopen_work, reopen_work, room_bytes
+from cyconv.cpu.gemm_work cimport RAW_CHUNK, WIDEST_VECTOR, Room, Work, furnish, inside, open_work, reopen_work, room_bytes
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport HALF, put_stored
 from cyconv.cpu.shuffle cimport STREAMS, drain, lanes, own

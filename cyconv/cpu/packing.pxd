@@ -10,36 +10,9 @@ The gather also does whatever the input's memory needs: any byte strides, paddin
 to 32 bits. Integers are kept unsigned, since only their low bits matter (results are modulo 2**n).
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, even_d, even_f
 from cyconv.cpu.simd cimport half, half_to_float, float_to_half, vd, vf
-
-cdef extern from *:
-    """
-    #include <string.h>
-    /* memcpy for rows that are mostly short: a call of it takes longer than most of them. The last 16 bytes overlap those before. */
-    typedef long long cy_v16 __attribute__((vector_size(16), aligned(1), may_alias));
-    typedef long long cy_v8 __attribute__((aligned(1), may_alias));
-    typedef int cy_v4 __attribute__((aligned(1), may_alias));
-    static inline void cy_copy(void *to, const void *from, size_t n)
-    {
-        char *t = (char *) to;
-        const char *f = (const char *) from;
-        if (n > 256 || n < 4) {
-            memcpy(to, from, n);
-        } else if (n >= 16) {
-            for (size_t i = 0; i + 16 < n; i += 16) *(cy_v16 *) (t + i) = *(const cy_v16 *) (f + i);
-            *(cy_v16 *) (t + n - 16) = *(const cy_v16 *) (f + n - 16);
-        } else if (n >= 8) {
-            *(cy_v8 *) t = *(const cy_v8 *) f;
-            *(cy_v8 *) (t + n - 8) = *(const cy_v8 *) (f + n - 8);
-        } else {
-            *(cy_v4 *) t = *(const cy_v4 *) f;
-            *(cy_v4 *) (t + n - 4) = *(const cy_v4 *) (f + n - 4);
-        }
-    }
-    """
-    void copy "cy_copy"(void*, const void*, size_t) noexcept nogil
 
 cdef enum Mode:
     ZEROS, REFLECT, REPLICATE, CIRCULAR
@@ -91,6 +64,27 @@ cdef inline Py_ssize_t source(Py_ssize_t u, Py_ssize_t n, Mode mode) noexcept no
     return u if 0 <= u < n else -1      # beyond what the mode covers: only samples that no tap reads
 
 
+cdef inline void copy_run(char* to, const char* from_, Py_ssize_t bytes) noexcept nogil:
+    """memcpy for a row of an image: short, so that a call would cost more than the copying. Pieces overlap instead of shrinking;
+    `bytes` is a multiple of 4."""
+    cdef Py_ssize_t i = 0
+    if bytes >= 64:
+        while i + 64 <= bytes:
+            memcpy(to + i, from_ + i, 64)
+            i += 64
+        memcpy(to + bytes - 64, from_ + bytes - 64, 64)
+    elif bytes >= 32:
+        memcpy(to, from_, 32)
+        memcpy(to + bytes - 32, from_ + bytes - 32, 32)
+    elif bytes >= 16:
+        memcpy(to, from_, 16)
+        memcpy(to + bytes - 16, from_ + bytes - 16, 16)
+    else:
+        while i < bytes:
+            memcpy(to + i, from_ + i, 4)
+            i += 4
+
+
 cdef inline void convert(const stored* p, computed* to) noexcept nogil:
     if stored is half:
         to[0] = <computed> half_to_float(p[0])
@@ -119,7 +113,7 @@ cdef inline void gather_row(const char* src, Py_ssize_t step, const Axis* axis, 
     run = <const stored*> p
     if hop == sizeof(stored):
         if sizeof(stored) == sizeof(computed):      # the same bits: half is the one float that is converted, and is smaller
-            copy(dst + begin, p, (end - begin) * sizeof(computed))
+            copy_run(<char*> (dst + begin), p, (end - begin) * sizeof(computed))
         else:
             for q in range(end - begin):
                 convert[stored, computed](run + q, dst + begin + q)
@@ -194,7 +188,7 @@ cdef inline void gather_stored(Stored kind, const char* src, const Box* box, con
 cdef inline void put_run(const computed* src, stored* dst, Py_ssize_t hop, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t q
     if sizeof(stored) == sizeof(computed) and hop == 1:
-        copy(dst, src, count * sizeof(computed))
+        copy_run(<char*> dst, <const char*> src, count * sizeof(computed))
     elif hop == 1:
         for q in range(count):
             if stored is half:
