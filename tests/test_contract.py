@@ -71,6 +71,18 @@ def test_rule_2_any_memory_layout(name, dtype):
     )
 
 
+@pytest.mark.parametrize("name", ROWS)
+def test_rule_2_planes_apart(name):
+    """Whole planes without padding, where contiguous ones are copied at once."""
+    whole = rng.integers(0, 5, (2, 6, 5, 6)).astype("float32")
+    for kernel in ((4, 3, 1, 1), (4, 3, 3, 3), (4, 3, 5, 6)):
+        w = suited(name, rng.integers(0, 5, kernel).astype("float32"))
+        for x in (whole[:, ::2], whole[:, 3:], whole[:, ::-2], whole.transpose(0, 1, 3, 2)[:, :3, :5, :].transpose(0, 1, 3, 2)):
+            if x.shape[2] >= kernel[2] and x.shape[3] >= kernel[3] and takes(name, x, w):
+                got = cyconv.conv2d(x, w, algorithm=name)
+                np.testing.assert_array_equal(got, cyconv.conv2d(x.copy(), w, algorithm=name))
+
+
 def test_rule_2_unbatched_and_empty():
     x, w = rng.standard_normal((3, 6, 6)), rng.standard_normal((2, 3, 3, 3))
     np.testing.assert_array_equal(cyconv.conv2d(x, w), cyconv.conv2d(x[None], w)[0])
@@ -131,6 +143,16 @@ def test_rule_4_out():
     overlapping = x.copy()
     cyconv.conv2d(overlapping, w, padding=1, out=overlapping)
     np.testing.assert_array_equal(overlapping, want)
+    x, w = rng.standard_normal((1, 1, 1, 4)), rng.standard_normal((4, 1, 1, 4))
+    for verdict in select.verdicts(problem_of(Case("", x.shape, w.shape), "float64", np.zeros(4))):
+        if verdict.declined is None:
+            name, weight = verdict.algorithm.name, suited(verdict.algorithm.name, w)
+            bias = rng.standard_normal(4)
+            want = cyconv.conv2d(x, weight, bias, algorithm=name)
+            memory = np.zeros(7)
+            memory[:4] = bias
+            got = cyconv.conv2d(x, weight, memory[:4], algorithm=name, out=memory[3:].reshape(want.shape))
+            np.testing.assert_array_equal(got, want, err_msg=name)
     case = Case("", (1, 3, 3, 1), (3, 3, 1, 1))
     for verdict in select.verdicts(problem_of(case, "float64", None)):  # weights prepared without a copy may overlap, too
         if verdict.declined:
