@@ -124,20 +124,13 @@ def conv_problem(
 ):
     """Checks the arguments of a convolution of arrays (only their shapes and dtypes are looked at)."""
     # Only plain ints, words and tuples of ints are left, so that what is remembered cannot be found by True or 1.0.
-    if type(stride) is not int and not plain_ints(stride):
-        stride = integers("stride", stride, rank, 1)
-    if type(padding) is not int and type(padding) is not str and not plain_ints(padding):
-        padding = one_of("padding", padding, PADDING_WORDS) if isinstance(padding, str) else padding_pairs(padding, rank)
-    if type(dilation) is not int and not plain_ints(dilation):
-        dilation = integers("dilation", dilation, rank, 1)
-    if type(groups) is not int:
-        groups = integer("groups", groups, 1)
-    if type(max_workspace) is not int:
-        max_workspace = integer("max_workspace", max_workspace, 0)
-    if type(padding_mode) is not str:
-        padding_mode = one_of("padding_mode", padding_mode, PADDING_MODES)
-    if type(precision) is not str:
-        precision = one_of("precision", precision, PRECISIONS)
+    if isinstance(padding, str):
+        padding = one_of("padding", padding, PADDING_WORDS)
+    elif type(padding) is not int and not plain_ints(padding):
+        padding = padding_pairs(padding, rank)
+    stride, dilation = integers("stride", stride, rank, 1), integers("dilation", dilation, rank, 1)
+    groups, max_workspace = integer("groups", groups, 1), integer("max_workspace", max_workspace, 0)
+    padding_mode, precision = one_of("padding_mode", padding_mode, PADDING_MODES), one_of("precision", precision, PRECISIONS)
     return known_conv_problem(
         rank, input.shape, weight.shape, None if bias is None else bias.shape,
         input.dtype, weight.dtype, None if bias is None else bias.dtype,

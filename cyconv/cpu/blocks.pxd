@@ -67,8 +67,8 @@ cdef inline double table_bytes(const Blocks* b) noexcept nogil:
     """What the tables of taps and offsets take."""
     return 3.0 * b.taps_along * sizeof(Py_ssize_t) + (<double> b.products + 1) * sizeof(int32_t)
 
-cdef inline int look_at(Blocks* b, object problem) except -1:
-    """How the caller's numbers and arrays lie."""
+cdef inline int set_layout(Blocks* b, object problem) except -1:
+    """Fills what the problem says of the caller's numbers and arrays."""
     cdef str dtype = problem.dtype
     b.parts = 1
     if dtype == "float32":
@@ -97,7 +97,7 @@ cdef inline int look_at(Blocks* b, object problem) except -1:
 
 cdef inline int open_blocks(Blocks* b, object problem, Py_ssize_t box_bytes, Py_ssize_t block_outputs,
                             Py_ssize_t least_blocks, bint offsets) except -1:
-    """Fills `b`, which has been shown the problem, for a ConvProblem; `close_blocks` afterwards.
+    """Fills the rest of `b`, whose layout is set; `close_blocks` afterwards.
 
     A block's boxes take about box_bytes (more only if one short row does), its plane at most block_outputs outputs.
     If need be, blocks are cut down to LEAST_ROWS and LEAST_PLANE to make least_blocks of them, for threads to share.

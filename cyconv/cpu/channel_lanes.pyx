@@ -30,7 +30,7 @@ from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
-cdef double SECONDS_EACH = 2.2e-11        # of a multiply-add: enough to tell whether a second thread is worth its start,
+cdef double SECONDS_EACH = 2.2e-11      # of a multiply-add: enough to tell whether a second thread is worth its start,
 cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
 
 cdef enum:

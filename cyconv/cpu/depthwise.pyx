@@ -46,32 +46,32 @@ cdef enum:
 cdef void tiles(const Work* w, const char** rows, Py_ssize_t c, char* edge, Py_ssize_t o, char* out, Py_ssize_t pitch, Py_ssize_t count,
                 Py_ssize_t length) noexcept nogil:
     """One strip of output channel o (of all groups)."""
-    cdef const char* weight = w.weight + o * w.channels * w.k[0] * w.k[1] * w.k[2] * w.size
-    cdef const char* bias = w.bias + o * w.size
-    if w.kind == SINGLE or w.kind == HALF:
+    cdef const char* weight = w.weight + o * w.channels * w.k[0] * w.k[1] * w.k[2] * w.caller.size
+    cdef const char* bias = w.bias + o * w.caller.size
+    if w.caller.kind == SINGLE or w.caller.kind == HALF:
         tile_along(<vf*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
-    elif w.kind == DOUBLE:
+    elif w.caller.kind == DOUBLE:
         tile_along(<vd*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
-    elif w.kind == BITS64:
+    elif w.caller.kind == BITS64:
         tile_along(<vq*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
     else:
         tile_along(<vw*> NULL, &w.taps, rows, c, rows + w.taps.table, edge, weight, bias, out, pitch, w.strip, count, length)
 
 
 cdef void walk(const Work* w, const Plane* plane, Py_ssize_t o, char* out, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t count) noexcept nogil:
-    cdef const char* weight = w.weight + o * 9 * w.size
-    cdef const char* bias = w.bias + o * w.size
-    if w.kind == SINGLE or w.kind == HALF:
+    cdef const char* weight = w.weight + o * 9 * w.caller.size
+    cdef const char* bias = w.bias + o * w.caller.size
+    if w.caller.kind == SINGLE or w.caller.kind == HALF:
         if w.s[1] == 1:
             walk_along(1, <pf*> NULL, plane, weight, bias, out, pitch, rows, count)
         else:
             walk_along(2, <pf*> NULL, plane, weight, bias, out, pitch, rows, count)
-    elif w.kind == DOUBLE:
+    elif w.caller.kind == DOUBLE:
         if w.s[1] == 1:
             walk_along(1, <pd*> NULL, plane, weight, bias, out, pitch, rows, count)
         else:
             walk_along(2, <pd*> NULL, plane, weight, bias, out, pitch, rows, count)
-    elif w.kind == BITS64:
+    elif w.caller.kind == BITS64:
         if w.s[1] == 1:
             walk_along(1, <pq*> NULL, plane, weight, bias, out, pitch, rows, count)
         else:
@@ -86,10 +86,10 @@ cdef void convert(const Work* w, char* sums, Py_ssize_t n, Py_ssize_t row, Py_ss
                   Py_ssize_t count, Py_ssize_t length) noexcept nogil:
     """Rows of sums to the result: rows y, y + apart, ... of output channel `row` (of all groups) of batch item n."""
     cdef Py_ssize_t r, area = w.out[0] * w.out[1] * w.out[2]
-    cdef char* to = w.result + (n * w.groups * w.rows + row) // w.parts * area * w.parts * w.stored_size + row % w.parts * w.stored_size
+    cdef char* to = w.result + (n * w.groups * w.rows + row) // w.caller.parts * area * w.caller.parts * w.caller.stored_size + row % w.caller.parts * w.caller.stored_size
     for r in range(count):
-        put_stored(w.kind, sums + r * w.sums * w.size, to + ((z * w.out[1] + y + r * apart) * w.out[2] + x) * w.parts * w.stored_size,
-                   w.parts, length)
+        put_stored(w.caller.kind, sums + r * w.sums * w.caller.size, to + ((z * w.out[1] + y + r * apart) * w.out[2] + x) * w.caller.parts * w.caller.stored_size,
+                   w.caller.parts, length)
 
 
 cdef void do_walks(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g, const Py_ssize_t* origin, const Py_ssize_t* extent,
@@ -98,17 +98,17 @@ cdef void do_walks(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g
     cdef Plane plane
     cdef Py_ssize_t o, row, y, z, rows, strip = extent[1], area = w.out[0] * w.out[1] * w.out[2]
     cdef char* to
-    if w.sums or strip * extent[2] * w.size * w.s[1] * w.s[1] > WALK_BYTES:
+    if w.sums or strip * extent[2] * w.caller.size * w.s[1] * w.s[1] > WALK_BYTES:
         strip = WALK_ROWS
     plane.width = w.n[2]
     plane.height = w.n[1]
     plane.pitch = w.step[1]
     plane.c = origin[2] * w.s[2] - w.pad[2]
-    plane.zeros = scratch + w.at[0] + (plane.c - max(plane.c, <Py_ssize_t> 0)) * w.size
+    plane.zeros = scratch + w.at[0] + (plane.c - max(plane.c, <Py_ssize_t> 0)) * w.caller.size
     if not w.stays:
         plane.height = w.box.axis[1].length
         plane.width = w.box.axis[2].length
-        plane.pitch = plane.width * w.size
+        plane.pitch = plane.width * w.caller.size
         plane.c = 0
     for z in range(extent[0]):
         y = -strip
@@ -117,7 +117,7 @@ cdef void do_walks(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g
             rows = min(strip, extent[1] - y)
             if w.stays:
                 # a kernel of one plane: plane z - pad of the input, or nothing but padding
-                plane.row = source + ((origin[0] + z) * w.s[0] - w.pad[0]) * w.step[0] + plane.c * w.size
+                plane.row = source + ((origin[0] + z) * w.s[0] - w.pad[0]) * w.step[0] + plane.c * w.caller.size
                 plane.y = (origin[1] + y) * w.s[1] - w.pad[1]
                 if not 0 <= (origin[0] + z) * w.s[0] - w.pad[0] < w.n[0]:
                     plane.height = 0
@@ -129,12 +129,12 @@ cdef void do_walks(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g
             for o in range(w.rows):
                 row = g * w.rows + o
                 if w.sums:
-                    walk(w, &plane, row, scratch + w.at[1], w.sums * w.size, rows, extent[2])
+                    walk(w, &plane, row, scratch + w.at[1], w.sums * w.caller.size, rows, extent[2])
                     convert(w, scratch + w.at[1], n, row, origin[0] + z, origin[1] + y, 1, origin[2], rows, extent[2])
                 else:
                     to = w.result + ((n * w.groups * w.rows + row) * area
-                                     + ((origin[0] + z) * w.out[1] + origin[1] + y) * w.out[2] + origin[2]) * w.size
-                    walk(w, &plane, row, to, w.out[2] * w.size, rows, extent[2])
+                                     + ((origin[0] + z) * w.out[1] + origin[1] + y) * w.out[2] + origin[2]) * w.caller.size
+                    walk(w, &plane, row, to, w.out[2] * w.caller.size, rows, extent[2])
 
 
 cdef void do_tiles(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g, const Py_ssize_t* origin, const Py_ssize_t* extent,
@@ -144,14 +144,14 @@ cdef void do_tiles(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g
     cdef const char** entry
     cdef const char* zeros
     cdef Py_ssize_t c0 = origin[2] * w.s[2] - w.pad[2] if w.stays else 0, depth = w.box.axis[0].length, height = w.box.axis[1].length
-    cdef Py_ssize_t pitch = w.box.axis[2].length * w.size, area = w.out[0] * w.out[1] * w.out[2]
+    cdef Py_ssize_t pitch = w.box.axis[2].length * w.caller.size, area = w.out[0] * w.out[1] * w.out[2]
     cdef Py_ssize_t o, row, z, y, r, u, c, i, p, t, uz, uy, count, wanted, hop
     cdef const char* deep
     cdef char* to
     if w.stays:
         for t in range(w.taps.table):
             table[w.taps.table + t] = scratch + w.at[3] + t * w.taps.edge
-    zeros = scratch + w.at[0] + (c0 - max(c0, <Py_ssize_t> 0)) * w.size
+    zeros = scratch + w.at[0] + (c0 - max(c0, <Py_ssize_t> 0)) * w.caller.size
     for z in range(extent[0]):
         for r in range(min(w.apart, extent[1])):
             count = ceil_div(extent[1] - r, w.apart)
@@ -167,9 +167,9 @@ cdef void do_tiles(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g
                         uz = z * w.s[0] + i * w.d[0]
                         if w.stays:
                             uz += origin[0] * w.s[0] - w.pad[0]
-                            deep = source + c * w.input_step[2] + uz * w.step[0] + c0 * w.size
+                            deep = source + c * w.input_step[2] + uz * w.step[0] + c0 * w.caller.size
                         else:
-                            deep = scratch + c * w.plane * w.size + uz * height * pitch
+                            deep = scratch + c * w.plane * w.caller.size + uz * height * pitch
                         for p in range(w.classes):
                             uy = y * w.s[1] + p * w.d[1]
                             t = w.taps.rows[p] + w.strip - 1
@@ -189,18 +189,18 @@ cdef void do_tiles(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g
                 for o in range(w.rows):
                     row = g * w.rows + o
                     if w.sums:
-                        tiles(w, table, c0, scratch + w.at[3], row, scratch + w.at[1], w.sums * w.size, wanted, extent[2])
+                        tiles(w, table, c0, scratch + w.at[3], row, scratch + w.at[1], w.sums * w.caller.size, wanted, extent[2])
                         convert(w, scratch + w.at[1], n, row, origin[0] + z, origin[1] + y, w.apart, origin[2], wanted, extent[2])
                     else:
                         to = w.result + ((n * w.groups * w.rows + row) * area
-                                         + ((origin[0] + z) * w.out[1] + origin[1] + y) * w.out[2] + origin[2]) * w.size
-                        tiles(w, table, c0, scratch + w.at[3], row, to, w.apart * w.out[2] * w.size, wanted, extent[2])
+                                         + ((origin[0] + z) * w.out[1] + origin[1] + y) * w.out[2] + origin[2]) * w.caller.size
+                        tiles(w, table, c0, scratch + w.at[3], row, to, w.apart * w.out[2] * w.caller.size, wanted, extent[2])
 
 
 cdef void pad_plane(const Work* w, const char* source, const Py_ssize_t* corner, const Py_ssize_t* filled, char* box) noexcept nogil:
     """The box of one channel, from contiguous rows."""
     cdef const Axis* axis = w.box.axis
-    cdef Py_ssize_t z, y, uz, uy, pitch = axis[2].length * w.size, second = 0, c, n
+    cdef Py_ssize_t z, y, uz, uy, pitch = axis[2].length * w.caller.size, second = 0, c, n
     cdef const char* row
     cdef char* to
     if axis[2].phases == 2:
@@ -211,15 +211,15 @@ cdef void pad_plane(const Work* w, const char* source, const Py_ssize_t* corner,
             uy = corner[1] + y - w.pad[1]
             to = box + (z * axis[1].length + y) * pitch
             c, n = corner[2] * axis[2].stride - w.pad[2], w.n[2]
-            row = source + uz * w.step[0] + uy * w.step[1] + c * w.size
+            row = source + uz * w.step[0] + uy * w.step[1] + c * w.caller.size
             if not (0 <= uz < w.n[0] and 0 <= uy < w.n[1]):
                 n = 0
             if axis[2].stride == 1:
-                if w.size == 4:
+                if w.caller.size == 4:
                     pad_row(<pw*> NULL, row, c, n, to, filled[2])
                 else:
                     pad_row(<pq*> NULL, row, c, n, to, filled[2])
-            elif w.size == 4:
+            elif w.caller.size == 4:
                 split_row(<pw*> NULL, row, c, n, to, second, filled[2])
             else:
                 split_row(<pq*> NULL, row, c, n, to, second, filled[2])
@@ -228,16 +228,16 @@ cdef void pad_plane(const Work* w, const char* source, const Py_ssize_t* corner,
 cdef void fill_plane(const Work* w, const char* source, char* box) noexcept nogil:
     """The same for a whole plane in a box that held another one before: its zeros are there."""
     cdef const Axis* axis = w.box.axis
-    cdef Py_ssize_t z, y, pitch = axis[2].length * w.size, crop = max(-w.pad[2], <Py_ssize_t> 0)
-    cdef Py_ssize_t count = min(w.n[2] - crop, axis[2].length - PB // w.size - max(w.pad[2], <Py_ssize_t> 0))
+    cdef Py_ssize_t z, y, pitch = axis[2].length * w.caller.size, crop = max(-w.pad[2], <Py_ssize_t> 0)
+    cdef Py_ssize_t count = min(w.n[2] - crop, axis[2].length - PB // w.caller.size - max(w.pad[2], <Py_ssize_t> 0))
     cdef const char* row
     cdef char* to
     for z in range(max(-w.pad[0], <Py_ssize_t> 0), min(w.n[0], axis[0].length - w.pad[0])):
         for y in range(max(-w.pad[1], <Py_ssize_t> 0), min(w.n[1], axis[1].length - w.pad[1])):
-            row = source + z * w.step[0] + y * w.step[1] + crop * w.size
-            to = box + ((z + w.pad[0]) * axis[1].length + y + w.pad[1]) * pitch + (crop + w.pad[2]) * w.size
+            row = source + z * w.step[0] + y * w.step[1] + crop * w.caller.size
+            to = box + ((z + w.pad[0]) * axis[1].length + y + w.pad[1]) * pitch + (crop + w.pad[2]) * w.caller.size
             if count > 0:
-                if w.size == 4:
+                if w.caller.size == 4:
                     copy_row(<pw*> NULL, row, to, count)
                 else:
                     copy_row(<pq*> NULL, row, to, count)
@@ -246,14 +246,14 @@ cdef void fill_plane(const Work* w, const char* source, char* box) noexcept nogi
 cdef void do_short_planes(const Work* w, const char* source, Py_ssize_t at, Py_ssize_t g, Py_ssize_t count) noexcept nogil:
     """Whole planes of groups g, g + 1, ... of one batch item."""
     cdef Plane plane
-    cdef char* to = w.result + at * w.out[1] * w.out[2] * w.size
+    cdef char* to = w.result + at * w.out[1] * w.out[2] * w.caller.size
     plane.width, plane.height, plane.pitch = w.n[2], w.n[1], w.step[1]
     plane.c, plane.y = -w.pad[2], -w.pad[1]
-    plane.row = source - w.pad[2] * w.size
-    if w.kind == SINGLE:
-        walk_planes(<pf*> NULL, &plane, w.input_step[1], w.weight + 9 * g * w.size, w.bias + g * w.size, to, w.out[1], w.out[2], count)
+    plane.row = source - w.pad[2] * w.caller.size
+    if w.caller.kind == SINGLE:
+        walk_planes(<pf*> NULL, &plane, w.input_step[1], w.weight + 9 * g * w.caller.size, w.bias + g * w.caller.size, to, w.out[1], w.out[2], count)
     else:
-        walk_planes(<pd*> NULL, &plane, w.input_step[1], w.weight + 9 * g * w.size, w.bias + g * w.size, to, w.out[1], w.out[2], count)
+        walk_planes(<pd*> NULL, &plane, w.input_step[1], w.weight + 9 * g * w.caller.size, w.bias + g * w.caller.size, to, w.out[1], w.out[2], count)
 
 
 cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
@@ -262,7 +262,7 @@ cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
     cdef Py_ssize_t[3] extent
     cdef Py_ssize_t[3] corner
     cdef Py_ssize_t[3] filled
-    cdef Py_ssize_t plane, n, g, c, a, lanes = PB // w.size
+    cdef Py_ssize_t plane, n, g, c, a, lanes = PB // w.caller.size
     cdef const char* source
     for a in range(2, -1, -1):
         origin[a] = item % w.count[a] * w.block[a]
@@ -272,9 +272,9 @@ cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
         corner[a] = origin[a] * w.s[a]
         filled[a] = (extent[a] - 1) * w.s[a] + (w.k[a] - 1) * w.d[a] + 1
     corner[2] = origin[2]
-    filled[2] = ceil_div(extent[2], VB // w.size) * (VB // w.size) + (w.k[2] - 1) * w.d[2] // w.s[2]
+    filled[2] = ceil_div(extent[2], VB // w.caller.size) * (VB // w.caller.size) + (w.k[2] - 1) * w.d[2] // w.s[2]
     if w.walks:
-        corner[2], filled[2] = origin[2] * w.s[2], w.box.axis[2].length - PB // w.size
+        corner[2], filled[2] = origin[2] * w.s[2], w.box.axis[2].length - PB // w.caller.size
     n, g = item * w.planes // w.groups, item * w.planes % w.groups
     if w.short_planes and w.stays:
         plane = item * w.planes
@@ -291,13 +291,13 @@ cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
         if w.plain:
             for c in range(w.channels):
                 if plane > item * w.planes and w.box.axis[2].stride == 1:
-                    fill_plane(w, source + c * w.input_step[2], scratch + c * w.plane * w.size)
+                    fill_plane(w, source + c * w.input_step[2], scratch + c * w.plane * w.caller.size)
                     continue
-                pad_plane(w, source + c * w.input_step[2], corner, filled, scratch + c * w.plane * w.size)
+                pad_plane(w, source + c * w.input_step[2], corner, filled, scratch + c * w.plane * w.caller.size)
         elif not w.stays:
             for c in range(w.channels):
-                gather_stored(w.kind, source + c // w.parts * w.input_step[2] + c % w.parts * w.stored_size, &w.box, corner, filled,
-                              scratch + c * w.plane * w.size)
+                gather_stored(w.caller.kind, source + c // w.caller.parts * w.input_step[2] + c % w.caller.parts * w.caller.stored_size, &w.box, corner, filled,
+                              scratch + c * w.plane * w.caller.size)
         if w.walks:
             do_walks(w, source, n, g, origin, extent, scratch)
         else:
@@ -377,9 +377,9 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     input_steps(&w.caller, input, w.input_step, w.step)
     for first in range(3):
         w.box.step[first] = w.step[first]
-    w.stays = w.could_stay and (w.step[2] == w.size or w.n[2] == 1)
+    w.stays = w.could_stay and (w.step[2] == w.caller.size or w.n[2] == 1)
     w.plain = (
-        not w.stays and w.box.mode == ZEROS and w.parts == 1 and w.size == w.stored_size and (w.step[2] == w.size or w.n[2] == 1)
+        not w.stays and w.box.mode == ZEROS and w.caller.parts == 1 and w.caller.size == w.caller.stored_size and (w.step[2] == w.caller.size or w.n[2] == 1)
         and (w.box.axis[2].stride == 1 or w.box.axis[2].stride == 2 and w.d[2] % 2 == 1)
     )
     w.taps.place = w.stay_place if w.stays else w.box_place

@@ -3,9 +3,9 @@
 The cut depends on the problem alone. A plain kernel row reads a box or rows that stay: both tables of columns are made.
 """
 from cyconv.cpu.blocks cimport (
-    Blocks, PyCapsule_GetPointer, PyMem_Free, PyMem_Malloc, PyObject, ceil_div, gcd, look_at, opened_once,
+    Blocks, PyCapsule_GetPointer, PyMem_Free, PyMem_Malloc, PyObject, ceil_div, gcd, opened_once, set_layout,
 )
-from cyconv.cpu.packing cimport Axis, BITS64, Box, CIRCULAR, DOUBLE, REFLECT, REPLICATE, SINGLE, Stored, ZEROS
+from cyconv.cpu.packing cimport Axis, BITS64, Box, CIRCULAR, DOUBLE, REFLECT, REPLICATE, SINGLE, ZEROS
 from cyconv.cpu.pieces cimport PB
 from cyconv.cpu.row_tiles cimport ALONG, DOWN, Taps
 from cyconv.cpu.simd cimport VB
@@ -19,11 +19,7 @@ cdef enum:
     WALK_ROWS = 16                      # rows that a walk over wide rows goes down, so that what it leaves in the caches is used
 
 cdef struct Work:
-    Blocks caller                       # how the caller's arrays lie
-    Stored kind
-    Py_ssize_t size                     # bytes of a number that is computed with
-    Py_ssize_t stored_size              # bytes of a number in the caller's arrays (of a part, if complex)
-    Py_ssize_t parts                    # 2 for complex: real and imaginary parts are planes of their own
+    Blocks caller                       # kinds and sizes of numbers, and how the caller's arrays lie; its blocks are not used
     Py_ssize_t batch
     Py_ssize_t groups
     Py_ssize_t channels                 # of a sum, parts counted apart
@@ -95,11 +91,10 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
     cdef Py_ssize_t a, m, j, g, limit, wanted, pieces
     cdef Axis* axis
     cdef double numbers
-    look_at(&w.caller, problem)
-    w.kind, w.size, w.stored_size, w.parts = b.kind, b.size, b.stored_size, b.parts
+    set_layout(&w.caller, problem)
     w.batch, w.groups = problem.batch, problem.groups
-    w.channels = b.in_channels * w.parts
-    w.rows = <Py_ssize_t> problem.out_channels * w.parts
+    w.channels = b.in_channels * w.caller.parts
+    w.rows = <Py_ssize_t> problem.out_channels * w.caller.parts
     for a in range(3):
         w.n[a], w.k[a], w.s[a], w.d[a], w.pad[a], w.out[a] = size[a], kernel[a], stride[a], dilation[a], pad[a], out[a]
     w.memory = NULL
@@ -107,7 +102,7 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
         w.channels == 1 and w.k[0] == 1 and w.k[1] == 3 and w.k[2] == 3 and w.s[1] == w.s[2] and w.s[1] <= 2
         and w.d[1] == 1 and w.d[2] == 1
     )
-    w.could_stay = mode == "zeros" and w.parts == 1 and w.size == w.stored_size and (w.walks or w.s[2] == 1)
+    w.could_stay = mode == "zeros" and w.caller.parts == 1 and w.caller.size == w.caller.stored_size and (w.walks or w.s[2] == 1)
     if not w.walks and w.k[2] > 3 and w.out[2] < 128:
         w.could_stay = False                                # most tiles would lie at an edge, and mask every load
     g = gcd(w.s[1], w.d[1])
@@ -127,7 +122,7 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
         axis.phases = min(w.k[2], w.s[2] // gcd(w.s[2], w.d[2]))
 
     # Rows first, as long as they fit; then more rows; then more planes.
-    limit = max(min(<Py_ssize_t> problem.max_workspace // 4, <Py_ssize_t> BOX_BYTES) // w.size, 1)
+    limit = max(min(<Py_ssize_t> problem.max_workspace // 4, <Py_ssize_t> BOX_BYTES) // w.caller.size, 1)
     m = ceil_div(w.out[2], ceil_div(w.out[2], WIDE_BLOCK))
     while m > 64 and box_numbers(w, 1, 1, m) > limit:
         m = (m + 1) // 2
@@ -153,9 +148,9 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
         w.planes = max(min(ITEM_OUTPUTS // max(pieces, 1), w.batch * w.groups // LEAST_ITEMS), <Py_ssize_t> 1)
 
     w.short_planes = (
-        w.walks and w.s[1] == 1 and w.rows == 1 and w.out[2] <= 2 * PB // w.size and w.count[0] * w.count[1] * w.count[2] == 1
+        w.walks and w.s[1] == 1 and w.rows == 1 and w.out[2] <= 2 * PB // w.caller.size and w.count[0] * w.count[1] * w.count[2] == 1
         and w.out[0] == 1 and w.n[0] == 1 and w.out[1] > 1 and 0 <= w.pad[1] <= 1 and 0 <= w.out[1] + 2 - w.pad[1] - w.n[1] <= 1
-        and (w.kind == SINGLE or w.kind == DOUBLE)
+        and (w.caller.kind == SINGLE or w.caller.kind == DOUBLE)
     )
 
     # the scratch of one thread
@@ -163,25 +158,25 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
     axis[0].length = (w.block[0] - 1) * w.s[0] + (w.k[0] - 1) * w.d[0] + 1
     axis[1].length = (w.block[1] - 1) * w.s[1] + (w.k[1] - 1) * w.d[1] + 1
     if w.walks:
-        axis[2].length = (w.block[2] + PB // w.size) * w.s[2] + 2
+        axis[2].length = (w.block[2] + PB // w.caller.size) * w.s[2] + 2
     else:
-        axis[2].length = ceil_div(w.block[2], VB // w.size) * (VB // w.size) + (w.k[2] - 1) * w.d[2] // w.s[2]
+        axis[2].length = ceil_div(w.block[2], VB // w.caller.size) * (VB // w.caller.size) + (w.k[2] - 1) * w.d[2] // w.s[2]
     axis[2].length = ceil_div(axis[2].length, 16) * 16 + 16     # whole lines, seldom a power of two
     numbers = <double> axis[0].length * axis[1].length * axis[2].length * axis[2].phases
     w.plane = <Py_ssize_t> min(numbers, 2.0**60)
     w.zeros = (w.block[2] + VB) * w.s[2] + (w.k[2] - 1) * w.d[2] + 1
     w.sums = 0
-    if w.parts > 1 or w.size != w.stored_size:
-        w.sums = ceil_div(w.block[2], PB // w.size) * (PB // w.size)
-    w.at[0] = line(numbers * w.channels * w.size)
-    w.at[1] = w.at[0] + line(<double> w.zeros * w.size)
-    w.at[2] = w.at[1] + line(<double> w.sums * w.size * max(WALK_ROWS, DOWN))
+    if w.caller.parts > 1 or w.caller.size != w.caller.stored_size:
+        w.sums = ceil_div(w.block[2], PB // w.caller.size) * (PB // w.caller.size)
+    w.at[0] = line(numbers * w.channels * w.caller.size)
+    w.at[1] = w.at[0] + line(<double> w.zeros * w.caller.size)
+    w.at[2] = w.at[1] + line(<double> w.sums * w.caller.size * max(WALK_ROWS, DOWN))
     w.at[3] = w.at[2] + line(2.0 * w.taps.table * sizeof(void*))
-    w.taps.edge = (ALONG * VB + (w.k[2] - 1) * w.d[2] * w.size + 2 * PB) // 64 * 64 + 64
+    w.taps.edge = (ALONG * VB + (w.k[2] - 1) * w.d[2] * w.caller.size + 2 * PB) // 64 * 64 + 64
     w.at[4] = w.at[3] + (line(<double> w.taps.table * w.taps.edge) if w.could_stay else 0)
     if not tables:
         return 0
-    if numbers * w.channels * w.size >= 2.0**60:
+    if numbers * w.channels * w.caller.size >= 2.0**60:
         raise MemoryError("the box of one block is larger than any memory")
     w.memory = <Py_ssize_t*> PyMem_Malloc(table_bytes(w))
     if w.memory == NULL:
@@ -197,8 +192,8 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
         w.box.axis[a].remainder = w.memory + w.taps.slabs + 3 * w.k[2]
     m = axis[0].length * axis[1].length * axis[2].length
     for j in range(w.k[2]):
-        w.stay_place[j] = j * w.d[2] * w.size
-        w.box_place[j] = (j % axis[2].phases * m + j * w.d[2] // w.s[2]) * w.size
+        w.stay_place[j] = j * w.d[2] * w.caller.size
+        w.box_place[j] = (j % axis[2].phases * m + j * w.d[2] // w.s[2]) * w.caller.size
         w.box_place[w.k[2] + j] = 0 if w.walks else j * w.d[2] % w.s[2]
     return 0
 

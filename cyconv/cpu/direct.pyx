@@ -15,8 +15,8 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from cyconv.cpu.blocks cimport (
-    Blocks, PyCapsule_GetPointer, PyMem_Free, PyObject, ceil_div, close_blocks, cut_of, gather_block, input_steps, locate, look_at,
-    new_numbers, open_blocks, opened_once, opened_work, real_bias, real_matrix, scratch_space, table_bytes,
+    Blocks, PyCapsule_GetPointer, PyMem_Free, PyObject, ceil_div, close_blocks, cut_of, gather_block, input_steps, locate,
+    new_numbers, open_blocks, opened_once, opened_work, real_bias, real_matrix, scratch_space, set_layout, table_bytes,
 )
 from cyconv.cpu.items cimport BRIEF, Item, run_items
 from cyconv.cpu.packing cimport BITS64, DOUBLE, SINGLE, HALF, put_stored
@@ -178,7 +178,7 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes) noexcept nogil:
 
 
 cdef int open_direct(Blocks* b, object problem, bint offsets) except -1:
-    look_at(b, problem)
+    set_layout(b, problem)
     cdef Py_ssize_t rows = min(max(problem.out_channels, 1) * b.parts, TALLEST)  # the same blocks on every level
     cdef Py_ssize_t half = min(problem.max_workspace, 2 * BOX_BYTES) // 2
     return open_blocks(

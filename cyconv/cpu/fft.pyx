@@ -25,7 +25,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, log2
 from libc.string cimport memset
 
-from cyconv.cpu.blocks cimport Blocks, ceil_div, look_at
+from cyconv.cpu.blocks cimport Blocks, ceil_div, set_layout
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.items cimport Item, flushing, mode, run_items, set_mode
 from cyconv.cpu.packing cimport (
@@ -171,7 +171,7 @@ def layout(problem):
     cdef int a, turn
     cdef double least = INFINITY, smallest = INFINITY
     cdef Blocks b
-    look_at(&b, problem)
+    set_layout(&b, problem)
     p.size, p.parts = b.size, b.parts
     each, bits = costs.SECONDS["fft"], 8 * b.size
     p.per_call, p.per_byte = each["call"], each["byte"]
@@ -499,7 +499,7 @@ cdef int open_work(Work* w, object problem, tuple tile) except -1:
     cdef str mode = problem.padding_mode
     cdef Py_ssize_t* zero = <Py_ssize_t*> &NO_REMAINDER
     axes = transformed_axes(problem)
-    look_at(&b, problem)
+    set_layout(&b, problem)
     w.kind, w.size, w.stored_size, w.parts = b.kind, b.size, b.stored_size, b.parts
     w.groups, w.channels, w.rows = problem.groups, problem.in_channels, problem.out_channels
     w.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR

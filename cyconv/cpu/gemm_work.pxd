@@ -5,7 +5,7 @@ A block is a run of outputs of one row, of whole rows, whole planes or whole bat
 from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memset
 
-from cyconv.cpu.blocks cimport Blocks, PyCapsule_GetPointer, PyMem_Free, PyObject, gcd, look_at, opened_once, opened_work
+from cyconv.cpu.blocks cimport Blocks, PyCapsule_GetPointer, PyMem_Free, PyObject, gcd, set_layout, opened_once, opened_work
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.simd cimport VB
 from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, ceil_div
@@ -86,7 +86,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
     cdef Py_ssize_t[3] span
     cdef double limit
     cdef str mode = problem.padding_mode
-    look_at(b, problem)
+    set_layout(b, problem)
     b.memory = NULL
     b.offset = NULL
     b.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR

@@ -16,7 +16,7 @@ from libc.string cimport memset
 
 from cyconv.cpu.blas cimport Blas, gemm_d, gemm_f, load_blas
 from cyconv.cpu.blocks cimport (
-    Blocks, ceil_div, look_at, close_blocks, cut_of, input_steps, locate, open_blocks, real_bias, real_matrix, scratch_space,
+    Blocks, ceil_div, close_blocks, cut_of, input_steps, locate, open_blocks, real_bias, real_matrix, scratch_space, set_layout,
 )
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport DOUBLE, HALF, SINGLE, computed, gather_row, half, put_stored, source, stored
@@ -146,7 +146,7 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* matrix) noexcept nogil:
 
 
 cdef int open_columns(Blocks* b, object problem) except -1:
-    look_at(b, problem)
+    set_layout(b, problem)
     # as many columns as fit, at least LEAST_OUTPUTS; `scratch` tells what memory that takes
     cdef object fitting = COLUMN_BYTES // (max(problem.products, 1) * b.parts * b.size)
     return open_blocks(b, problem, 1 << 40, min(max(fitting, LEAST_OUTPUTS), MOST_OUTPUTS), 1, False)
@@ -217,7 +217,7 @@ def amounts(problem):
 def prepare(problem, weight):
     """The weights as one real matrix per group."""
     cdef Blocks b
-    look_at(&b, problem)
+    set_layout(&b, problem)
     return real_matrix(&b, problem, weight)
 
 

@@ -21,8 +21,8 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from cyconv.cpu.blocks cimport (
-    Blocks, ceil_div, look_at, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, scratch_space,
-    table_bytes,
+    Blocks, ceil_div, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, scratch_space,
+    set_layout, table_bytes,
 )
 from cyconv.cpu.factors cimport Shape, factor, shape_of
 from cyconv.cpu.items cimport Item, run_items
@@ -172,7 +172,7 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes) noexcept nogil:
 
 
 cdef int open_separable(Blocks* b, object problem, bint offsets) except -1:
-    look_at(b, problem)
+    set_layout(b, problem)
     cdef Py_ssize_t half_of_it = min(problem.max_workspace // 2, <Py_ssize_t> BOX_BYTES)
     open_blocks(b, problem, half_of_it, <Py_ssize_t> BLOCK_OUTPUTS, LEAST_BLOCKS, offsets)
     # Rows on cache lines, and an odd number of lines apart: as a power of two they would all fall into the same few sets of a cache.
@@ -306,7 +306,7 @@ cdef Py_ssize_t factor_all(object problem, object weight, char* to, bint keep) e
     cdef long double* sums
     cdef int64_t* digits
     cdef const char* w
-    look_at(&b, problem)
+    set_layout(&b, problem)
     shape_of(problem.kernel, &s)
     taps, pitch = s.taps[0] * s.taps[1] * s.taps[2], s.taps[0] + s.taps[1] + s.taps[2]
     kernels = kernels_of(&b, weight)
@@ -341,7 +341,7 @@ def prepare(problem, weight):
     """The factors, [group, output channel, input channel][z, y, x], and once more those along x alone: one flat array."""
     cdef Blocks b
     cdef Py_ssize_t kx = problem.kernel[2], pitch = sum(problem.kernel)
-    look_at(&b, problem)
+    set_layout(&b, problem)
     number = problem.groups * problem.out_channels * problem.in_channels
     factors = empty(number * (pitch + kx), number_type(&b))
     if not factor_all(problem, weight, <char*> cnp.PyArray_DATA(<cnp.ndarray> factors), True):

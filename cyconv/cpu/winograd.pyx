@@ -33,7 +33,8 @@ from libc.stdint cimport int32_t
 from libc.string cimport memset
 
 from cyconv.cpu.blocks cimport (
-    PyCapsule_GetPointer, PyMem_Free, PyMem_Malloc, PyObject, input_steps, look_at, opened_once, opened_work, real_bias, real_matrix, scratch_space,
+    PyCapsule_GetPointer, PyMem_Free, PyMem_Malloc, PyObject, input_steps, opened_once, opened_work, real_bias, real_matrix,
+    scratch_space, set_layout,
 )
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
@@ -117,7 +118,7 @@ cdef int open_work(Work* w, object problem, int fused) except -1:
     cdef tuple pad = problem.pad_before, out = problem.out_size
     cdef str mode = problem.padding_mode
     cdef Py_ssize_t* table
-    look_at(&w.b, problem)
+    set_layout(&w.b, problem)
     roles(w, problem)
     w.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
     w.batch, w.groups = problem.batch, problem.groups
