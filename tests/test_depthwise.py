@@ -168,3 +168,14 @@ def test_amounts_are_known_kinds():
             amounts = MODULE.amounts(problem)
             assert amounts.keys() <= SECONDS["depthwise"].keys()
             assert min(amounts.values()) >= 0
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_numbers_in_columns_of_their_own(dtype):
+    """Rows of one number are contiguous whatever lies between their parts."""
+    rng = np.random.default_rng(5)
+    x, w = (rng.integers(-4, 5, (*shape, 2)) for shape in ((2, 3, 11, 1), (3, 1, 3, 1)))
+    x, w = ((a[..., 0] + 1j * a[..., 1]).astype(dtype) for a in (x, w))
+    for stride in (1, 2):
+        want = cyconv.conv2d(x, w, groups=3, stride=(stride, 1), algorithm="reference")
+        np.testing.assert_array_equal(cyconv.conv2d(x, w, groups=3, stride=(stride, 1), algorithm="depthwise"), want)
