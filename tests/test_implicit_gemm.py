@@ -139,6 +139,27 @@ def test_planes_as_one_run_and_layouts_that_are_none(channels, side):
         np.testing.assert_array_equal(conv(2)(layout, w, algorithm=NAME), want)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("at", [0, 1, 4, 15])
+def test_planes_in_several_blocks_wherever_they_begin(at, dtype):
+    # blocks end where lines of a cache do, and the last one is shorter than a vector
+    rng = np.random.default_rng(14)
+    bias = whole(rng, 17, dtype)
+    for channels in (64, 300):
+        w = whole(rng, (17, channels, 1), dtype)
+        for length in (3136, 3152, 3168):
+            space = whole(rng, 2 * channels * length + 64, dtype)
+            begin = (-space.ctypes.data % 64) // space.itemsize + at
+            x = space[begin : begin + 2 * channels * length].reshape(2, channels, length)
+            want = np.einsum("oc,ncp->nop", w[..., 0], x) + bias[:, None]
+            for cut, kernel in (((length,), (1,)), ((16, length // 16), (1, 1)), ((2, 8, length // 16), (1, 1, 1))):
+                rank = len(cut)
+                got = conv(rank)(x.reshape(2, channels, *cut), w.reshape(17, channels, *kernel), bias, algorithm=NAME)
+                np.testing.assert_array_equal(got.reshape(want.shape), want)
+    every_other = np.repeat(x.reshape(2, channels, 2, 8, -1), 2, axis=2)[:, :, ::2]     # slabs that are no neighbours
+    np.testing.assert_array_equal(conv(3)(every_other, w.reshape(17, channels, 1, 1, 1), bias, algorithm=NAME).reshape(want.shape), want)
+
+
 def test_places_are_neighbours_only_if_all_are():
     # pixels 0, 2 and 1 of memory: as far apart at their ends as neighbours are
     rng = np.random.default_rng(5)

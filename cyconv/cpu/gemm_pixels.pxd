@@ -21,6 +21,9 @@ cdef inline bint has_runs(const Work* w) noexcept nogil:
     cdef const Blocks* b = &w.blocks
     if b.box.step[2] != b.size:
         return False
+    if w.joined:
+        return (b.box.axis[1].n == 1 or b.box.step[1] == b.box.axis[2].n * b.size) and (
+            b.box.axis[0].n == 1 or b.box.step[0] == b.box.axis[1].n * b.box.axis[2].n * b.size)
     return b.out[2] >= 2 * VB // b.size or b.box.step[1] == b.out[2] * b.size
 
 

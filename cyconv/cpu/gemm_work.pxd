@@ -15,7 +15,7 @@ cdef enum:
     BLOCK_PIXELS = 448                  # their sums, two vectors each, stay in that cache, too
     LEAST_PIXELS = 96                   # fewer, and weights come from farther than their multiply-adds hide
     WIDE_PIXELS = 1792                  # of a block whose sums are not stored
-    WIDE_PRODUCTS = 192                 # up to which transposing sums costs more than unaligned loads of pixels
+    WIDE_PRODUCTS = 320                 # up to which transposing sums costs more than unaligned loads of pixels
     CHUNK = 512                         # products of one pass over a block's pixels;
     RAW_CHUNK = 128                     # of weights that are packed then: they stay in a first-level cache
     BY_TAP_CHANNELS = 32                # that make passes over a block's pixels long enough for each tap to have one of its own,
@@ -34,6 +34,7 @@ cdef struct Work:
     Py_ssize_t[3] taps
     Py_ssize_t[3] dilation
     bint wide                           # pixels on the lanes; then a panel is a piece of at most TILE_ROWS channels
+    bint joined                         # and each plane is taken for one row, in the output and in the input
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
     const char* weight
@@ -46,6 +47,7 @@ cdef struct Work:
     bint past                           # the output is written around the caches
     bint quiet                          # a block's input and a panel stay in a first-level cache: nothing is asked for
     bint aligned                        # pixels on the lanes are loaded in whole lines of a cache
+    Py_ssize_t lead                     # so many pixels stand before the first whole line; blocks end where lines end
     Py_ssize_t items                    # batch items of a block
     Py_ssize_t item_blocks              # blocks along the batch
     Py_ssize_t panels, shares           # panels of a group; how many items of work they are split into
@@ -110,7 +112,8 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
     w.step = 2 if w.stride[2] == 2 else 1
     limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2)
     w.wide = is_wide(w, span, vector // b.size, limit)
-    w.by_tap = w.skips = False
+    w.by_tap = w.skips = w.joined = False
+    w.lead = 0
     if not w.in_place and b.kind != HALF and b.box.mode == ZEROS and not w.wide:
         w.by_tap = w.in_place = w.skips = is_by_tap(w, taps)
     if w.by_tap:
@@ -130,6 +133,10 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
                 w.remainder[a] = a * <Py_ssize_t> dilation[2] % w.stride[2]
         w.panels = ceil_div(w.rows, <Py_ssize_t> TILE_ROWS if vector == VB else <Py_ssize_t> TALLEST_TILE)
         room = WIDE_PIXELS
+        w.joined = w.in_place and taps == 1 and stride == (1, 1, 1)
+        if w.joined:
+            b.out[0] = b.out[1] = 1
+            b.out[2] = w.area
     # Boxes have to be gathered, and what reaches beyond their own outputs more than once, so they had better be large; and
     # one pass over a block touches one chunk's channels only. What is read in place is read by every panel again.
     if w.in_place:
@@ -141,6 +148,8 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
     m = ceil_div(b.out[2], ceil_div(b.out[2], room))
     while m > 32 and block_bytes(w, 1, 1, 1, m, span) > limit:
         m = (m + 1) // 2
+    if w.wide and m < b.out[2]:
+        m = min(ceil_div(m, 2 * vector // b.size) * 2 * vector // b.size, b.out[2])
     b.block[2] = m
     b.block[1] = b.block[0] = w.items = 1
     if m == b.out[2]:
@@ -257,7 +266,7 @@ cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
     parts[2] = 2 * WIDEST_VECTOR
     parts[3] = (<double> ceil_div(b.products, w.chunks) + 1) * 2 * WIDEST_VECTOR if w.raw else 0.0
     parts[4] = 0.0 if w.straight else w.pixels * 2.0 * WIDEST_VECTOR
-    parts[5] = w.pixels * (2.0 * sizeof(Py_ssize_t) + sizeof(uint64_t))
+    parts[5] = (w.pixels + WIDEST_VECTOR / 4.0) * (2.0 * sizeof(Py_ssize_t) + sizeof(uint64_t))
     cdef double total = ROOM
     cdef int i
     for i in range(6):

@@ -55,7 +55,8 @@ cdef enum:
     MANY_PRODUCTS = 48                  # of planes, so far apart that few of their lines fit a first-level cache at once
     MANY_PIXELS = 256                   # of a block, whose products take longer than bringing its input and a panel near
     NEAR_PIXELS = 6                     # of a run that make a tile of their own, where a tile is one vector wide
-    FAR_BYTES = 8 << 20                 # of an output that is written around the caches
+    FAR_BYTES = 8 << 20                 # of an output that is written around the caches, where boxes are read in whole lines,
+    VERY_FAR_BYTES = 32 << 20           # and where the caller's input has to be read across lines then
     TALLEST = 14                        # pixels of a tile, and sums that must be under way at once,
     LATENCY = 8                         # as the cost model counts them
 
@@ -329,6 +330,9 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                             target.lo = x + step - length
                             target.way = KEPT if p % run + length < run else PARTLY
                     kept = target.way == KEPT
+                target.tiles = 1
+                if not shift and (target.way == PAST or target.way == PLAINLY):
+                    target.tiles = max((length - x) // step, <Py_ssize_t> 1)
                 x = min(x, length - step)       # the last tile overlaps the one before
                 target.out = out + x * size
                 if step == lane:
@@ -337,7 +341,7 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                 else:
                     wide_pair(<int> rows, like, b.products, base + room.place[p + x], b.offset, weight + piece * b.products * pitch,
                               pitch, soon, bias + first * size, &target)
-                x += shift if shift else step
+                x += shift if shift else step * target.tiles
                 shift = 0
             p += length
     if w.past:
@@ -348,7 +352,7 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     """One share of the panels of one block: gather, sum, write."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t share, block, left, g, panel, run, first = item // (w.abreast * w.shares) * w.abreast
-    cdef Py_ssize_t width = min(w.abreast, w.all_blocks - first)
+    cdef Py_ssize_t width = min(w.abreast, w.all_blocks - first), least = min(b.block[2], 2 * VB // b.size)
     cdef Py_ssize_t[4] origin
     cdef Py_ssize_t[4] extent
     cdef int a
@@ -359,11 +363,16 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     left = block
     for a in range(2, -1, -1):
         origin[a + 1] = left % b.count[a] * b.block[a]
-        extent[a + 1] = min(b.block[a], b.out[a] - origin[a + 1])
+        extent[a + 1] = b.block[a]
+        if a == 2 and origin[3] == 0:
+            extent[3] += w.lead
+        elif a == 2:
+            origin[3] += w.lead
+        extent[a + 1] = min(extent[a + 1], b.out[a] - origin[a + 1])
         left //= b.count[a]
-        if w.wide and a == 2 and extent[3] < b.block[2]:        # a run as long as two vectors: some outputs are computed twice
-            origin[3] = b.out[2] - b.block[2]
-            extent[3] = b.block[2]
+        if w.wide and a == 2 and extent[3] < least:     # a run as long as two vectors: some outputs are computed twice
+            extent[3] = least
+            origin[3] = b.out[2] - least
     g = left % w.groups
     origin[0] = left // w.groups * w.items
     extent[0] = min(w.items, w.batch - origin[0])
@@ -436,11 +445,14 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         items *= w.shares
         workers = min(workers, items)
         w.abreast = workers if w.shares > 1 else 1      # so that each thread stays with a block, which it gathers once
+        # Many channels had better be loaded in whole lines, if all of them can be: loads across lines were measured to take up to
+        # 1.25 of a call's time, stores across lines nothing.
+        w.aligned = w.wide and w.in_place and b.products == b.channels >= 2 * TILE_ROWS and w.input_step[2] % VB == 0
+        if w.aligned and w.joined and b.count[2] > 1:
+            w.lead = (VB - <Py_ssize_t> (<size_t> w.input % VB)) % VB // b.size
         # whoever reads so large a result finds none of it in a cache anyway, and its lines need not be read before they are written
-        w.past = STREAMS and w.wide and w.area * b.size % VB == 0
-        w.past = w.past and <double> w.batch * w.groups * w.rows * w.area * b.size >= FAR_BYTES
-        # where whole lines can be either read or written, it is better to read them: there are more of them
-        w.aligned = w.in_place and not w.past and b.products == b.channels >= 2 * TILE_ROWS and w.input_step[2] % VB == 0
+        w.past = STREAMS and w.wide and not w.aligned and w.area * b.size % VB == 0
+        w.past = w.past and <double> w.batch * w.groups * w.rows * w.area * b.size >= (VERY_FAR_BYTES if w.in_place else FAR_BYTES)
         space = scratch_space(room * workers + 64)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
         for i in range(workers):

@@ -25,7 +25,8 @@ cdef enum Way:
     JOINED
 
 
-cdef struct Target:                     # where sums go
+cdef struct Target:                     # where sums go, of so many tiles one behind the other
+    Py_ssize_t tiles
     char* out
     Py_ssize_t plane
     Way way
@@ -35,12 +36,14 @@ cdef struct Target:                     # where sums go
 
 cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like, Py_ssize_t products, const char* a,
                             const int32_t* offset, const char* weight, Py_ssize_t pitch, Py_ssize_t ahead, const char* bias,
-                            const Target* to, Py_ssize_t once) noexcept nogil:
-    """`rows` and `vectors` are constants once inlined; `once` is 1 (see tile.pxd). pitch and plane in bytes."""
+                            const Target* to) noexcept nogil:
+    """`rows` and `vectors` are constants once inlined. pitch and plane in bytes."""
     cdef lanes[TALLEST_TILE][2] acc
     cdef lanes x0, x1, w
     cdef const char* at
-    cdef char* out = to.out
+    cdef const char* wk
+    cdef char* first = to.out
+    cdef char* out
     cdef Way way = to.way
     cdef Py_ssize_t plane = to.plane, lo = to.lo, hi = to.hi
     cdef char* joint = to.joint
@@ -48,7 +51,8 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
     cdef int i, size = 4 if lanes is vf else 8
     cdef const char* soon = a + (0 if ahead else vectors * VB) + VB - size      # a vector may end in the next line
     cdef const int32_t* ask = offset + ahead
-    for done in range(unknown(once)):
+    for done in range(unknown(to.tiles)):       # the next tile's first products do not wait for this one's last
+        out = first
         if way == PLAINLY or way == PARTLY:
             for i in range(rows):               # ask early for the lines that will be written
                 own(out)
@@ -59,6 +63,7 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
             w = splat(bias + i * size, like)
             acc[i][0] = w
             acc[i][1] = w
+        wk = weight
         for k in range(products):
             at = <const char*> unknown(<Py_ssize_t> (a + offset[k]))
             x0 = (<const lanes*> at)[0]
@@ -69,12 +74,12 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
             if vectors == 2 and VB == 64:
                 fetch(at + VB)
             for i in range(rows):
-                w = splat(weight + i * size, like)
+                w = splat(wk + i * size, like)
                 acc[i][0] = acc[i][0] + w * x0
                 if vectors == 2:
                     acc[i][1] = acc[i][1] + w * x1
-            weight += pitch
-        out = <char*> unknown(<Py_ssize_t> to.out)      # or else all rows' addresses are kept on the stack meanwhile
+            wk += pitch
+        out = <char*> unknown(<Py_ssize_t> first)      # or else all rows' addresses are kept on the stack meanwhile
         if way == PAST:
             for i in range(rows):
                 stream(out + i * plane, <vf> acc[i][0])
@@ -95,39 +100,42 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
                 (<lanes*> (out + i * plane))[0] = acc[i][0]
                 if vectors == 2:
                     (<lanes*> (out + i * plane + VB))[0] = acc[i][1]
+        a += vectors * VB
+        soon += vectors * VB
+        first += vectors * VB
 
 
 cdef inline inlined wide_rows(int rows, const int vectors, const lanes* like, Py_ssize_t products, const char* a,
                               const int32_t* offset, const char* weight, Py_ssize_t pitch, Py_ssize_t ahead, const char* bias,
                               const Target* to) noexcept nogil:
     if rows == 1:
-        wide_of(1, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(1, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
     elif rows == 2:
-        wide_of(2, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(2, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
     elif rows == 3:
-        wide_of(3, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(3, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
     elif rows == 4:
-        wide_of(4, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(4, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
     elif rows == 5:
-        wide_of(5, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(5, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
     elif rows == 6:
-        wide_of(6, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(6, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
     elif rows == 7 and TILE_ROWS >= 7:
-        wide_of(7, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(7, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
     elif rows == 8 and TILE_ROWS >= 8:
-        wide_of(8, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(8, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
     elif rows == 9 and TILE_ROWS >= 9:
-        wide_of(9, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(9, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
     elif rows == 10 and TILE_ROWS >= 10:
-        wide_of(10, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(10, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
     elif rows == 11 and TILE_ROWS >= 11:
-        wide_of(11, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(11, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
     elif rows == 12 and TILE_ROWS >= 12:
-        wide_of(12, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(12, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
     elif rows == 13 and TILE_ROWS >= 13:
-        wide_of(13, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(13, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
     elif rows == 14 and TILE_ROWS >= 14:
-        wide_of(14, vectors, like, products, a, offset, weight, pitch, ahead, bias, to, 1)
+        wide_of(14, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
 
 
 cdef inline apart wide_pair(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset, const char* weight,
