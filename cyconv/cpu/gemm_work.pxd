@@ -22,6 +22,7 @@ cdef enum:
     BY_TAP_RUN = 6                      # if so many pixels of a row, on average, have the same taps in the padding
     MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
     QUIET_BYTES = 32 * 1024             # of input of a block, and of a panel
+    OWN_BYTES = 512 * 1024              # of weights that each thread packs sooner than another core's cache hands them over
     ROOM = 192                          # bytes of a Room, in whole lines of a cache
     WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
 
@@ -38,7 +39,8 @@ cdef struct Work:
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
     const char* weight
-    bint raw                            # weights as the caller has them, packed by each thread when they are needed
+    bint raw                            # weights as the caller has them, packed by each thread when they are needed,
+    bint own                            # or as soon as it begins: so few that they stay in its cache
     const char* bias
     char* out
     Py_ssize_t batch, groups
@@ -67,6 +69,7 @@ cdef struct Room:                       # one thread's scratch; its parts stand 
     Py_ssize_t* place
     Py_ssize_t* neighbours              # how many pixels from this one on follow each other in memory, `step` numbers apart
     uint64_t* inside                    # which taps of a pixel are not in the padding
+    bint packed                         # whether all weights stand in `panel`
     Py_ssize_t gathered                 # the block whose boxes, or taps inside, these are, or -1
     Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
 
@@ -164,6 +167,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
     if b.box.axis[2].stride > 1:
         b.box.axis[2].length = b.block[2] + (span[2] - 1) // w.stride[2]
     w.quiet = block_bytes(w, w.items, b.block[0], b.block[1], b.block[2], span) + <double> b.products * vector <= QUIET_BYTES
+    w.own = w.wide and own_bytes(w) <= min(<double> OWN_BYTES, <double> problem.max_workspace / 4)
     w.item_blocks = ceil_div(w.batch, w.items)
     w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
     b.plane = 0
@@ -258,13 +262,20 @@ cdef inline Py_ssize_t most(Work* w, int axis, Py_ssize_t whole, Py_ssize_t pixe
     return ceil_div(whole, ceil_div(whole, max(m, <Py_ssize_t> 1))) if whole else 1
 
 
+cdef inline double own_bytes(const Work* w) noexcept nogil:
+    """Room for all weights, pixels on the lanes: a piece is as long as the longest, in whole vectors of any level."""
+    return 2.0 * w.groups * (w.rows + 16) * w.blocks.products * w.blocks.size
+
+
 cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
     """One thread's scratch: a Room, then boxes, sums, start, panel, planes, places, in that order."""
     cdef const Blocks* b = &w.blocks
     parts[0] = 0.0 if w.in_place else <double> w.items * b.channels * b.plane * b.size
     parts[1] = (TALLEST_TILE if w.wide else w.pixels + 1.0) * 2 * WIDEST_VECTOR
     parts[2] = 2 * WIDEST_VECTOR
-    parts[3] = (<double> ceil_div(b.products, w.chunks) + 1) * 2 * WIDEST_VECTOR if w.raw else 0.0
+    parts[3] = 0.0
+    if w.raw:
+        parts[3] = own_bytes(w) if w.own else (<double> ceil_div(b.products, w.chunks) + 1) * 2 * WIDEST_VECTOR
     parts[4] = 0.0 if w.straight else w.pixels * 2.0 * WIDEST_VECTOR
     parts[5] = (w.pixels + WIDEST_VECTOR / 4.0) * (2.0 * sizeof(Py_ssize_t) + sizeof(uint64_t))
     cdef double total = ROOM
@@ -286,5 +297,6 @@ cdef inline void furnish(Room* room, const double* parts) noexcept nogil:
     room.place = <Py_ssize_t*> at[5]
     room.neighbours = room.place + <Py_ssize_t> parts[5] // (2 * sizeof(Py_ssize_t) + sizeof(uint64_t))
     room.inside = <uint64_t*> (room.neighbours + (room.neighbours - room.place))
+    room.packed = False
     room.gathered = -1
     memset(room.extent, 0, sizeof(room.extent))

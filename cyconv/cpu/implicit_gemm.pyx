@@ -50,7 +50,8 @@ cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
 cdef double PACK_SECONDS = 3e-10        # of a packed weight
 
 cdef enum:
-    FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead
+    FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead,
+    SHARED_PIXELS = 1568                # or less than having them from another core's cache
     FEW_WEIGHTS = 4096                  # which are packed before a call of its own has begun
     MANY_PRODUCTS = 48                  # of planes, so far apart that few of their lines fit a first-level cache at once
     MANY_PIXELS = 256                   # of a block, whose products take longer than bringing its input and a panel near
@@ -174,12 +175,26 @@ cdef void pack_panel(const Packing* p, Py_ssize_t item, char* scratch) noexcept 
         pack(<vd*> NULL, source, products * size, channels, products, vectors, to)
 
 
+cdef void pack_own(const Work* w, Room* room) noexcept nogil:
+    """All weights to a thread's own room."""
+    cdef Packing packing
+    cdef Py_ssize_t item
+    packing.w, packing.panels, packing.source, packing.to = w, panels_of(w), w.weight, room.panel
+    for item in range(w.groups * w.panels):
+        pack_panel(&packing, item, NULL)
+    room.packed = True
+
+
 def prepare_once(problem, weight):
-    """The weights as they are where so few pixels use them that `run` had better pack a chunk whenever it needs one."""
+    """The weights as they are where each thread had better pack them for itself: all of them where they are few, or where few
+    pixels use them a chunk whenever it is needed."""
     cdef Work w
     reopen_work(&w, problem)
-    if not w.straight or w.wide or w.by_tap or (w.batch * w.area > FEW_PIXELS and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS):
+    if not w.straight or w.by_tap or w.wide and not w.own:
         return prepare(problem, weight)
+    if not w.own and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS and w.batch * w.area > FEW_PIXELS:
+        if w.batch * w.area > SHARED_PIXELS or threads_of(&w, 0, problem) == 1:
+            return prepare(problem, weight)
     return weight if cnp.PyArray_IS_C_CONTIGUOUS(weight) else np.ascontiguousarray(weight)
 
 
@@ -292,7 +307,7 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
     cdef Py_ssize_t begin = cut(w.panels, share, w.shares), end = cut(w.panels, share + 1, w.shares)
     cdef Panels panels = panels_of(w)
     cdef Py_ssize_t pitch = panels.vectors * VB
-    cdef const char* weight = w.weight + (g * panels.numbers) * size
+    cdef const char* weight = (room.panel if w.raw else w.weight) + g * panels.numbers * size
     cdef const char* bias = w.bias + g * w.rows * size
     cdef bint past, kept
     cdef char* out
@@ -393,6 +408,8 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
             room.gathered = block
     run = extent[1] * extent[2] * extent[3]
     if w.wide:
+        if w.raw and not room.packed:
+            pack_own(w, room)
         to = w.out + (origin[0] * w.groups + g) * w.rows * w.area * b.size
         to += ((origin[1] * b.out[1] + origin[2]) * b.out[2] + origin[3]) * b.size
         if b.size == 4:
@@ -410,14 +427,24 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
             do_panel(<vd*> NULL, w, room, g, panel, extent[0] * run, run, base, to)
 
 
+cdef inline double work_of(const Work* w) noexcept nogil:
+    """Multiply-adds."""
+    return <double> w.batch * w.groups * w.rows * w.area * w.blocks.products
+
+
+cdef int threads_of(const Work* w, Py_ssize_t room, problem) except -1:
+    """How many threads are worth it that need so many bytes of room each."""
+    cdef double seconds = work_of(w) * SECONDS_EACH
+    return worth_workers(seconds, room, problem.max_workspace) if seconds > LEAST_SECONDS else 1
+
+
 def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous). `weight` is what `prepare` or `prepare_once` returned."""
     cdef Work w
     cdef Blocks* b = &w.blocks
     cdef Py_ssize_t items, room
     cdef double[6] parts
-    cdef int workers = 1, i
-    cdef double work
+    cdef int workers, i
     cdef char* base
     reopen_work(&w, problem)
     try:
@@ -428,18 +455,16 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
             open_work(&w, problem, False, VB)
             find_taps(&w, problem)
         w.raw = cnp.PyArray_NDIM(weight) > 1
-        if w.raw:
+        if w.raw and not w.own:
             w.chunks = max(ceil_div(b.products, RAW_CHUNK), <Py_ssize_t> 1)
         w.input = <const char*> cnp.PyArray_DATA(input)
         w.weight = <const char*> cnp.PyArray_DATA(weight)
         sums_from = real_bias(b, bias)
         w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
         w.out = <char*> cnp.PyArray_DATA(out)
-        work = <double> w.batch * w.groups * w.rows * w.area * b.products
         items = w.item_blocks * w.groups * b.count[0] * b.count[1] * b.count[2]
         room = <Py_ssize_t> room_bytes(&w, parts) // 64 * 64 + 64
-        if work * SECONDS_EACH > LEAST_SECONDS:
-            workers = worth_workers(work * SECONDS_EACH, room, problem.max_workspace)
+        workers = threads_of(&w, room, problem)
         w.shares = min(w.panels, ceil_div(8 * workers, items)) if workers > 1 else 1
         w.all_blocks = items
         items *= w.shares
@@ -457,6 +482,6 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
         for i in range(workers):
             furnish(<Room*> (base + i * room), parts)
-        run_items(<Item> do_item, &w, items, work, workers, base, room, b.exact)
+        run_items(<Item> do_item, &w, items, work_of(&w), workers, base, room, b.exact)
     finally:
         PyMem_Free(b.offset)
