@@ -99,6 +99,23 @@ def test_groups(groups, each):
     both(x, w, groups=groups, stride=2)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_groups_with_pixels_on_the_lanes(kernel, threads):
+    # each thread packs the weights of all groups for itself
+    rng = np.random.default_rng(15)
+    x, w, bias = whole(rng, (2, 90, 40, 48)), whole(rng, (51, 30, kernel, kernel)), whole(rng, 51)
+    with cyconv.threads(threads):
+        both(x, w, bias, groups=3, padding=kernel // 2)
+
+
+def test_two_threads_that_pack_weights_when_they_need_them():
+    rng = np.random.default_rng(16)
+    x, w, bias = whole(rng, (1, 200, 28, 28)), whole(rng, (70, 200, 3, 3)), whole(rng, 70)
+    with cyconv.threads(2):
+        both(x, w, bias, padding=1)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
 def test_input_is_read_in_place_whatever_its_layout(dtype):
     rng = np.random.default_rng(4)
