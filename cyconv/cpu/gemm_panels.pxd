@@ -32,10 +32,11 @@ cdef inline Py_ssize_t first_of(const Work* w, Py_ssize_t panel) noexcept nogil:
 
 
 cdef inline void pack(const lanes* like, const char* from_, Py_ssize_t pitch, Py_ssize_t channels, Py_ssize_t products, int vectors,
-               char* panel) noexcept nogil:
-    """panel[k][channel] = from_[channel][k]; rows of from_ are `pitch` bytes apart, missing channels become zeros."""
+                      Py_ssize_t taps, char* panel) noexcept nogil:
+    """panel[k][channel] = from_[channel][k], missing channels become zeros. Rows of from_ are `pitch` bytes apart; their products
+    come channel by channel, so many taps of each, and in panels tap by tap (which 1 leaves as they are)."""
     cdef lanes[LANES_F] t
-    cdef Py_ssize_t k, d, i, side = LANES_F if lanes is vf else LANES_D, size = 4 if lanes is vf else 8
+    cdef Py_ssize_t k, d, i, row, side = LANES_F if lanes is vf else LANES_D, size = 4 if lanes is vf else 8, hop = products // taps
     cdef lanes zero
     for d in range(vectors):
         k = 0
@@ -51,13 +52,18 @@ cdef inline void pack(const lanes* like, const char* from_, Py_ssize_t pitch, Py
                     if d * side + i < channels:
                         t[i] = (<const lanes*> (from_ + (d * side + i) * pitch + k * size))[0]
             transpose(t)
+            row = k % taps * hop + k // taps
             for i in range(side):
-                (<lanes*> (panel + ((k + i) * vectors + d) * VB))[0] = t[i]
+                (<lanes*> (panel + (row * vectors + d) * VB))[0] = t[i]
+                row += hop
+                if row >= products:     # the next channel
+                    row += 1 - products
             k += side
         while k < products:             # fewer products than a square has
+            row = k % taps * hop + k // taps
             for i in range(side):
                 if d * side + i < channels:
-                    memcpy(panel + ((k * vectors + d) * side + i) * size, from_ + (d * side + i) * pitch + k * size, size)
+                    memcpy(panel + ((row * vectors + d) * side + i) * size, from_ + (d * side + i) * pitch + k * size, size)
                 else:
-                    memset(panel + ((k * vectors + d) * side + i) * size, 0, size)
+                    memset(panel + ((row * vectors + d) * side + i) * size, 0, size)
             k += 1

@@ -27,6 +27,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
 from cyconv.cpu.blocks cimport Blocks, input_steps, number_type, real_bias, real_matrix, scratch_space
+from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
 from cyconv.cpu.gemm_pixels cimport find_inside, find_pixels, find_taps, gather_boxes, has_runs
 from cyconv.cpu.gemm_work cimport RAW_CHUNK, WIDEST_VECTOR, Room, Work, furnish, inside, open_work, reopen_work, room_bytes
@@ -142,9 +143,7 @@ def prepare(problem, weight):
     matrix = real_matrix(b, problem, weight)
     packed = memory.empty(w.groups * panels.numbers + w.by_tap, number_type(b))
     if w.by_tap:                        # behind the panels stands whether taps may be left out
-        packed[w.groups * panels.numbers] = np.isfinite(matrix).all()
-        taps = problem.taps
-        matrix = np.ascontiguousarray(matrix.reshape(w.groups, w.rows, -1, taps).swapaxes(2, 3))
+        packed[w.groups * panels.numbers] = all_finite(<const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix), matrix.size, <int> b.size)
     cdef Packing packing
     cdef double seconds = <double> w.groups * w.rows * b.products * PACK_SECONDS
     cdef int threads = worth_workers(seconds, 1, 1 << 40) if seconds > LEAST_SECONDS else 1
@@ -167,12 +166,13 @@ cdef void pack_panel(const Packing* p, Py_ssize_t item, char* scratch) noexcept 
     cdef Py_ssize_t size = w.blocks.size, products = w.blocks.products, lane = VB // size
     cdef Py_ssize_t group = item // w.panels, panel = item % w.panels, first = first_of(w, panel), channels = first_of(w, panel + 1) - first
     cdef int vectors = <int> p.panels.vectors if w.wide or channels > lane else 1
+    cdef Py_ssize_t taps = w.taps[0] * w.taps[1] * w.taps[2] if w.by_tap else 1
     cdef const char* source = p.source + (group * w.rows + first) * products * size
     cdef char* to = p.to + (group * p.panels.numbers + panel * p.panels.vectors * lane * products) * size
     if size == 4:
-        pack(<vf*> NULL, source, products * size, channels, products, vectors, to)
+        pack(<vf*> NULL, source, products * size, channels, products, vectors, taps, to)
     else:
-        pack(<vd*> NULL, source, products * size, channels, products, vectors, to)
+        pack(<vd*> NULL, source, products * size, channels, products, vectors, taps, to)
 
 
 cdef void pack_own(const Work* w, Room* room) noexcept nogil:
@@ -228,7 +228,7 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
         k0 = cut(b.products, chunk, w.chunks)
         products = cut(b.products, chunk + 1, w.chunks) - k0
         if w.raw:
-            pack(like, w.weight + ((g * w.rows + first) * b.products + k0) * size, b.products * size, channels, products, vectors,
+            pack(like, w.weight + ((g * w.rows + first) * b.products + k0) * size, b.products * size, channels, products, vectors, 1,
                  room.panel)
             weight = room.panel
         else:
