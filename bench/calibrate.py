@@ -55,16 +55,17 @@ def random_problem(rng):
     most = {1: 2048, 2: 64, 3: 16}[rank]
     cube = size(1, most) if rng.random() < 0.5 else int(rng.choice([1, 3, 5, 7], p=[0.2, 0.5, 0.15, 0.15]))
     kernel = [cube] * rank if rng.random() < 0.85 else [size(1, most) for _ in range(rank)]
-    side = size(4, {1: 10**6, 2: 1024, 3: 128}[rank])
+    style = rng.random()
+    small = 0.20 < style < 0.30  # planes of the size that networks have where channels are filtered one by one
+    side = size(4, {1: 2048, 2: 64, 3: 24}[rank] if small else {1: 10**6, 2: 1024, 3: 128}[rank])
     shape = [side] * rank if rng.random() < 0.7 else [max(1, int(side * rng.uniform(0.3, 1.5))) for _ in range(rank)]
     stride = int(rng.choice([1, 2, 3, 4], p=[0.75, 0.17, 0.04, 0.04]))
     dilation = int(rng.choice([1, 2, 4], p=[0.88, 0.08, 0.04]))
     batch = 1 if rng.random() < 0.7 else size(2, 64)
-    style = rng.random()
     if style < 0.15:  # plain filters
         groups, in_channels, out_channels = 1, 1, 1
     elif style < 0.30:  # a filter per channel
-        groups, in_channels, out_channels = size(2, 512), 1, 1
+        groups, in_channels, out_channels = size(16, 1024) if small else size(2, 512), 1, 1
     else:
         groups = size(2, 16) if style < 0.38 else 1
         in_channels, out_channels = size(1, 512 // groups), size(1, 512 // groups)
