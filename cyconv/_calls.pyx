@@ -33,7 +33,7 @@ def convolve(
             rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
         )
     row = (<dict> problem.kept).get((algorithm, True, False)) if type(algorithm) is str else None  # as choose has left it
-    if row is None or row.weights:
+    if row is None or row.weights and not row.module.suits(problem, weight):
         row = choose(problem, algorithm, weight)
     if not row.spreads_nonfinite:
         return execute(row, problem, input, row.prepare_once(problem, weight), bias, out)

@@ -277,3 +277,23 @@ def test_too_many_channels_and_complex_numbers_are_declined():
     assert not takes("separable", np.zeros((1, 5, 9, 9)), np.zeros((1, 5, 3, 3)))
     assert not takes("separable", np.zeros((1, 1, 9, 9), complex), np.zeros((1, 1, 3, 3), complex))
     assert any(v.algorithm is ROW and v.declined for v in select.verdicts(problem_of(Case("", (1, 5, 9, 9), (1, 5, 3, 3)), "float32", None)))
+
+
+def test_weights_that_change_between_calls():
+    """The factors of the last weights are remembered, not those of an array."""
+    rng = np.random.default_rng(8)
+    x = rng.integers(-3, 4, (1, 1, 40, 50)).astype(np.float32)
+    w = np.ones((1, 1, 5, 5), np.float32)
+    for value in (1, 2, -3, 2):
+        w[0, 0, 2] = value  # a row; still an outer product
+        want = cyconv.conv2d(x, w, padding=2, algorithm="reference")
+        for algorithm in ("separable", "auto"):
+            np.testing.assert_array_equal(cyconv.conv2d(x, w, padding=2, algorithm=algorithm), want)
+    w[0, 0, 1, 1] = 7
+    with pytest.raises(ValueError, match="outer product"):
+        cyconv.conv2d(x, w, padding=2, algorithm="separable")
+    want = cyconv.conv2d(x, w, padding=2, algorithm="reference")
+    np.testing.assert_array_equal(cyconv.conv2d(x, w, padding=2), want)
+    w[0, 0, 1, 1] = 1
+    got = cyconv.conv2d(x, w, padding=2, algorithm="separable")
+    np.testing.assert_array_equal(got, cyconv.conv2d(x, w, padding=2, algorithm="reference"))

@@ -21,8 +21,8 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from cyconv.cpu.blocks cimport (
-    Blocks, ceil_div, close_blocks, cut_of, gather_block, input_steps, locate, number_type, open_blocks, real_bias, scratch_space,
-    set_layout, table_bytes,
+    Blocks, PyCapsule_GetPointer, PyMem_Free, PyMem_Malloc, PyObject, ceil_div, close_blocks, cut_of, gather_block, input_steps,
+    locate, number_type, open_blocks, opened_once, opened_work, real_bias, scratch_space, set_layout, table_bytes,
 )
 from cyconv.cpu.factors cimport Shape, factor, shape_of
 from cyconv.cpu.items cimport Item, run_items
@@ -34,21 +34,19 @@ from cyconv.cpu.simd cimport VB, vd, vector, vf, vq, vw
 
 from cyconv import costs
 from cyconv.memory import empty
-from cyconv.threads import workers as worth_workers
+from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
-cdef extern from "Python.h":
-    void* PyMem_Malloc(size_t)
-    void PyMem_Free(void*)
-
-cdef double SECONDS_EACH = 4e-11        # of a multiply-add: enough to tell whether a second thread is worth its start
+cdef double SECONDS_EACH = 4e-11        # of a multiply-add: enough to tell whether a second thread is worth its start,
+cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
 
 cdef enum:
     BOX_BYTES = 512 * 1024              # boxes of one block: half of a second-level cache
     BLOCK_OUTPUTS = 128 * 1024
     LEAST_BLOCKS = 8
     MOST_CHANNELS = 4
+    KEPT_BYTES = 16 * 1024              # of weights whose factors a problem remembers
 
 
 # ---- blocks --------------------------------------------------------------------------------------------------------------
@@ -73,7 +71,9 @@ cdef struct Work:
     Py_ssize_t line                     # bytes of a row of the box
     Py_ssize_t strip                    # bytes of a row of all phases of all channels, summed along y
     Py_ssize_t channel_step             # bytes between the channels of what is summed along x
-    Py_ssize_t* offset_z                # bytes, of each tap
+    Py_ssize_t items                    # blocks of all batch items and groups
+    double multiply_adds
+    Py_ssize_t* offset_z                # bytes, of each tap; what to free
     Py_ssize_t* offset_y
     Py_ssize_t* offset_x                # of each channel and tap
     bint near_y                   # whether the taps along y are neighbouring rows
@@ -206,6 +206,64 @@ cdef inline Py_ssize_t lines_of(double bytes) noexcept nogil:
     return ceil_div(<Py_ssize_t> min(bytes, 2.0**61), 64) * 64
 
 
+cdef Py_ssize_t open_work(void* work, object problem) except -1:
+    """Fills a Work but for arrays and threads; returns the bytes of its tables."""
+    cdef Work* w = <Work*> work
+    cdef Blocks* b = &w.blocks
+    cdef Axis* axis = b.box.axis
+    cdef Py_ssize_t* place
+    cdef Py_ssize_t a, c, i, k, entries
+    cdef tuple kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
+    open_separable(b, problem, True)
+    for a in range(3):
+        w.taps[a] = kernel[a]
+    w.groups, w.rows = problem.groups, problem.out_channels
+    w.items = <Py_ssize_t> problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2]
+    w.multiply_adds = <double> problem.outputs * b.channels * (w.taps[0] + w.taps[1] + w.taps[2])
+    w.line = axis[2].length * b.size
+    w.area = axis[1].length * w.line
+    w.strip = b.channels * axis[2].phases * w.line
+    w.in_place = b.size == b.stored_size
+    w.near_y = stride[1] == 1 and dilation[1] == 1
+    w.near_x = w.taps[2] > 1 and stride[2] == 1 and dilation[2] == 1 and (b.kind == SINGLE or b.kind == HALF or b.kind == DOUBLE)
+    measure(b, w.taps[0], &w.room)
+    # where taps read: phases of an axis apart, and neighbours inside of one
+    entries = w.taps[0] + w.taps[1] + b.channels * w.taps[2]
+    w.offset_z = <Py_ssize_t*> PyMem_Malloc(entries * sizeof(Py_ssize_t))
+    if w.offset_z == NULL:
+        close_blocks(b)
+        raise MemoryError(f"no room for a table of {entries} taps")
+    w.offset_y = w.offset_z + w.taps[0]
+    w.offset_x = w.offset_y + w.taps[1]
+    place = <Py_ssize_t*> axis[0].remainder + w.taps[0]
+    for i in range(w.taps[0]):
+        w.offset_z[i] = (place[2 * i] * axis[1].phases * axis[2].phases * axis[0].length + place[2 * i + 1]) * w.area
+    place = <Py_ssize_t*> axis[1].remainder + w.taps[1]
+    a = axis[2].phases * w.area * (axis[0].length if w.taps[0] == 1 else 1)
+    for i in range(w.taps[1]):
+        w.offset_y[i] = place[2 * i] * a + place[2 * i + 1] * w.line
+    place = <Py_ssize_t*> axis[2].remainder + w.taps[2]
+    # phases and channels of what is summed along x: strips, or planes or boxes where there was nothing to sum before
+    if w.taps[1] > 1:
+        a, c = w.line, axis[2].phases * w.line
+    elif w.taps[0] > 1:
+        a, c = w.area, axis[1].phases * axis[2].phases * w.area
+    else:
+        a, c = axis[0].length * w.area, b.plane * b.size
+    for k in range(b.channels):
+        for i in range(w.taps[2]):
+            w.offset_x[k * w.taps[2] + i] = k * c + place[2 * i] * a + place[2 * i + 1] * b.size
+    w.channel_step = c
+    return <Py_ssize_t> min(table_bytes(b), 2.0**61) + entries * sizeof(Py_ssize_t)
+
+
+cdef void close_work(PyObject* capsule) noexcept:
+    cdef Work* w = <Work*> PyCapsule_GetPointer(capsule, NULL)
+    close_blocks(&w.blocks)
+    PyMem_Free(w.offset_z)
+    PyMem_Free(w)
+
+
 def scratch(problem):
     """Bytes that one thread needs."""
     cdef Blocks b
@@ -297,56 +355,64 @@ cdef object kernels_of(const Blocks* b, object weight):
     return np.ascontiguousarray(weight).astype(np.int64, copy=False)
 
 
-cdef Py_ssize_t factor_all(object problem, object weight, char* to, bint keep) except -1:
-    """Factors every kernel, into `to` one behind the other, or if not `keep` into the same place; returns 0 if one is no outer product."""
+cdef object factors_of(object problem, object weight):
+    """What `prepare` returns, or None if a kernel is no outer product. The problem remembers those of a few weights: a plain call
+    asks twice, and images are often filtered alike."""
     cdef Blocks b
     cdef Shape s
-    cdef Py_ssize_t i, taps, pitch, number = 1, done = 1
+    cdef Py_ssize_t i, taps, pitch, number, bytes, kx = problem.kernel[2]
     cdef double tolerance = _tolerance(problem)
     cdef long double* sums
     cdef int64_t* digits
     cdef const char* w
+    cdef char* to
+    cdef bint done = True
     set_layout(&b, problem)
-    shape_of(problem.kernel, &s)
-    taps, pitch = s.taps[0] * s.taps[1] * s.taps[2], s.taps[0] + s.taps[1] + s.taps[2]
     kernels = kernels_of(&b, weight)
     w = <const char*> cnp.PyArray_DATA(<cnp.ndarray> kernels)
+    bytes = cnp.PyArray_NBYTES(<cnp.ndarray> kernels)
+    kept = (<dict> problem.kept).get("separable, factors")
+    if kept is not None and memcmp(w, cnp.PyArray_DATA(<cnp.ndarray> (<tuple> kept)[0]), bytes) == 0:
+        return (<tuple> kept)[1]
+    shape_of(problem.kernel, &s)
+    taps, pitch = s.taps[0] * s.taps[1] * s.taps[2], s.taps[0] + s.taps[1] + s.taps[2]
     number = cnp.PyArray_SIZE(<cnp.ndarray> kernels) // taps
-    cdef Py_ssize_t size = cnp.PyArray_ITEMSIZE(<cnp.ndarray> kernels)
-    sums = <long double*> PyMem_Malloc(pitch * sizeof(long double) + (taps + 2 * pitch) * sizeof(int64_t))
+    factors = empty(number * (pitch + kx), number_type(&b))
+    to = <char*> cnp.PyArray_DATA(<cnp.ndarray> factors)
+    sums = <long double*> PyMem_Malloc(pitch * sizeof(long double) + (taps + pitch) * sizeof(int64_t))
     if sums == NULL:
         raise MemoryError(f"no room for {pitch} factors")
     digits = <int64_t*> (sums + pitch)
     with nogil:
         for i in range(number):
-            if i > 0 and memcmp(w + (i - 1) * taps * size, w + i * taps * size, taps * size) == 0:
-                if keep:                # the same filter for many channels is common
-                    memcpy(to + i * pitch * b.size, to + (i - 1) * pitch * b.size, pitch * b.size)
-                continue
-            if not factor(&b, &s, w + i * taps * size, tolerance, sums, digits, to + i * pitch * b.size if keep else <char*> (digits + taps + pitch)):
-                done = 0
+            if i > 0 and memcmp(w + (i - 1) * bytes // number, w + i * bytes // number, bytes // number) == 0:
+                memcpy(to + i * pitch * b.size, to + (i - 1) * pitch * b.size, pitch * b.size)      # the same filter for many channels
+            elif not factor(&b, &s, w + i * bytes // number, tolerance, sums, digits, to + i * pitch * b.size):
+                done = False
                 break
+        if done:
+            for i in range(number):
+                memcpy(to + (number * pitch + i * kx) * b.size, to + ((i + 1) * pitch - kx) * b.size, kx * b.size)
     PyMem_Free(sums)
-    return done
+    if not done:
+        factors = None
+    if bytes <= KEPT_BYTES:
+        problem.kept["separable, factors"] = (kernels.copy(), factors)
+    return factors
 
 
 def suits(problem, weight):
     """Whether every kernel is an outer product of one vector per axis, so nearly that `error_bound` holds."""
     cdef Shape s
     shape_of(problem.kernel, &s)
-    return s.plain or factor_all(problem, weight, NULL, False) == 1
+    return s.plain or factors_of(problem, weight) is not None
 
 
 def prepare(problem, weight):
     """The factors, [group, output channel, input channel][z, y, x], and once more those along x alone: one flat array."""
-    cdef Blocks b
-    cdef Py_ssize_t kx = problem.kernel[2], pitch = sum(problem.kernel)
-    set_layout(&b, problem)
-    number = problem.groups * problem.out_channels * problem.in_channels
-    factors = empty(number * (pitch + kx), number_type(&b))
-    if not factor_all(problem, weight, <char*> cnp.PyArray_DATA(<cnp.ndarray> factors), True):
+    factors = factors_of(problem, weight)
+    if factors is None:
         raise ValueError("the kernel is not an outer product")
-    factors[number * pitch :].reshape(number, kx)[...] = factors[: number * pitch].reshape(number, pitch)[:, pitch - kx :]
     return factors
 
 
@@ -354,66 +420,19 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
     cdef Work w
     cdef Blocks* b = &w.blocks
-    cdef Py_ssize_t items, item, a, c, i, pitch, entries, number
-    cdef int workers
-    cdef double work
+    cdef int workers = 1
     cdef char* base
-    cdef Axis* axis
-    cdef Py_ssize_t* place
-    cdef tuple kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
-    open_separable(b, problem, True)
-    try:
-        axis = b.box.axis
-        input_steps(b, input, w.input_step, b.box.step)
-        for a in range(3):
-            w.taps[a] = kernel[a]
-        w.groups, w.rows = problem.groups, problem.out_channels
-        w.input = <const char*> cnp.PyArray_DATA(input)
-        w.factors = <const char*> cnp.PyArray_DATA(weight)
-        pitch = w.taps[0] + w.taps[1] + w.taps[2]
-        number = w.groups * w.rows * b.channels
-        w.along_x = w.factors + number * pitch * b.size
-        sums_from = real_bias(b, bias)
-        w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
-        w.out = <char*> cnp.PyArray_DATA(out)
-        w.line = axis[2].length * b.size
-        w.area = axis[1].length * w.line
-        w.strip = b.channels * axis[2].phases * w.line
-        w.in_place = b.size == b.stored_size
-        w.near_y = stride[1] == 1 and dilation[1] == 1
-        w.near_x = w.taps[2] > 1 and stride[2] == 1 and dilation[2] == 1 and (b.kind == SINGLE or b.kind == HALF or b.kind == DOUBLE)
-        # where taps read: phases of an axis apart, and neighbours inside of one
-        entries = w.taps[0] + w.taps[1] + b.channels * w.taps[2]
-        table = np.empty(entries, np.intp)
-        w.offset_z = <Py_ssize_t*> cnp.PyArray_DATA(<cnp.ndarray> table)
-        w.offset_y = w.offset_z + w.taps[0]
-        w.offset_x = w.offset_y + w.taps[1]
-        place = <Py_ssize_t*> axis[0].remainder + w.taps[0]
-        for i in range(w.taps[0]):
-            w.offset_z[i] = (place[2 * i] * axis[1].phases * axis[2].phases * axis[0].length + place[2 * i + 1]) * w.area
-        place = <Py_ssize_t*> axis[1].remainder + w.taps[1]
-        a = axis[2].phases * w.area * (axis[0].length if w.taps[0] == 1 else 1)
-        for i in range(w.taps[1]):
-            w.offset_y[i] = place[2 * i] * a + place[2 * i + 1] * w.line
-        place = <Py_ssize_t*> axis[2].remainder + w.taps[2]
-        # phases and channels of what is summed along x: strips, or planes or boxes where there was nothing to sum before
-        if w.taps[1] > 1:
-            a, c = w.line, axis[2].phases * w.line
-        elif w.taps[0] > 1:
-            a, c = w.area, axis[1].phases * axis[2].phases * w.area
-        else:
-            a, c = axis[0].length * w.area, b.plane * b.size
-        for item in range(b.channels):
-            for i in range(w.taps[2]):
-                w.offset_x[item * w.taps[2] + i] = item * c + place[2 * i] * a + place[2 * i + 1] * b.size
-        w.channel_step = c
-
-        work = <double> problem.outputs * b.channels * pitch
-        items = <Py_ssize_t> problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2]
-        measure(b, w.taps[0], &w.room)
-        workers = worth_workers(work * SECONDS_EACH, w.room.whole, problem.max_workspace)
-        space = scratch_space(w.room.whole * workers + 64)
-        base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
-        run_items(<Item> do_block, &w, items, work, workers, base, w.room.whole, b.exact)
-    finally:
-        close_blocks(b)
+    tables = opened_once(problem, "separable", sizeof(Work), open_work, close_work)
+    w = (<const Work*> opened_work(tables))[0]
+    input_steps(b, input, w.input_step, b.box.step)
+    w.input = <const char*> cnp.PyArray_DATA(input)
+    w.factors = <const char*> cnp.PyArray_DATA(weight)
+    w.along_x = w.factors + w.groups * w.rows * b.channels * (w.taps[0] + w.taps[1] + w.taps[2]) * b.size
+    sums_from = real_bias(b, bias)
+    w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
+    w.out = <char*> cnp.PyArray_DATA(out)
+    if w.multiply_adds * SECONDS_EACH > LEAST_SECONDS:
+        workers = worth_workers(w.multiply_adds * SECONDS_EACH, w.room.whole, problem.max_workspace)
+    space = scratch_space(w.room.whole * workers + 64)
+    base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
+    run_items(<Item> do_block, &w, w.items, w.multiply_adds, workers, base, w.room.whole, b.exact)
