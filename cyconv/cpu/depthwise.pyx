@@ -24,7 +24,7 @@ from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport Axis, BITS64, DOUBLE, HALF, SINGLE, ZEROS, gather_stored, put_stored
 from cyconv.cpu.pieces cimport PB, pd, pf, pq, pw
 from cyconv.cpu.row_copies cimport copy_row, pad_row, split_row
-from cyconv.cpu.row_tiles cimport ALONG, DOWN, tile_along
+from cyconv.cpu.row_tiles cimport ALONG, tile_along
 from cyconv.cpu.row_walks cimport Plane, walk_along, walk_planes
 from cyconv.cpu.simd cimport VB, vd, vf, vq, vw
 
@@ -39,7 +39,8 @@ cdef double SECONDS_OUT = 2e-10         # of an output: enough to tell whether a
 cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
 
 cdef enum:
-    WIDEST_VECTOR = 64                  # bytes, of any level, as the cost model counts them
+    WIDEST_VECTOR = 64                  # bytes, of any level, and
+    WIDE = 4                            # of them in a tile of several rows, as the cost model counts them
     WALK_BYTES = 24 * 1024              # of a plane that is walked down at once
     MOST_CHANNELS = 4                   # of one sum; with more, tiles that also share inputs between output channels win
 
@@ -324,7 +325,7 @@ def cost(problem):
 cdef Py_ssize_t edges(const Work* w) noexcept nogil:
     """Tiles of a row that stays which reach beyond it, and so have to copy what they read."""
     cdef Py_ssize_t lane = WIDEST_VECTOR // w.caller.size, after = w.out[2] + (w.k[2] - 1) * w.d[2] - w.n[2] - w.pad[2]
-    if w.out[2] <= (ALONG if w.strip == 1 else DOWN) * lane:
+    if w.out[2] <= (ALONG if w.strip == 1 else WIDE) * lane:
         return w.pad[2] > 0 or after > 0 or w.out[2] % lane > 0
     return (w.pad[2] > 0) + (after > 0)
 
