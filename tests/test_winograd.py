@@ -147,7 +147,9 @@ def test_what_is_cropped_has_no_say():
         ((1, 64, 56, 56), (64, 64, 3, 3)),
         ((3, 64, 12, 29), (64, 64, 3, 3)),
         ((2, 8, 300), (40, 8, 3)),
-        ((1, 40, 35, 35), (72, 40, 3, 3)),  # threads transform these weights each for itself
+        ((1, 40, 35, 35), (72, 40, 3, 3)),  # threads transform these weights each for itself,
+        ((1, 96, 35, 35), (90, 96, 3, 3)),  # and these, since they have so many tiles,
+        ((1, 120, 56, 56), (128, 120, 3, 3)),  # and take blocks of their own here
         ((2, 48, 40, 40), (48, 48, 3, 3)),
     ],
 )

@@ -20,7 +20,7 @@ runs of tiles stands a slot that is none, and `pick` closes the gaps. Weights ar
 the lanes: all at once if several blocks read them, else piece by piece, each piece used while it is in the cache.
 A dilated axis is as many interleaved ones, each with tiles of its own.
 Wins for 3x3 kernels from about 8 channels on. A tile's numbers all share its rounding, so the error bound is one of norms.
-Threads share out blocks, smaller ones if those are few and weights as well; else planes while the input of one block is
+Threads share out blocks, smaller ones if those are few and every thread may read all weights; else planes while the input of one block is
 transformed, then panels, or frequencies and then panels. No sum is ever split.
 Source: Winograd, Arithmetic Complexity of Computations, SIAM 1980; Lavin and Gray, Fast Algorithms for Convolutional
 Neural Networks, CVPR 2016; errors: Barabasz, Anderson, Soodhalter, Gregg, Error Analysis and Improving the Accuracy of
@@ -46,7 +46,7 @@ from cyconv.cpu.winograd_output cimport own_places, transform_output
 from cyconv.cpu.winograd_transforms cimport number
 from cyconv.cpu.winograd_weights cimport ask_weights, prepare_panel, transform_weights
 from cyconv.cpu.winograd_work cimport (
-    ALONE_BYTES, ALONE_SHARE, BLOCK_BYTES, FAR_V_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, SHARED_PLANES, WEIGHT_SHARE, WEIGHT_TILES,
+    ALONE_BYTES, ALONE_SHARE, BLOCK_BYTES, FAR_V_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MANY_SHARED_BYTES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, SHARED_PLANES, SHARED_TILES, WEIGHT_SHARE, WEIGHT_TILES,
     Segment, Work, u_step,
 )
 
@@ -259,8 +259,15 @@ cdef Py_ssize_t whole_u(const Work* w) noexcept nogil:
     return w.panels * w.frequencies * u_step(w.planes)
 
 
-cdef bint may_own(const Work* w) noexcept nogil:
-    return w.groups == 1 and w.each <= NEAR_BYTES and whole_u(w) <= SHARED_BYTES
+cdef Py_ssize_t shared_bytes(const Work* w, int workers) noexcept nogil:
+    """So many bytes of transformed weights may every thread read."""
+    if w.all_tiles >= 2 * workers * SHARED_TILES:
+        return MANY_SHARED_BYTES
+    return NEAR_BYTES if w.all_tiles >= workers * SHARED_TILES else SHARED_BYTES
+
+
+cdef bint may_own(const Work* w, int workers) noexcept nogil:
+    return w.groups == 1 and w.each <= NEAR_BYTES and whole_u(w) <= shared_bytes(w, workers)
 
 
 cdef bint divide(Work* w, int workers) noexcept nogil:
@@ -269,7 +276,7 @@ cdef bint divide(Work* w, int workers) noexcept nogil:
     cdef Py_ssize_t items = w.groups * w.blocks, most
     if workers == 1:
         return True
-    if items < 4 * workers and not w.fused and w.each <= SHARED_BYTES:
+    if items < 4 * workers and not w.fused and w.each <= shared_bytes(w, workers):
         most = w.segments // ceil_div(<Py_ssize_t> FULL_TILE, max(ceil_div(w.width, w.mx), 1))
         most = min(ceil_div(8 * workers, w.groups), most)
         if w.groups == 1:
@@ -506,7 +513,7 @@ def prepare_once(problem, weight):
     cdef Work w
     tables = opened(&w, problem)
     matrix = real_matrix(&w.b, problem, weight)
-    return matrix if w.fused or may_own(&w) else prepared(&w, matrix)
+    return matrix if w.fused or may_own(&w, 1) else prepared(&w, matrix)
 
 
 cdef struct Prepared:
@@ -548,7 +555,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     work = problem.multiply_adds
     if work * SECONDS_EACH > LEAST_SECONDS:
         workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
-    if weight.ndim > 2 and workers > 1 and may_own(&w):
+    if weight.ndim > 2 and workers > 1 and may_own(&w, workers):
         tables = opened(&w, problem, False)
         w.own = workers * (w.room + whole_u(&w) + 128) <= problem.max_workspace
         if w.own:

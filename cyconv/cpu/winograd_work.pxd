@@ -28,7 +28,9 @@ cdef enum:
     LONE_TILES = 4                      # of 4 x 4, for which transforming weights costs more than products do: tiles of 2 x 2 have
                                         # fewer points, and smaller errors
     WEIGHT_TILES = 8                    # whose products take as long as transforming a weight for one more point
-    SHARED_BYTES = 1 << 20              # of weights of a group, which every thread may well read: a second-level cache holds them
+    SHARED_BYTES = 1 << 20              # of weights of a group, which every thread may well read: a second-level cache holds them;
+    SHARED_TILES = 28                   # NEAR_BYTES, with so many tiles for each thread: it computes long between reading them;
+    MANY_SHARED_BYTES = 4 << 20         # or this, with twice as many
     SHARED_PLANES = 8                   # of a shared block that a thread transforms one after the other
     FULL_TILE = 14                      # tiles that a block of its own is worth: a register tile of level v4
     PIECE_BYTES = 320 * 1024            # of weights transformed piece by piece
