@@ -184,6 +184,7 @@ cdef int open_work(Work* w, object problem, int fused) except -1:
     w.straight = w.b.parts == 1 and w.b.kind != HALF and dx == 1
     w.whole = w.straight and w.pieces == 1 and dy == 1 and w.out_step[1] == w.out[2]
     w.packed = w.own = False
+    w.abreast = 1
     w.past = STREAMS and w.straight and w.planes >= PAST_PLANES and problem.outputs * w.b.size >= PAST_BYTES
     w.blocks = ceil_div(w.segments, max(target // max(ceil_div(longest, w.mx), 1), <Py_ssize_t> 1))
     lay_out(w)
@@ -327,8 +328,8 @@ cdef void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_
                 own_places(w, group, panel, first, last, f, w.frequencies)
             if w.fused and past < w.planes:
                 ask_weights(w, group, panel, past, min(past + w.piece, w.planes), f, w.frequencies)
-            elif w.fused and panel + 1 < w.panels:
-                ask_weights(w, group, panel + 1, 0, min(w.piece, w.planes), f, w.frequencies)
+            elif w.fused and panel + w.abreast < w.panels:
+                ask_weights(w, group, panel + w.abreast, 0, min(w.piece, w.planes), f, w.frequencies)
             next = NULL
             if w.fused and w.frequencies * w.v_step >= FAR_V_BYTES:      # what of V stood in a cache, other panels have driven out
                 next = v + (f + 1) * w.v_step + k * w.pitch * w.b.size
@@ -563,6 +564,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         else:
             tables = opened(&w, problem)
     apart = divide(&w, workers)
+    w.abreast = 1 if apart else workers
     if weight.ndim > 2 and not w.fused and not (w.own and apart):
         w.own = False
         weight = prepared(&w, weight)
