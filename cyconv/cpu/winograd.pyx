@@ -46,8 +46,9 @@ from cyconv.cpu.winograd_output cimport own_places, transform_output
 from cyconv.cpu.winograd_transforms cimport number
 from cyconv.cpu.winograd_weights cimport ask_weights, prepare_panel, transform_weights
 from cyconv.cpu.winograd_work cimport (
-    ALONE_BYTES, ALONE_SHARE, BLOCK_BYTES, FAR_V_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES, LONE_TILES, MANY_SHARED_BYTES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE, SHARED_BYTES, SHARED_PLANES, SHARED_TILES, WEIGHT_SHARE, WEIGHT_TILES,
-    Segment, Work, u_step,
+    ALONE_BYTES, ALONE_SHARE, BLOCK_BYTES, FAR_V_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES,
+    MANY_SHARED_BYTES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE,
+    SHARED_BYTES, SHARED_PLANES, SHARED_TILES, WEIGHT_SHARE, Segment, Work, roles, u_step,
 )
 
 from cyconv import costs
@@ -62,42 +63,6 @@ cdef double WEIGHT_SECONDS = 5e-9       # of a frequency of the weights of one p
 
 
 # ---- what is to be done ----------------------------------------------------------------------------------------------
-
-cdef Py_ssize_t points(Py_ssize_t out, Py_ssize_t dilation, int m) noexcept nogil:
-    """Of all tiles of m outputs along an axis."""
-    cdef Py_ssize_t r, tiles = 0
-    for r in range(min(dilation, out)):
-        tiles += ceil_div(ceil_div(out - r, dilation), m)
-    return tiles * (m + 2)
-
-
-cdef int best_tile(Py_ssize_t out, Py_ssize_t dilation, bint alone, Py_ssize_t runs) noexcept nogil:
-    """The tile with the fewest points for so many outputs, of which there are so many runs; of equals, the smaller one, whose
-    errors are smaller. Tiles of 6 only for an axis alone, in two axes their errors would be five times those of 4x4; and only where
-    they save more than their weights cost, as much as so many more tiles."""
-    cdef int m = 4 if points(out, dilation, 4) < points(out, dilation, 2) else 2
-    if alone and runs * (points(out, dilation, m) - points(out, dilation, 6)) > (6 - m) * WEIGHT_TILES:
-        m = 6
-    return m
-
-
-cdef bint roles(Work* w, object problem) except -1:
-    """Which axes are transformed, and how; False if none can be."""
-    cdef tuple kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation, out = problem.out_size
-    cdef bint tx = kernel[2] == 3 and stride[2] == 1, ty
-    w.y_axis = 0 if kernel[1] == 1 and kernel[0] == 3 and stride[0] == 1 else 1
-    w.z_axis = 1 - w.y_axis
-    ty = kernel[w.y_axis] == 3 and stride[w.y_axis] == 1 and (tx or kernel[2] == 1)
-    w.mx = best_tile(out[2], dilation[2], not ty, problem.batch * out[0] * out[1]) if tx else 1
-    w.my = best_tile(out[w.y_axis], dilation[w.y_axis], not tx, problem.batch * out[w.z_axis] * out[2]) if ty else 1
-    if w.mx == w.my == 4 and problem.batch * out[w.z_axis] * ceil_div(out[w.y_axis], 4) * ceil_div(out[2], 4) <= LONE_TILES:
-        w.mx = w.my = 2
-    w.nx = w.mx + 2 if tx else 1
-    w.ny = w.my + 2 if ty else 1
-    w.frequencies = w.nx * w.ny
-    w.taps = (3 if tx else 1) * (3 if ty else 1)
-    return tx or ty
-
 
 cdef Py_ssize_t tiles_of_block(const Work* w, Py_ssize_t most, bint by_panel) noexcept nogil:
     """How many tiles make a block that takes at most so many bytes; counted as level v4 has vectors, and all levels do the same."""

@@ -1,4 +1,4 @@
-"""What one call of Winograd's algorithm is to do: sizes, tables of its tiles, and where the parts of a thread's scratch begin.
+"""What one call of Winograd's algorithm is to do: which axes it transforms in what tiles, sizes, tables, and where the parts of a thread's scratch begin.
 
 A segment is a run of tiles next to each other along x, all of one row of tiles of one plane; a block is a run of segments.
 """
@@ -128,3 +128,39 @@ cdef inline Segment segment_of(const Work* w, Py_ssize_t s) noexcept nogil:
     g.x, g.columns = w.x_first[p], w.x_count[p]
     g.tiles = ceil_div(g.columns, w.mx)
     return g
+
+
+cdef inline Py_ssize_t points(Py_ssize_t out, Py_ssize_t dilation, int m) noexcept nogil:
+    """Of all tiles of m outputs along an axis."""
+    cdef Py_ssize_t r, tiles = 0
+    for r in range(min(dilation, out)):
+        tiles += ceil_div(ceil_div(out - r, dilation), m)
+    return tiles * (m + 2)
+
+
+cdef inline int best_tile(Py_ssize_t out, Py_ssize_t dilation, bint alone, Py_ssize_t runs) noexcept nogil:
+    """The tile with the fewest points for so many outputs, of which there are so many runs; of equals, the smaller one, whose
+    errors are smaller. Tiles of 6 only for an axis alone, in two axes their errors would be five times those of 4x4; and only where
+    they save more than their weights cost, as much as so many more tiles."""
+    cdef int m = 4 if points(out, dilation, 4) < points(out, dilation, 2) else 2
+    if alone and runs * (points(out, dilation, m) - points(out, dilation, 6)) > (6 - m) * WEIGHT_TILES:
+        m = 6
+    return m
+
+
+cdef inline bint roles(Work* w, object problem) except -1:
+    """Which axes are transformed, and how; False if none can be."""
+    cdef tuple kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation, out = problem.out_size
+    cdef bint tx = kernel[2] == 3 and stride[2] == 1, ty
+    w.y_axis = 0 if kernel[1] == 1 and kernel[0] == 3 and stride[0] == 1 else 1
+    w.z_axis = 1 - w.y_axis
+    ty = kernel[w.y_axis] == 3 and stride[w.y_axis] == 1 and (tx or kernel[2] == 1)
+    w.mx = best_tile(out[2], dilation[2], not ty, problem.batch * out[0] * out[1]) if tx else 1
+    w.my = best_tile(out[w.y_axis], dilation[w.y_axis], not tx, problem.batch * out[w.z_axis] * out[2]) if ty else 1
+    if w.mx == w.my == 4 and problem.batch * out[w.z_axis] * ceil_div(out[w.y_axis], 4) * ceil_div(out[2], 4) <= LONE_TILES:
+        w.mx = w.my = 2
+    w.nx = w.mx + 2 if tx else 1
+    w.ny = w.my + 2 if ty else 1
+    w.frequencies = w.nx * w.ny
+    w.taps = (3 if tx else 1) * (3 if ty else 1)
+    return tx or ty
