@@ -455,7 +455,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
             open_work(&w, problem, False, VB)
             find_taps(&w, problem)
         w.raw = cnp.PyArray_NDIM(weight) > 1
-        if w.raw and not w.own:
+        if w.raw:
             w.chunks = max(ceil_div(b.products, RAW_CHUNK), <Py_ssize_t> 1)
         w.input = <const char*> cnp.PyArray_DATA(input)
         w.weight = <const char*> cnp.PyArray_DATA(weight)
