@@ -20,8 +20,8 @@ runs of tiles stands a slot that is none, and `pick` closes the gaps. Weights ar
 the lanes: all at once if several blocks read them, else piece by piece, each piece used while it is in the cache.
 A dilated axis is as many interleaved ones, each with tiles of its own.
 Wins for 3x3 kernels from about 8 channels on. A tile's numbers all share its rounding, so the error bound is one of norms.
-Threads share out blocks, smaller ones if those are few and every thread may read all weights; else planes while the input of one block is
-transformed, then panels, or frequencies and then panels. No sum is ever split.
+Threads share out blocks, smaller ones if those are few and every thread may read all weights; else the panels of each block,
+or frequencies and then panels. No sum is ever split.
 Source: Winograd, Arithmetic Complexity of Computations, SIAM 1980; Lavin and Gray, Fast Algorithms for Convolutional
 Neural Networks, CVPR 2016; errors: Barabasz, Anderson, Soodhalter, Gregg, Error Analysis and Improving the Accuracy of
 Winograd Convolution for Deep Neural Networks, ACM TOMS 46 (2020).
@@ -48,7 +48,7 @@ from cyconv.cpu.winograd_weights cimport ask_weights, prepare_panel, transform_w
 from cyconv.cpu.winograd_work cimport (
     ALONE_BYTES, ALONE_SHARE, BLOCK_BYTES, FAR_V_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES,
     MANY_SHARED_BYTES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE,
-    SHARED_BYTES, SHARED_PLANES, SHARED_TILES, WEIGHT_SHARE, Segment, Work, roles, u_step,
+    SHARED_BYTES, SHARED_TILES, WEIGHT_SHARE, Ready, Segment, Work, roles, u_step,
 )
 
 from cyconv import costs
@@ -200,7 +200,6 @@ cdef void lay_out(Work* w) noexcept nogil:
     w.together = ceil_div(w.segments, max(w.blocks, 1))
     w.tiles = w.together * tiles
     w.slots = w.together * (tiles + (w.mx > 1))
-    # memory: V and its index, of which threads may share one; M of one panel or of all, lines, sums, put and U, which each thread has
     q = 64 if w.tiles * w.b.size > 32 else 16
     w.pitch = ceil_div(w.tiles * w.b.size, q) * q // w.b.size
     w.v_step = (ceil_div(w.planes * w.pitch * w.b.size, 64) | 1) * 64
@@ -210,14 +209,15 @@ cdef void lay_out(Work* w) noexcept nogil:
     w.at_v = 0
     w.at_index = w.frequencies * w.v_step + 64
     w.at_list = w.at_index + q * (VB + 64)
-    w.at_m = w.at_list + ceil_div(w.together * sizeof(Segment), 64) * 64
+    w.at_ready = w.at_list + ceil_div(w.together * sizeof(Segment), 64) * 64
+    w.at_m = w.at_ready + 64
     w.at_lines = w.at_m + (1 if w.by_panel else w.panels) * w.frequencies * w.m_step
     w.at_sums = w.at_lines + 2 * w.ny * w.line + 64
     w.at_put = w.at_sums + w.my * w.width * PANEL
     w.at_u = w.at_put + (0 if w.straight else 2 * lane * w.my * w.width * w.b.size)
     w.piece = max(PIECE_BYTES // (w.frequencies * PANEL), <Py_ssize_t> 8)
     w.piece = ceil_div(w.planes, max(ceil_div(w.planes, w.piece), 1)) if w.fused else w.planes
-    w.room = ceil_div(w.at_u + (u_step(w.piece) * w.frequencies if w.fused else whole_u(w) + 64 if w.own else 0), 64) * 64 + 64
+    w.room = ceil_div(w.at_u + (u_step(w.piece) * w.frequencies if w.fused else whole_u(w) if w.own else 0), 64) * 64 + 64
 
 
 cdef Py_ssize_t whole_u(const Work* w) noexcept nogil:
@@ -331,12 +331,12 @@ cdef void do_some_panel(const Work* w, Py_ssize_t item, Py_ssize_t panel, Py_ssi
         do_panel(w, <vd*> NULL, group, panel, first, last, tiles, v, scratch)
 
 
-cdef void do_some_frequency(const Work* w, Py_ssize_t item, Py_ssize_t f, Py_ssize_t tiles, char* shared) noexcept nogil:
+cdef void do_some_frequency(const Work* w, Py_ssize_t item, Py_ssize_t f, Py_ssize_t tiles, const char* v, char* m) noexcept nogil:
     cdef Py_ssize_t group = item // w.blocks, first = first_segment(w, item), last = past_segment(w, item)
     if w.b.size == 4:
-        do_frequency(w, <vf*> NULL, group, f, first, last, tiles, shared, shared + w.at_m)
+        do_frequency(w, <vf*> NULL, group, f, first, last, tiles, v, m)
     else:
-        do_frequency(w, <vd*> NULL, group, f, first, last, tiles, shared, shared + w.at_m)
+        do_frequency(w, <vd*> NULL, group, f, first, last, tiles, v, m)
 
 
 cdef void do_output(const Work* w, Py_ssize_t item, Py_ssize_t panel, const char* shared, char* scratch) noexcept nogil:
@@ -349,62 +349,58 @@ cdef void do_output(const Work* w, Py_ssize_t item, Py_ssize_t panel, const char
         transform_output(w, <vd*> NULL, group, panel, first, last, m, scratch + w.at_sums, scratch + w.at_put)
 
 
-cdef void do_planes(const Work* w, Py_ssize_t item, Py_ssize_t k0, Py_ssize_t k1, const char* shared, char* scratch) noexcept nogil:
-    cdef Py_ssize_t group = item // w.blocks, first = first_segment(w, item), last = past_segment(w, item)
-    transform_input(w, group, <const Segment*> (shared + w.at_list), last - first, k0, k1, shared + w.at_index, scratch + w.at_lines,
-                    <char*> shared)
+cdef void open_block(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
+    """V of a block; before a thread's first one, also U, where each has its own."""
+    cdef Ready* ready = <Ready*> (scratch + w.at_ready)
+    cdef Segment* list = <Segment*> (scratch + w.at_list)
+    cdef Py_ssize_t k, first = first_segment(w, item), last = past_segment(w, item)
+    if w.own and not ready.weights:
+        for k in range(w.panels):
+            prepare_panel(w, 0, k, scratch + w.at_u + k * w.frequencies * u_step(w.planes))
+        ready.weights = True
+    ready.tiles = fill_index(w, first, last, scratch + w.at_index, list)
+    memset(scratch + w.at_lines, 0, 2 * w.ny * w.line)  # padding, which is not written again; and slots that are no tiles: zeros are cheap
+    transform_input(w, item // w.blocks, list, last - first, scratch + w.at_index, scratch + w.at_lines, scratch)
 
 
-cdef Py_ssize_t open_block(const Work* w, Py_ssize_t item, char* shared) noexcept nogil:
-    """Lists a block's segments; returns its number of tiles."""
-    cdef Py_ssize_t first = first_segment(w, item), last = past_segment(w, item)
-    return fill_index(w, first, last, shared + w.at_index, <Segment*> (shared + w.at_list))
-
-
-cdef void clear_lines(const Work* w, char* scratch) noexcept nogil:
-    """Padding, which is not written again; and slots that are no tiles, which are transformed too and should be cheap."""
-    memset(scratch + w.at_lines, 0, 2 * w.ny * w.line)
+cdef void do_block(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
+    cdef const Ready* ready = <const Ready*> (scratch + w.at_ready)
+    cdef Py_ssize_t k
+    open_block(w, item, scratch)
+    if w.by_panel:
+        for k in range(w.panels):
+            do_some_panel(w, item, k, ready.tiles, scratch, scratch)
+        return
+    for k in range(w.frequencies):
+        do_some_frequency(w, item, k, ready.tiles, scratch, scratch + w.at_m)
+    for k in range(w.panels):
+        do_output(w, item, k, scratch, scratch)
 
 
 cdef struct Shared:                     # a block that threads share
     const Work* w
-    Py_ssize_t item, tiles
-    char* at
+    Py_ssize_t item
+    char* at                            # M of all panels, where it is computed by frequencies
 
 
-cdef void share_planes(const Shared* block, Py_ssize_t some, char* scratch) noexcept nogil:
-    do_planes(block.w, block.item, some * SHARED_PLANES, min((some + 1) * SHARED_PLANES, block.w.planes), block.at, scratch)
+cdef Py_ssize_t tiles_of_shared(const Shared* block, char* scratch) noexcept nogil:
+    """Each thread has a V of its own: transforming takes less time than getting half of it from another core's cache."""
+    cdef const Ready* ready = <const Ready*> (scratch + block.w.at_ready)
+    if not ready.tiles:
+        open_block(block.w, block.item, scratch)
+    return ready.tiles
 
 
 cdef void share_panel(const Shared* block, Py_ssize_t k, char* scratch) noexcept nogil:
-    do_some_panel(block.w, block.item, k, block.tiles, block.at, scratch)
+    do_some_panel(block.w, block.item, k, tiles_of_shared(block, scratch), scratch, scratch)
 
 
 cdef void share_frequency(const Shared* block, Py_ssize_t k, char* scratch) noexcept nogil:
-    do_some_frequency(block.w, block.item, k, block.tiles, block.at)
+    do_some_frequency(block.w, block.item, k, tiles_of_shared(block, scratch), scratch, block.at + block.w.at_m)
 
 
 cdef void share_output(const Shared* block, Py_ssize_t k, char* scratch) noexcept nogil:
     do_output(block.w, block.item, k, block.at, scratch)
-
-
-cdef void do_block(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
-    cdef Py_ssize_t k, tiles = open_block(w, item, scratch)
-    cdef char* ready = scratch + w.at_u + whole_u(w)
-    if w.own and not ready[0]:
-        for k in range(w.panels):
-            prepare_panel(w, 0, k, scratch + w.at_u + k * w.frequencies * u_step(w.planes))
-        ready[0] = 1
-    clear_lines(w, scratch)
-    do_planes(w, item, 0, w.planes, scratch, scratch)
-    if w.by_panel:
-        for k in range(w.panels):
-            do_some_panel(w, item, k, tiles, scratch, scratch)
-        return
-    for k in range(w.frequencies):
-        do_some_frequency(w, item, k, tiles, scratch)
-    for k in range(w.panels):
-        do_output(w, item, k, scratch, scratch)
 
 
 # ---- what every algorithm offers -------------------------------------------------------------------------------------
@@ -514,7 +510,6 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef bint apart
     cdef double work
     cdef char* base
-    cdef char* shared
     cdef int32_t* offset
     cdef char spoiled = 0
     tables = opened(&w, problem, weight.ndim - 1 if weight.ndim < 3 else -1)
@@ -523,7 +518,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
     if weight.ndim > 2 and workers > 1 and may_own(&w, workers):
         tables = opened(&w, problem, False)
-        w.own = workers * (w.room + whole_u(&w) + 128) <= problem.max_workspace
+        w.own = workers * (w.room + whole_u(&w) + 64) <= problem.max_workspace
         if w.own:
             lay_out(&w)
         else:
@@ -552,18 +547,16 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         offset[k] = <int32_t> (k * w.pitch * w.b.size)
     ask_next(offset, w.planes, w.b.size)
     w.offset = offset
+    for worker in range(workers):
+        (<Ready*> (base + worker * w.room + w.at_ready)).weights = False
     if apart:
-        if w.own:
-            for worker in range(workers):
-                (base + worker * w.room + w.at_u + whole_u(&w))[0] = 0
         run_items(<Item> do_block, &w, items, work, workers, base, w.room, False)
         return not spoiled
     work /= items
     for k in range(items):
-        block.w, block.item, block.tiles, block.at = &w, k, open_block(&w, k, base), base
+        block.w, block.item, block.at = &w, k, base
         for worker in range(workers):
-            clear_lines(&w, base + worker * w.room)
-        run_items(<Item> share_planes, &block, ceil_div(w.planes, <Py_ssize_t> SHARED_PLANES), 0, workers, base, w.room, False)
+            (<Ready*> (base + worker * w.room + w.at_ready)).tiles = 0
         if w.by_panel:
             run_items(<Item> share_panel, &block, w.panels, work, workers, base, w.room, False)
         else:

@@ -270,13 +270,13 @@ cdef inline inlined along_plane(const Work* w, const bint last, const lanes* lik
         to += w.nx * w.v_step
 
 
-cdef inline void transform_planes(const Work* w, const lanes* like, Py_ssize_t group, const Segment* list, Py_ssize_t segments, Py_ssize_t k0,
-                                  Py_ssize_t k1, const char* index, char* lines, char* v) noexcept nogil:
+cdef inline void transform_planes(const Work* w, const lanes* like, Py_ssize_t group, const Segment* list, Py_ssize_t segments,
+                                  const char* index, char* lines, char* v) noexcept nogil:
     cdef Py_ssize_t k, plane, tiles = list[segments - 1].tiles + (w.mx > 1), lane = VB // w.b.size
     cdef Py_ssize_t vectors = ceil_div(list[segments - 1].line // (w.mx * w.b.size) + tiles, lane)
-    cdef Py_ssize_t last = k1 - ceil_div(lane, w.pitch)         # the first plane behind which a whole vector has no room
+    cdef Py_ssize_t last = w.planes - ceil_div(lane, w.pitch)         # the first plane behind which a whole vector has no room
     cdef char* rows = lines + w.ny * w.line
-    for k in range(k0, k1):
+    for k in range(w.planes):
         plane = group * w.input_step[1] + k // (w.kernel[0] * w.kernel[1]) * w.input_step[2]
         down_plane(w, like, list, segments, k, plane, w.input + group * w.input_step[1], vectors, lines, rows)
         if k < last:
@@ -285,10 +285,10 @@ cdef inline void transform_planes(const Work* w, const lanes* like, Py_ssize_t g
             along_plane(w, True, like, segments, index, vectors, rows, v + k * w.pitch * w.b.size)
 
 
-cdef inline void transform_input(const Work* w, Py_ssize_t group, const Segment* list, Py_ssize_t segments, Py_ssize_t k0, Py_ssize_t k1,
+cdef inline void transform_input(const Work* w, Py_ssize_t group, const Segment* list, Py_ssize_t segments,
                                  const char* index, char* lines, char* v) noexcept nogil:
-    """V of planes k0 to k1 for the listed segments."""
+    """V of all planes for the listed segments."""
     if w.b.size == 4:
-        transform_planes(w, <vf*> NULL, group, list, segments, k0, k1, index, lines, v)
+        transform_planes(w, <vf*> NULL, group, list, segments, index, lines, v)
     else:
-        transform_planes(w, <vd*> NULL, group, list, segments, k0, k1, index, lines, v)
+        transform_planes(w, <vd*> NULL, group, list, segments, index, lines, v)

@@ -31,7 +31,6 @@ cdef enum:
     SHARED_BYTES = 1 << 20              # of weights of a group, which every thread may well read: a second-level cache holds them;
     SHARED_TILES = 28                   # NEAR_BYTES, with so many tiles for each thread: it computes long between reading them;
     MANY_SHARED_BYTES = 4 << 20         # or this, with twice as many
-    SHARED_PLANES = 8                   # of a shared block that a thread transforms one after the other
     FULL_TILE = 14                      # tiles that a block of its own is worth: a register tile of level v4
     PIECE_BYTES = 320 * 1024            # of weights transformed piece by piece
     KERNELS_AHEAD = 8                   # planes between the weights in use and those that are asked for
@@ -94,13 +93,18 @@ cdef struct Work:
     Py_ssize_t piece                    # planes of such a piece
     Py_ssize_t abreast                  # threads that take the panels of a block in turn
     # parts of a thread's scratch: where they begin
-    Py_ssize_t at_v, at_index, at_list, at_m, at_lines, at_sums, at_put, at_u, room
+    Py_ssize_t at_v, at_index, at_list, at_ready, at_m, at_lines, at_sums, at_put, at_u, room
     const char* input
     const char* weight
     const char* bias
     char* out_data
     const int32_t* offset
     char* spoiled                       # set to 1 where a result is not finite
+
+
+cdef struct Ready:                      # what stands in a thread's scratch
+    bint weights                        # U, where each thread has its own
+    Py_ssize_t tiles                    # of the block whose V it is; 0 if there is none
 
 
 cdef struct Segment:
