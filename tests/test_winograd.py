@@ -272,7 +272,7 @@ def test_many_weights(name, dtype):
 
 def test_few_tiles_are_small_ones():
     """Where weights cost more than products, tiles have fewer points and smaller errors."""
-    for size, batch, tiles in ((7, 1, (2, 2)), (8, 1, (2, 2)), (8, 2, (4, 4)), (14, 1, (4, 4))):
+    for size, batch, tiles in ((7, 1, (2, 2)), (10, 1, (2, 2)), (8, 2, (2, 4)), (8, 8, (4, 4)), (14, 1, (2, 4)), (28, 1, (4, 4))):
         case = Case("", (batch, 8, size, size), (8, 8, 3, 3), {"padding": 1}, bias=False)
         assert ROW.module.tile_sizes(problem_of(case, "float32", None)) == tiles
 

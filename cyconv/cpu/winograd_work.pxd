@@ -25,8 +25,6 @@ cdef enum:
     KEPT_BYTES = 8 << 20                # of transformed weights that a Plan keeps in any case; more only for
     FEW_TILES = 16                      # so many tiles, whose products take as long as reading them
     FEW_BLOCKS = 2                      # for which weights of a single call are transformed again, rather than written and read
-    LONE_TILES = 4                      # of 4 x 4, for which transforming weights costs more than products do: tiles of 2 x 2 have
-                                        # fewer points, and smaller errors
     WEIGHT_TILES = 8                    # whose products take as long as transforming a weight for one more point
     SHARED_BYTES = 1 << 20              # of weights of a group, which every thread may well read: a second-level cache holds them;
     SHARED_TILES = 28                   # NEAR_BYTES, with so many tiles for each thread: it computes long between reading them;
@@ -142,27 +140,31 @@ cdef inline Py_ssize_t points(Py_ssize_t out, Py_ssize_t dilation, int m) noexce
     return tiles * (m + 2)
 
 
-cdef inline int best_tile(Py_ssize_t out, Py_ssize_t dilation, bint alone, Py_ssize_t runs) noexcept nogil:
-    """The tile with the fewest points for so many outputs, of which there are so many runs; of equals, the smaller one, whose
-    errors are smaller. Tiles of 6 only for an axis alone, in two axes their errors would be five times those of 4x4; and only where
-    they save more than their weights cost, as much as so many more tiles."""
-    cdef int m = 4 if points(out, dilation, 4) < points(out, dilation, 2) else 2
-    if alone and runs * (points(out, dilation, m) - points(out, dilation, 6)) > (6 - m) * WEIGHT_TILES:
-        m = 6
-    return m
+cdef inline void best_tile(Py_ssize_t runs, Py_ssize_t out_y, Py_ssize_t dy, bint ty, Py_ssize_t out_x, Py_ssize_t dx, bint tx, int* best) noexcept nogil:
+    """The tile (along y, x) with the least to multiply for so many outputs, of which there are so many runs, and for the weights:
+    of equals, the smaller one, whose errors are smaller. Tiles of 6 only for an axis alone, in two axes their errors would be
+    five times those of 4x4."""
+    cdef double cost, least = -1
+    cdef int my, mx, largest = 4 if ty and tx else 6
+    for my in range(2 if ty else 1, (largest if ty else 1) + 1, 2):
+        for mx in range(2 if tx else 1, (largest if tx else 1) + 1, 2):
+            cost = <double> runs * (points(out_y, dy, my) if ty else out_y) * (points(out_x, dx, mx) if tx else out_x)
+            cost += WEIGHT_TILES * (my + 2 if ty else 1) * (mx + 2 if tx else 1)
+            if least < 0 or cost < least:
+                least = cost
+                best[0], best[1] = my, mx
 
 
 cdef inline bint roles(Work* w, object problem) except -1:
     """Which axes are transformed, and how; False if none can be."""
     cdef tuple kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation, out = problem.out_size
     cdef bint tx = kernel[2] == 3 and stride[2] == 1, ty
+    cdef int[2] best
     w.y_axis = 0 if kernel[1] == 1 and kernel[0] == 3 and stride[0] == 1 else 1
     w.z_axis = 1 - w.y_axis
     ty = kernel[w.y_axis] == 3 and stride[w.y_axis] == 1 and (tx or kernel[2] == 1)
-    w.mx = best_tile(out[2], dilation[2], not ty, problem.batch * out[0] * out[1]) if tx else 1
-    w.my = best_tile(out[w.y_axis], dilation[w.y_axis], not tx, problem.batch * out[w.z_axis] * out[2]) if ty else 1
-    if w.mx == w.my == 4 and problem.batch * out[w.z_axis] * ceil_div(out[w.y_axis], 4) * ceil_div(out[2], 4) <= LONE_TILES:
-        w.mx = w.my = 2
+    best_tile(problem.batch * out[w.z_axis], out[w.y_axis], dilation[w.y_axis], ty, out[2], dilation[2], tx, best)
+    w.my, w.mx = best[0], best[1]
     w.nx = w.mx + 2 if tx else 1
     w.ny = w.my + 2 if ty else 1
     w.frequencies = w.nx * w.ny
