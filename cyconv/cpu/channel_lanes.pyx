@@ -5,8 +5,9 @@ up to 14 neighbouring outputs of a row are summed there, one vector of weights a
 outputs are transposed back. Every load is a whole aligned line whatever kernel, stride and dilation are, no lane is lost
 at an edge, and a plane of few numbers is as good as a large one.
 Planes are transposed as one run of numbers where their rows are neighbours in memory, else number by number.
-Weights are packed [block of channels][tap][channel], and a byte that tells whether all are finite: rows of padding are
-left out of the sums then. Products are added in the order [i][j] onto the bias.
+Weights are packed [block of channels][tap][channel], and behind each block a byte that tells whether all are finite: rows of
+padding are left out of the sums then. For one batch item each block is packed by the thread that needs it: packed by another,
+it would come from that one's cache. Products are added in the order [i][j] onto the bias.
 Wins for kernels larger than 3 x 3 or stepped, where the sums outweigh both transpositions. Threads share out blocks of
 channels, and strips of large planes; the cut depends on the problem alone and splits no sum.
 
@@ -30,7 +31,8 @@ from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
-cdef double SECONDS_EACH = 2.2e-11      # of a multiply-add: enough to tell whether a second thread is worth its start,
+cdef double SECONDS_EACH = 2.2e-11      # of a multiply-add,
+cdef double SECONDS_TURNED = 1.5e-10    # of a number of input, weight or output: enough to tell whether a second thread is worth its start,
 cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
 
 cdef enum:
@@ -61,9 +63,10 @@ cdef struct Work:
     Py_ssize_t tile                     # outputs
     Py_ssize_t few                      # rows of outputs that are summed before they are transposed
     Py_ssize_t sums                     # bytes from the start of a thread's scratch to its sums
+    Py_ssize_t packed                   # and to the weights of a block
     Py_ssize_t room                     # bytes of it
     bint flat                           # whether planes are runs
-    bint skips                          # whether rows of padding add nothing: no weight is infinite or NaN
+    bint raw                            # whether weights are yet to be packed
     const char* input
     Py_ssize_t[4] step                  # bytes to the next batch item, group, y, x
     const char* weight
@@ -94,7 +97,8 @@ cdef int open_work(Work* w, object problem, Py_ssize_t vector) except -1:
     w.tile = ceil_div(w.out[1], max(ceil_div(w.out[1], ALONG), 1))
     w.few = min(max(SUMS_BYTES // (LINE * max(w.out[1], 1)), 1), w.strip)
     w.sums = w.height * w.width * vector
-    w.room = w.sums + w.few * w.out[1] * vector
+    w.packed = w.sums + w.few * w.out[1] * vector
+    w.room = w.packed + (w.k[0] * w.k[1] + 1) * vector
     return 0
 
 
@@ -173,6 +177,7 @@ cdef inline inlined turn_out(const lanes* like, const char* sums, Py_ssize_t cou
 cdef inline inlined rows_of(const int R, const int s, const lanes* like, const Work* w, const char* box, const char* weight,
                             const char* bias, char* sums, Py_ssize_t rows, Py_ssize_t top) noexcept nogil:
     """Rows of outputs in tiles of R; s: the stride along x, or 0 if it is only known in `w`; top: row of the input that the first one begins with."""
+    cdef bint skips = (weight + w.k[0] * w.k[1] * VB)[0]    # rows of padding, which add nothing: no weight is infinite or NaN
     cdef lanes[ALONG] acc
     cdef lanes start = (<const lanes*> bias)[0], v
     cdef Py_ssize_t y, x, i, j, row = w.width * VB, step = (s if s else w.s[1]) * VB, hop = w.d[1] * VB, down = w.d[0] * row
@@ -191,7 +196,7 @@ cdef inline inlined rows_of(const int R, const int s, const lanes* like, const W
         to = sums + x * VB
         at = top
         for y in range(rows):
-            if w.skips and (at < 0 or at + (w.k[0] - 1) * w.d[0] >= w.n[0]):
+            if skips and (at < 0 or at + (w.k[0] - 1) * w.d[0] >= w.n[0]):
                 begin = min(ceil_div(max(-at, <Py_ssize_t> 0), w.d[0]), w.k[0])
                 end = min(ceil_div(max(w.n[0] - at, <Py_ssize_t> 0), w.d[0]), w.k[0])
             else:
@@ -299,16 +304,38 @@ cdef void few_rows(const Work* w, const char* box, const char* weight, const cha
         rows_by(0, <vd*> NULL, w, box, weight, bias, sums, rows, top)
 
 
+cdef inline Py_ssize_t block_bytes(Py_ssize_t taps) noexcept nogil:
+    """Of the packed weights of a block of channels."""
+    return (taps + 1) * VB
+
+
+cdef void pack_block(const char* weight, Py_ssize_t taps, Py_ssize_t channels, Py_ssize_t size, char* to) noexcept nogil:
+    """The weights [channel][tap] of a block to [tap][channel], and whether all are finite. Lanes without a channel get others' weights."""
+    cdef const char* plane[LANES_F]
+    cdef Py_ssize_t l, lane = VB // size
+    for l in range(lane):
+        plane[l] = weight + min(l, channels - 1) * taps * size
+    if size == 4:
+        turn_in(<vf*> NULL, plane, taps, to, taps, 0)
+    else:
+        turn_in(<vd*> NULL, plane, taps, to, taps, 0)
+    (to + taps * VB)[0] = all_finite(weight, channels * taps, <int> size)
+
+
 cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
     """One strip of one block of channels."""
     cdef Py_ssize_t y0 = item % w.strips * w.strip, block = item // w.strips % w.blocks, n = item // w.strips // w.blocks
     cdef Py_ssize_t g = block * w.lane, planes = min(w.lane, w.groups - g), y = 0, area = w.out[0] * w.out[1], rows
-    cdef Py_ssize_t last = min(w.strip, w.out[0] - y0)
+    cdef Py_ssize_t last = min(w.strip, w.out[0] - y0), taps = w.k[0] * w.k[1]
+    cdef const char* weight = w.weight + block * block_bytes(taps)
     cdef char* to
+    if w.raw:
+        weight = scratch + w.packed
+        pack_block(w.weight + g * taps * w.size, taps, planes, w.size, scratch + w.packed)
     fill(w, w.input + n * w.step[0] + g * w.step[1], planes, y0 * w.s[0], scratch)
     while y < last:
         rows = min(w.few, last - y)
-        few_rows(w, scratch + y * w.s[0] * w.width * VB, w.weight + block * w.k[0] * w.k[1] * VB, w.bias + block * VB,
+        few_rows(w, scratch + y * w.s[0] * w.width * VB, weight, w.bias + block * VB,
                  scratch + w.sums, rows, (y0 + y) * w.s[0] - w.pad[0])
         to = w.result + ((n * w.groups + g) * area + (y0 + y) * w.out[1]) * w.size
         if w.size == 4:
@@ -360,33 +387,31 @@ def amounts(problem):
 
 
 def prepare(problem, weight):
-    """The weights as [block of channels][tap][channel], zeros for channels that do not exist."""
+    """The weights as [block of channels][tap][channel], a flat array."""
     cdef Py_ssize_t groups = problem.groups, taps = problem.taps, size = 4 if problem.dtype == "float32" else 8, lane = VB // size
-    cdef Py_ssize_t blocks = ceil_div(groups, lane), b, l
-    cdef const char* plane[LANES_F]
+    cdef Py_ssize_t blocks = ceil_div(groups, lane), b
     matrix = np.ascontiguousarray(weight, problem.dtype)
-    packed = empty(blocks * taps * lane + 2 * LINE // size, matrix.dtype)
+    packed = empty((blocks * block_bytes(taps) + 2 * LINE) // size, matrix.dtype)
     cdef const char* source = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
     cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
     with nogil:
         to += -<Py_ssize_t> to & (LINE - 1)
-        (to + blocks * taps * VB)[0] = all_finite(source, groups * taps, <int> size)
         for b in range(blocks):
-            for l in range(lane):
-                plane[l] = source + min(b * lane + l, groups - 1) * taps * size
-            if size == 4:
-                turn_in(<vf*> NULL, plane, taps, to + b * taps * VB, taps, 0)
-            else:
-                turn_in(<vd*> NULL, plane, taps, to + b * taps * VB, taps, 0)
+            pack_block(source + b * lane * taps * size, taps, min(lane, groups - b * lane), size, to + b * block_bytes(taps))
     return packed
 
 
+def prepare_once(problem, weight):
+    """For a single call: weights as they are, in C order, where each block of them is used once."""
+    return prepare(problem, weight) if problem.batch > 1 else np.ascontiguousarray(weight, problem.dtype)
+
+
 def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
-    """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
+    """Writes the result to `out` (C-contiguous). `weight` is what `prepare` or `prepare_once` returned."""
     cdef Work w
     cdef Py_ssize_t items, a, batched, rank
     cdef int workers = 1, worker = 0
-    cdef double work
+    cdef double work, seconds
     cdef char* base
     open_work(&w, problem, VB)
     rank, batched = problem.rank, problem.batched
@@ -397,8 +422,9 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     w.flat = w.pad[1] >= 0 and (w.step[3] == w.size or w.n[1] == 1) and (w.step[2] == w.n[1] * w.size or w.n[0] == 1)
     w.input = <const char*> cnp.PyArray_DATA(input)
     w.weight = <const char*> cnp.PyArray_DATA(weight)
-    w.weight += -<Py_ssize_t> w.weight & (LINE - 1)
-    w.skips = (w.weight + w.blocks * w.k[0] * w.k[1] * VB)[0]
+    w.raw = weight.ndim > 1
+    if not w.raw:
+        w.weight += -<Py_ssize_t> w.weight & (LINE - 1)
     starts = np.zeros(w.blocks * w.lane, problem.dtype)
     if bias is not None:
         starts[:w.groups] = bias
@@ -407,8 +433,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
 
     work = <double> w.batch * w.groups * w.out[0] * w.out[1] * w.k[0] * w.k[1]
     items = w.batch * w.blocks * w.strips if w.out[1] else 0
-    if work * SECONDS_EACH > LEAST_SECONDS:
-        workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
+    seconds = work * SECONDS_EACH + SECONDS_TURNED * w.groups * (
+        <double> w.batch * (<double> w.n[0] * w.n[1] + w.out[0] * w.out[1]) + w.k[0] * w.k[1])
+    if seconds > LEAST_SECONDS:
+        workers = worth_workers(seconds, w.room, problem.max_workspace)
     space = scratch_space(w.room * workers + LINE)
     base = <char*> cnp.PyArray_DATA(<cnp.ndarray> space)
     base += -<Py_ssize_t> base & (LINE - 1)
