@@ -1,5 +1,9 @@
 """What is special about implicit_gemm: tiles of any height, pixels from anywhere, panels of one or two vectors, chunks of products."""
 
+import ctypes
+import mmap
+import sys
+
 import numpy as np
 import pytest
 from cases import ROWS, conv
@@ -324,3 +328,77 @@ def test_large_results_at_any_address(width, at):
             np.testing.assert_array_equal(out, want)
         else:
             np.testing.assert_allclose(out, want, rtol=0, atol=1e-3)
+
+
+# few pixels of many channels: columns are copied, weights read where the caller has them
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_copied_columns_of_every_number_of_pixels(dtype):
+    rng = np.random.default_rng(0)
+    w, bias = whole(rng, (101, 9, 3), dtype), whole(rng, 101, dtype)
+    for pixels in range(1, 68):
+        both(whole(rng, (1, 9, pixels + 2), dtype), w, bias)
+        both(whole(rng, (1, 9, 2 * pixels), dtype), w, stride=2, padding=1)
+        both(whole(rng, (1, 9, 3 * pixels), dtype), w, bias, stride=3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "shape, weight, options",
+    [
+        ((1, 20, 7, 7), (230, 20, 3, 3), {"padding": 1}),
+        ((1, 20, 14, 14), (230, 20, 3, 3), {"padding": 1, "stride": 2}),
+        ((1, 40, 13, 13), (450, 20, 1, 1), {"stride": 2, "groups": 2}),
+        ((3, 40, 4, 4), (200, 20, 1, 1), {"groups": 2}),
+        ((1, 30, 3, 4, 4), (120, 30, 1, 1, 1), {}),
+        ((1, 30, 3, 4, 4), (270, 30, 1, 2, 3), {"padding": (0, 0, 1), "padding_mode": "circular"}),
+        ((1, 300, 1, 1), (97, 300, 1, 1), {}),
+        ((1, 4096, 1, 49), (96, 4096, 1, 1), {}),  # more products than are looked at at once, and a pixel that no vector holds
+        ((1, 3000, 1, 64), (99, 3000, 1, 2), {"padding": (0, 1), "stride": (1, 2)}),  # one panel of columns after the other
+        ((1, 9000, 1, 3), (96, 9000, 1, 1), {}),  # too many products
+    ],
+)
+def test_copied_columns(shape, weight, options, dtype):
+    rng = np.random.default_rng(0)
+    x, w, bias = whole(rng, shape, dtype), whole(rng, weight, dtype), whole(rng, weight[0], dtype)
+    got = both(x, w, bias, **options)
+    for threads in (2, 3):
+        with cyconv.threads(threads):
+            np.testing.assert_array_equal(conv(len(shape) - 2)(x, w, bias, algorithm=NAME, **options), got)
+
+
+def test_copied_columns_are_the_same_bits_for_every_thread_count_and_layout():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((1, 512, 7, 7), np.float32), rng.standard_normal((301, 512, 3, 3), np.float32)
+    one = cyconv.conv2d(x, w, padding=1, algorithm=NAME)
+    moved = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    for threads in (1, 2, 3):
+        with cyconv.threads(threads):
+            np.testing.assert_array_equal(cyconv.conv2d(x, w, padding=1, algorithm=NAME), one)
+            np.testing.assert_array_equal(cyconv.conv2d(moved, w, padding=1, algorithm=NAME), one)
+    batch = cyconv.conv1d(np.concatenate([x.reshape(1, 512, 49)[..., :17]] * 3), w[..., 0, :1], algorithm=NAME)
+    np.testing.assert_array_equal(batch, np.concatenate([batch[:1]] * 3))
+
+
+def before_a_wall(array):
+    """A copy that ends where a page begins which nobody may read."""
+    page, libc = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True)
+    size = -(-array.nbytes // page) * page
+    memory = mmap.mmap(-1, size + page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert libc.mprotect(ctypes.c_void_p(start + size), ctypes.c_size_t(page), 0) == 0
+    copy = np.frombuffer(memory, array.dtype, array.size, size - array.nbytes).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect as Linux has it")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("pixels, stride", [(1, 1), (14, 1), (17, 1), (30, 1), (7, 2), (27, 2), (31, 2), (59, 2), (47, 3)])
+def test_nothing_behind_few_pixels_and_their_weights_is_read(pixels, stride, dtype):
+    rng = np.random.default_rng(0)
+    for channels in (17, 64):
+        x, w = whole(rng, (1, channels, pixels), dtype), whole(rng, (100, channels, 1), dtype)
+        got = cyconv.conv1d(before_a_wall(x), before_a_wall(w), stride=stride, algorithm=NAME)
+        np.testing.assert_array_equal(got, cyconv.conv1d(x, w, stride=stride, algorithm="reference"))

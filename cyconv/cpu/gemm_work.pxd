@@ -18,6 +18,12 @@ cdef enum:
     WIDE_PRODUCTS = 320                 # up to which transposing sums costs more than unaligned loads of pixels
     CHUNK = 512                         # products of one pass over a block's pixels;
     RAW_CHUNK = 128                     # of weights that are packed then: they stay in a first-level cache
+    COLUMN_PIXELS = 64                  # whose columns may be copied sooner than weights are packed,
+    COLUMN_ROWS_EACH = 32               # where each run of a column is for so many output channels, and there are at least
+    COLUMN_LEAST = 96
+    COLUMN_BYTES = 1 << 20              # of copied columns: leaves room in a second-level cache for the weights of a tile
+    COLUMN_PRODUCTS = 8192              # more, and not even one panel of them would stay there
+    COLUMN_SUMS = 8192                  # bytes of a tile's sums, and of those of pixels that no vector holds
     BY_TAP_CHANNELS = 32                # that make passes over a block's pixels long enough for each tap to have one of its own,
     BY_TAP_RUN = 6                      # if so many pixels of a row, on average, have the same taps in the padding
     MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
@@ -39,7 +45,8 @@ cdef struct Work:
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
     const char* weight
-    bint raw                            # weights as the caller has them, packed by each thread when they are needed,
+    bint copies                         # columns of pixels are copied, and weights stay as the caller has them (gemm_columns.pxd),
+    bint raw                            # if they come like that; else each thread packs them when they are needed,
     bint own                            # or as soon as it begins: so few that they stay in its cache
     const char* bias
     char* out
@@ -70,6 +77,7 @@ cdef struct Room:                       # one thread's scratch; its parts stand 
     Py_ssize_t* neighbours              # how many pixels from this one on follow each other in memory, `step` numbers apart
     uint64_t* inside                    # which taps of a pixel are not in the padding
     bint packed                         # whether all weights stand in `panel`
+    Py_ssize_t columns                  # the block whose columns stand there, or -1
     Py_ssize_t gathered                 # the block whose boxes, or taps inside, these are, or -1
     Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
 
@@ -121,6 +129,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
         w.by_tap = w.in_place = w.skips = is_by_tap(w, taps)
     if w.by_tap:
         w.chunks = taps * ceil_div(b.channels, CHUNK)
+    w.copies = is_copied(w, taps)
     w.in_place = w.in_place and may_read_in_place       # packed weights know nothing of how the input lies
     w.skips = w.skips and w.in_place
     for a in range(3):
@@ -219,6 +228,22 @@ cdef inline double inside(const Work* w, Py_ssize_t* longest) noexcept nogil:
     return part
 
 
+cdef inline bint is_copied(const Work* w, Py_ssize_t taps) noexcept nogil:
+    """Whether copying the columns of all pixels takes less time than packing weights: few pixels, in few runs, for many channels,
+    and hardly a lane that is none."""
+    cdef Py_ssize_t pixels = w.batch * w.area, lane = WIDEST_VECTOR // w.blocks.size, runs = w.batch * w.area, left
+    if not w.straight or w.wide or w.by_tap or w.blocks.products > COLUMN_PRODUCTS or pixels > COLUMN_PIXELS:
+        return False
+    if taps == 1 and w.stride[0] == w.stride[1] == w.stride[2] == 1:
+        runs = w.batch
+    elif w.stride[2] <= 2:
+        runs = w.batch * w.blocks.out[0] * w.blocks.out[1]
+    left = pixels % lane
+    if left and (left > lane // 2 or w.batch > 1) and 3 * left < 2 * lane and pixels < 3 * lane:
+        return False
+    return w.rows >= max(COLUMN_ROWS_EACH * runs, <Py_ssize_t> COLUMN_LEAST)
+
+
 cdef inline bint is_by_tap(const Work* w, Py_ssize_t taps) noexcept nogil:
     """Whether enough taps lie in the padding (a large dilation), and so that tiles of pixels with the same taps are tall enough."""
     cdef Py_ssize_t longest
@@ -267,6 +292,12 @@ cdef inline double own_bytes(const Work* w) noexcept nogil:
     return 2.0 * w.groups * (w.rows + 16) * w.blocks.products * w.blocks.size
 
 
+cdef inline double column_bytes(const Work* w) noexcept nogil:
+    """Room for the columns of a block, or for so many panels of them as are copied at once, and for pixels that no vector holds."""
+    cdef double each = <double> w.blocks.products * WIDEST_VECTOR
+    return min(each * (w.pixels * w.blocks.size / WIDEST_VECTOR + 1.0), max(3 * each, <double> COLUMN_BYTES)) + each / 2 + 128
+
+
 cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
     """One thread's scratch: a Room, then boxes, sums, start, panel, planes, places, in that order."""
     cdef const Blocks* b = &w.blocks
@@ -276,6 +307,9 @@ cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
     parts[3] = 0.0
     if w.raw:
         parts[3] = own_bytes(w) if w.own else (<double> ceil_div(b.products, w.chunks) + 1) * 2 * WIDEST_VECTOR
+    if w.copies:
+        parts[3] = max(parts[3], column_bytes(w))
+        parts[1] = max(parts[1], <double> COLUMN_SUMS)
     parts[4] = 0.0 if w.straight else w.pixels * 2.0 * WIDEST_VECTOR
     parts[5] = (w.pixels + WIDEST_VECTOR / 4.0) * (2.0 * sizeof(Py_ssize_t) + sizeof(uint64_t))
     cdef double total = ROOM
@@ -298,5 +332,5 @@ cdef inline void furnish(Room* room, const double* parts) noexcept nogil:
     room.neighbours = room.place + <Py_ssize_t> parts[5] // (2 * sizeof(Py_ssize_t) + sizeof(uint64_t))
     room.inside = <uint64_t*> (room.neighbours + (room.neighbours - room.place))
     room.packed = False
-    room.gathered = -1
+    room.columns = room.gathered = -1
     memset(room.extent, 0, sizeof(room.extent))
