@@ -395,10 +395,12 @@ def before_a_wall(array):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect as Linux has it")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("pixels, stride", [(1, 1), (14, 1), (17, 1), (30, 1), (7, 2), (27, 2), (31, 2), (59, 2), (47, 3)])
+@pytest.mark.parametrize(
+    "pixels, stride", [((1, 1), 1), ((1, 14), 1), ((1, 17), 1), ((5, 6), 1), ((7, 7), 2), ((1, 27), 2), ((3, 31), 2), ((1, 59), 2), ((4, 12), 3)]
+)
 def test_nothing_behind_few_pixels_and_their_weights_is_read(pixels, stride, dtype):
     rng = np.random.default_rng(0)
     for channels in (17, 64):
-        x, w = whole(rng, (1, channels, pixels), dtype), whole(rng, (100, channels, 1), dtype)
-        got = cyconv.conv1d(before_a_wall(x), before_a_wall(w), stride=stride, algorithm=NAME)
-        np.testing.assert_array_equal(got, cyconv.conv1d(x, w, stride=stride, algorithm="reference"))
+        x, w = whole(rng, (1, channels, *pixels), dtype), whole(rng, (260, channels, 1, 1), dtype)
+        got = cyconv.conv2d(before_a_wall(x), before_a_wall(w), stride=stride, algorithm=NAME)
+        np.testing.assert_array_equal(got, cyconv.conv2d(x, w, stride=stride, algorithm="reference"))
