@@ -28,7 +28,8 @@ cdef enum:
     BY_TAP_RUN = 6                      # if so many pixels of a row, on average, have the same taps in the padding
     MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
     QUIET_BYTES = 32 * 1024             # of input of a block, and of a panel
-    OWN_BYTES = 512 * 1024              # of weights that each thread packs sooner than another core's cache hands them over
+    OWN_BYTES = 512 * 1024              # of weights that each thread packs sooner than another core's cache hands them over;
+    OWN_TAPS_BYTES = 768 * 1024         # tap by tap, which are not packed a chunk at a time
     ROOM = 192                          # bytes of a Room, in whole lines of a cache
     WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
 
@@ -177,6 +178,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
         b.box.axis[2].length = b.block[2] + (span[2] - 1) // w.stride[2]
     w.quiet = block_bytes(w, w.items, b.block[0], b.block[1], b.block[2], span) + <double> b.products * vector <= QUIET_BYTES
     w.own = w.wide and own_bytes(w) <= min(<double> OWN_BYTES, <double> problem.max_workspace / 4)
+    w.own = w.own or w.by_tap and own_bytes(w) <= min(<double> OWN_TAPS_BYTES, <double> problem.max_workspace / 4)
     w.item_blocks = ceil_div(w.batch, w.items)
     w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
     b.plane = 0
@@ -288,8 +290,8 @@ cdef inline Py_ssize_t most(Work* w, int axis, Py_ssize_t whole, Py_ssize_t pixe
 
 
 cdef inline double own_bytes(const Work* w) noexcept nogil:
-    """Room for all weights, pixels on the lanes: a piece is as long as the longest, in whole vectors of any level."""
-    return 2.0 * w.groups * (w.rows + 16) * w.blocks.products * w.blocks.size
+    """Room for all weights: pixels on the lanes, a piece is as long as the longest, in whole vectors of any level."""
+    return (2.0 if w.wide else 1.0) * w.groups * (w.rows + 16) * w.blocks.products * w.blocks.size
 
 
 cdef inline double column_bytes(const Work* w) noexcept nogil:

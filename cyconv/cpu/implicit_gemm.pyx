@@ -194,7 +194,7 @@ def prepare_once(problem, weight):
     are few, or where few pixels use them a chunk whenever it is needed."""
     cdef Work w
     reopen_work(&w, problem)
-    if not w.straight or w.by_tap or w.wide and not w.own:
+    if not w.straight or (w.by_tap or w.wide) and not w.own or w.by_tap and threads_of(&w, 0, problem) == 1:
         return prepare(problem, weight)
     if not w.own and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS and w.batch * w.area > FEW_PIXELS:
         if w.batch * w.area > SHARED_PIXELS or threads_of(&w, 0, problem) == 1:
@@ -231,12 +231,12 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
         tap = <uint64_t> 1 << chunk // passes
         k0 = cut(b.products, chunk, w.chunks)
         products = cut(b.products, chunk + 1, w.chunks) - k0
-        if w.raw:
+        if w.raw and not w.own:
             pack(like, w.weight + ((g * w.rows + first) * b.products + k0) * size, b.products * size, channels, products, vectors, 1,
                  room.panel)
             weight = room.panel
         else:
-            weight = w.weight + ((g * ceil_div(w.rows, lane) * lane + first) * b.products + k0 * vectors * lane) * size
+            weight = (room.panel if w.raw else w.weight) + ((g * ceil_div(w.rows, lane) * lane + first) * b.products + k0 * vectors * lane) * size
         last = chunk == w.chunks - 1
         at = 0
         t = q = 0
@@ -501,9 +501,9 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
             gather_boxes(w, g, origin, extent, room.boxes)
             room.gathered = block
     run = extent[1] * extent[2] * extent[3]
+    if w.raw and w.own and not room.packed:
+        pack_own(w, room)
     if w.wide:
-        if w.raw and not room.packed:
-            pack_own(w, room)
         to = w.out + (origin[0] * w.groups + g) * w.rows * w.area * b.size
         to += ((origin[1] * b.out[1] + origin[2]) * b.out[2] + origin[3]) * b.size
         if b.size == 4:
@@ -533,6 +533,13 @@ cdef inline double work_of(const Work* w) noexcept nogil:
     return <double> w.batch * w.groups * w.rows * w.area * w.blocks.products
 
 
+cdef bint finite_weights(const Work* w, cnp.ndarray weight) except -1:
+    """Whether taps in the padding may be left out: behind packed weights stands a number that tells."""
+    if cnp.PyArray_NDIM(weight) == 1:
+        return weight[weight.size - 1] != 0
+    return all_finite(<const char*> cnp.PyArray_DATA(weight), weight.size, <int> w.blocks.size)
+
+
 cdef int threads_of(const Work* w, Py_ssize_t room, problem) except -1:
     """How many threads are worth it that need so many bytes of room each."""
     cdef double seconds = work_of(w) * SECONDS_EACH + <double> w.groups * w.rows * w.blocks.products * w.blocks.size * BYTE_SECONDS
@@ -551,7 +558,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     try:
         input_steps(b, input, w.input_step, b.box.step)
         if w.by_tap:                    # pixels that are no neighbours would make tiles of one
-            w.skips = b.box.step[2] == b.size and weight[weight.size - 1] != 0
+            w.skips = b.box.step[2] == b.size and finite_weights(&w, weight)
         if (w.wide and w.in_place and not has_runs(&w)) or (w.by_tap and not w.skips) or not find_taps(&w, problem):
             open_work(&w, problem, False, VB)
             find_taps(&w, problem)
@@ -559,7 +566,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.copies = w.copies and w.raw
         if w.copies:
             w.panels = ceil_div(w.rows, COLUMN_ROWS)
-        elif w.raw:
+        elif w.raw and not w.own:
             w.chunks = max(ceil_div(b.products, RAW_CHUNK), <Py_ssize_t> 1)
         w.input = <const char*> cnp.PyArray_DATA(input)
         w.weight = <const char*> cnp.PyArray_DATA(weight)
