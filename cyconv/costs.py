@@ -70,6 +70,7 @@ SECONDS = {
         "call": 1.25e-06,
         "block": 1.06e-07,
         "weight": 1.77e-10,
+        "copied": 1e-09,
         "gathered_row": 8.3e-09,
         "gathered_byte": 4.34e-11,
         "fma": 2.25e-10,
@@ -155,6 +156,7 @@ CAUTION = {"reference": 4.0}  # factor on predictions that are so uncertain that
 VECTOR_BYTES = 64
 CACHE_BYTES = 2**20  # of a second-level cache
 _SIZES = {"float64": 8, "complex128": 8, "int64": 8, "uint64": 8}  # bytes of a number that is computed with, if not 4
+PREPARED = ("weight", "split_weight")  # kinds of work that a Plan has behind it
 CONVERTED = ("float16", "int8", "uint8", "int16", "uint16")  # stored in fewer bytes than they are computed in
 
 
@@ -162,6 +164,13 @@ def seconds(name, amounts, table=SECONDS):
     """Predicted seconds of algorithm `name` for the whole call, weights prepared anew."""
     each = table[name]
     return CAUTION.get(name, 1.0) * sum([amount * each[kind] for kind, amount in amounts.items()])
+
+
+def planned_seconds(row, problem):
+    """Predicted seconds of a call of a Plan, whose weights are prepared, by this row of the menu."""
+    planned = getattr(row.module, "planned_amounts", None)
+    work = row.module.amounts(problem) if planned is None else planned(problem)
+    return seconds(row.name, work if planned else {kind: amount for kind, amount in work.items() if kind not in PREPARED})
 
 
 def parts_and_size(problem):

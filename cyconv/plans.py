@@ -53,7 +53,7 @@ class Plan:
 
     def __init__(self, problem, weight, bias, algorithm):
         self.problem = problem
-        self._row = choose(problem, algorithm, weight)
+        self._row = choose(problem, algorithm, weight, planned=True)
         self.algorithm = self._row.name
         self.output_shape = problem.output_shape
         self._dtype = np.dtype(problem.dtype)
@@ -61,7 +61,7 @@ class Plan:
         if self._row.spreads_nonfinite and algorithm == "auto":
             weight = weight.copy()
             if not np.isfinite(weight).all():
-                self._row = choose(problem, "auto", weight, finite=False)
+                self._row = choose(problem, "auto", weight, finite=False, planned=True)
                 self.algorithm = self._row.name
         redo = another(self._row, problem, algorithm, weight)
         self._another = None if redo is None else cache(redo)

@@ -1,7 +1,7 @@
 """Which algorithm computes a problem, and why.
 
 The choice is a function of the problem alone: of shapes, dtype and arguments, never of the number of threads or of what
-ran before. It is the cheapest row of the menu, by the cost model of costs.py, among those that do not decline. A row may be
+ran before; and of whether weights are prepared ahead. It is the cheapest row of the menu, by the cost model of costs.py, among those that do not decline. A row may be
 for some weights only; then they are looked at, but only where that row would be the cheapest.
 """
 
@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import cpu, menu
+from . import costs, cpu, menu
 from .arguments import as_array, check_out, one_of
 from .memory import empty, overlaps
 from .problem import CACHED, ConvProblem, conv_problem, spatial_rank
@@ -61,25 +61,27 @@ def _less_exact(row, problem):
     return row.scale != "terms" or row.bound(problem) > menu.CONV[0].bound(problem)
 
 
-def choose(problem, algorithm="auto", weight=None, finite=True):
-    """The row of the menu to use; without a weight, one that computes any. With finite=False, one that keeps a NaN where it belongs."""
-    row = _remembered(problem, algorithm, finite, weight is None)
+def choose(problem, algorithm="auto", weight=None, finite=True, planned=False):
+    """The row of the menu to use; without a weight, one that computes any. With finite=False, one that keeps a NaN where it belongs.
+    Planned: for a Plan, which prepares weights once; what that takes does not count."""
+    row = _remembered(problem, algorithm, finite, weight is None, planned)
     if row.weights and weight is not None and not row.module.suits(problem, weight):
         if algorithm != "auto":
             raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {row.weights}")
-        return _remembered(problem, algorithm, finite, True)
+        return _remembered(problem, algorithm, finite, True, planned)
     return row
 
 
-def _remembered(problem, algorithm, finite, any_weight):
+def _remembered(problem, algorithm, finite, any_weight, planned):
     algorithm = one_of("algorithm", algorithm, ("auto", *ALGORITHMS))
-    row = problem.kept.get((algorithm, finite, any_weight))
+    key = (algorithm, finite, any_weight, True) if planned else (algorithm, finite, any_weight)
+    row = problem.kept.get(key)
     if row is None:
-        row = problem.kept[algorithm, finite, any_weight] = _choose(problem, algorithm, finite, any_weight)
+        row = problem.kept[key] = _choose(problem, algorithm, finite, any_weight, planned)
     return row
 
 
-def _choose(problem, algorithm, finite, any_weight):
+def _choose(problem, algorithm, finite, any_weight, planned):
     if algorithm != "auto":
         verdict = next(v for v in verdicts(problem) if v.algorithm.name == algorithm)
         if verdict.declined:
@@ -90,6 +92,8 @@ def _choose(problem, algorithm, finite, any_weight):
     if not usable:
         reasons = "; ".join(f"{v.algorithm.name} {v.declined or 'would spread a NaN'}" for v in verdicts(problem))
         raise ValueError(f"max_workspace={problem.max_workspace} is too small for every algorithm ({problem}): {reasons}")
+    if planned:
+        return min((v.algorithm for v in usable), key=lambda row: costs.planned_seconds(row, problem))
     return min(usable, key=lambda v: v.seconds).algorithm
 
 

@@ -7,17 +7,17 @@ import pytest
 from cases import CASES, ROWS, arrays, conv, problem_of, suited
 
 import cyconv
-from cyconv import menu, select
+from cyconv import costs, menu, select
 
 rng = np.random.default_rng(21)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_plan_gives_the_bits_of_the_plain_call(case):
+def test_plan_gives_the_bits_of_the_plain_call_by_its_algorithm(case):
     for dtype in ("float32", "int16", "complex64"):
         x, w, bias = arrays(case, dtype, small=False)
-        want = conv(case.rank)(x, w, bias, **case.arguments)
         plan = cyconv.plan_conv(x.shape, w, bias, **case.arguments)
+        want = conv(case.rank)(x, w, bias, algorithm=plan.algorithm, **case.arguments)
         assert plan.output_shape == want.shape
         assert plan.algorithm in ROWS
         out = np.empty_like(want)
@@ -92,6 +92,15 @@ def test_a_forced_algorithm_is_used_or_refused():
         assert cyconv.explain(x, w, algorithm=name).chosen == name
     with pytest.raises(ValueError, match="im2col.*BLAS has no int32"):
         cyconv.conv1d(x.astype("int32"), w.astype("int32"), algorithm="im2col")
+
+
+def test_a_plan_is_chosen_for_calls_whose_weights_are_prepared():
+    plan = cyconv.plan_conv((1, 512, 7, 7), np.zeros((512, 512, 3, 3), np.float32), padding=1)
+    usable = [v for v in select.verdicts(plan.problem) if v.declined is None and not v.algorithm.weights]
+    seconds = {v.algorithm.name: costs.planned_seconds(v.algorithm, plan.problem) for v in usable}
+    assert plan.algorithm == min(seconds, key=seconds.get)
+    assert seconds["winograd"] < 0.8 * next(v.seconds for v in usable if v.algorithm.name == "winograd")
+    assert all(seconds[v.algorithm.name] <= 1.001 * v.seconds for v in usable if v.algorithm.name != "implicit_gemm")
 
 
 def test_the_menu_is_complete():

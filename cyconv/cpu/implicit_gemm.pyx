@@ -95,6 +95,17 @@ def cost(problem):
 
 def amounts(problem):
     """The work, as costs.py counts it."""
+    return work_amounts(problem, True)
+
+
+def planned_amounts(problem):
+    """That of a Plan's calls."""
+    work = work_amounts(problem, False)
+    work["weight"] = 0
+    return work
+
+
+cdef dict work_amounts(problem, bint copies):
     cdef Work w
     cdef Blocks* b = &w.blocks
     cdef Py_ssize_t longest
@@ -117,11 +128,17 @@ def amounts(problem):
         tiles, pairs, single = ceil_div(w.pixels, 2 * lane), w.panels, 0
     numbers = 0 if w.in_place else blocks * w.items * b.channels * b.plane
     run = w.pixels // w.items
+    packed, copied = problem.groups * lane * vectors * b.products, 0
+    if w.copies and copies:
+        fma = problem.groups * rows * b.products * w.pixels / lane
+        copied = problem.groups * b.products * ceil_div(b.out[2], lane) * (w.pixels // b.out[2])
+        packed = 0
     read = min(<double> w.area * problem.taps, <double> b.box.axis[0].n * b.box.axis[1].n * b.box.axis[2].n)
     return {
         "call": 1,
         "block": blocks,
-        "weight": problem.groups * lane * vectors * b.products,
+        "weight": packed,
+        "copied": copied,
         "gathered_row": numbers / max(b.box.axis[2].length, 1),
         "gathered_byte": numbers * size,
         "fma": fma,

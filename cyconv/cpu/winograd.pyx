@@ -436,6 +436,27 @@ def amounts(problem):
     """The work, as costs.py counts it."""
     cdef Work w
     tables = opened(&w, problem)
+    return work_of(&w, problem)
+
+
+def planned_amounts(problem):
+    """That of a Plan's calls."""
+    cdef Work w
+    tables = opened(&w, problem)
+    w.fused = keeps_plain(&w, problem)
+    tables = opened(&w, problem, w.fused)
+    work = work_of(&w, problem)
+    if not w.fused:
+        work["weight"] = work["split_weight"] = 0
+    return work
+
+
+cdef bint keeps_plain(const Work* w, problem) except -1:
+    """Whether a Plan keeps weights as they are, and `run` transforms them piece by piece."""
+    return w.many > problem.max_workspace or w.all_tiles < FEW_TILES and w.many > KEPT_BYTES
+
+
+cdef dict work_of(const Work* w, problem):
     parts, size = costs.parts_and_size(problem)
     lane = costs.VECTOR_BYTES // size
     panels = -(-w.rows // (2 * lane))
@@ -466,7 +487,7 @@ def prepare(problem, weight):
     the plain ones [group][half panel, plane, tap, lane]."""
     cdef Work w
     tables = opened(&w, problem)
-    w.fused = w.many > problem.max_workspace or w.all_tiles < FEW_TILES and w.many > KEPT_BYTES
+    w.fused = keeps_plain(&w, problem)
     return prepared(&w, real_matrix(&w.b, problem, weight))
 
 

@@ -282,6 +282,9 @@ def plan_conv(
 ):  # fmt: skip
     """A convolution prepared once, to be called on many inputs of one shape.
 
+    The algorithm is chosen for calls whose weights are prepared. It may be another one than the convolution itself takes, or add
+    in another order, so that the last digits differ; all calls of a plan give the same ones.
+
     Parameters
     ----------
     input_shape : tuple of int
