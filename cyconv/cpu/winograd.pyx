@@ -200,7 +200,9 @@ cdef void lay_out(Work* w) noexcept nogil:
     w.together = ceil_div(w.segments, max(w.blocks, 1))
     w.tiles = w.together * tiles
     w.slots = w.together * (tiles + (w.mx > 1))
-    q = 64 if w.tiles * w.b.size > 32 else 16
+    q = 64                              # planes begin where a line does, unless many would end with hardly anything in one
+    if ceil_div(w.tiles * w.b.size, 64) * 64 > w.tiles * w.b.size * 5 // 4:
+        q = 16
     w.pitch = ceil_div(w.tiles * w.b.size, q) * q // w.b.size
     w.v_step = (ceil_div(w.planes * w.pitch * w.b.size, 64) | 1) * 64
     w.m_step = (w.tiles | 1) * PANEL
