@@ -19,7 +19,7 @@ import numpy as np
 cimport numpy as cnp
 
 from cyconv.cpu.blocks cimport ceil_div, input_steps, opened_work, real_bias, real_matrix, scratch_space
-from cyconv.cpu.depthwise_cut cimport WALK_ROWS, Work, open_work, opened
+from cyconv.cpu.depthwise_cut cimport FEW_WALK_ROWS, WALK_ROWS, WAY_BYTES, Work, open_work, opened
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport Axis, BITS64, DOUBLE, HALF, SINGLE, ZEROS, gather_stored, put_stored
 from cyconv.cpu.pieces cimport PB, pd, pf, pq, pw
@@ -100,8 +100,6 @@ cdef void do_walks(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g
     cdef Plane plane
     cdef Py_ssize_t o, row, y, z, rows, strip = extent[1], area = w.out[0] * w.out[1] * w.out[2]
     cdef char* to
-    if w.sums or strip * extent[2] * w.caller.size * w.s[1] * w.s[1] > WALK_BYTES:
-        strip = WALK_ROWS
     plane.width = w.n[2]
     plane.height = w.n[1]
     plane.pitch = w.step[1]
@@ -112,6 +110,8 @@ cdef void do_walks(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g
         plane.width = w.box.axis[2].length
         plane.pitch = plane.width * w.caller.size
         plane.c = 0
+    if w.sums or strip * extent[2] * w.caller.size * w.s[1] * w.s[1] > WALK_BYTES:
+        strip = WALK_ROWS if plane.pitch % WAY_BYTES else FEW_WALK_ROWS
     for z in range(extent[0]):
         y = -strip
         while y + strip < extent[1]:

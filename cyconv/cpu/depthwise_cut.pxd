@@ -16,7 +16,9 @@ cdef enum:
     ITEM_OUTPUTS = 4 * 1024             # several planes are worked on as one item up to here
     LEAST_ITEMS = 16
     WIDE_BLOCK = 8192                   # outputs of a row that is not cut
-    WALK_ROWS = 16                      # rows that a walk over wide rows goes down, so that what it leaves in the caches is used
+    WALK_ROWS = 16                      # rows that a walk over wide rows goes down, so that what it leaves in the caches is used;
+    FEW_WALK_ROWS = 4                   # where they all lie multiples of so many bytes apart, and so have the same few lines of a
+    WAY_BYTES = 4096                    # first-level cache
 
 cdef struct Work:
     Blocks caller                       # kinds and sizes of numbers, and how the caller's arrays lie; its blocks are not used
