@@ -45,6 +45,7 @@ SECONDS = {
         "walk": 6.23e-09,
         "tile": 4.76e-09,
         "fma": 5.97e-11,
+        "tall_fma": 4.6e-11,
         "multiply_add_32": 1.99e-10,
         "multiply_add_64": 3.42e-10,
         "shuffled": 1.81e-10,

@@ -179,3 +179,20 @@ def test_complex_numbers_in_columns_of_their_own(dtype):
     for stride in (1, 2):
         want = cyconv.conv2d(x, w, groups=3, stride=(stride, 1), algorithm="reference")
         np.testing.assert_array_equal(cyconv.conv2d(x, w, groups=3, stride=(stride, 1), algorithm="depthwise"), want)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "complex64", "int16"])
+@pytest.mark.parametrize("columns", [3, 5, 7, 8])
+def test_tall_tiles(columns, dtype):
+    # kernels of five rows and more, whose columns are next to each other or not, in rows that stay or are gathered
+    rng = np.random.default_rng(columns)
+
+    def whole(*shape):
+        return rng.integers(-2, 3, shape).astype(dtype)
+
+    for rows, height, width in ((5, 10, 140), (6, 17, 65), (7, 29, 129), (11, 22, 300)):
+        x, w = whole(2, 2, height, width), whole(4, 1, rows, columns)
+        for options in ({}, {"padding": (rows // 2, 3)}, {"dilation": (1, 2), "padding": 2}, {"stride": (1, 2)}, {"padding": 1, "padding_mode": "reflect"}):
+            want = cyconv.conv2d(x, w, groups=2, algorithm="reference", **options)
+            for input in (x, np.ascontiguousarray(x[..., ::-1])[..., ::-1]):
+                np.testing.assert_array_equal(cyconv.conv2d(input, w, groups=2, algorithm="depthwise", **options), want)

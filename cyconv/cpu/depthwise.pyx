@@ -24,7 +24,7 @@ from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport Axis, BITS64, DOUBLE, HALF, SINGLE, ZEROS, gather_stored, put_stored
 from cyconv.cpu.pieces cimport PB, pd, pf, pq, pw
 from cyconv.cpu.row_copies cimport copy_row, pad_row, split_row
-from cyconv.cpu.row_tiles cimport ALONG, tile_along
+from cyconv.cpu.row_tiles cimport ALONG, TALLEST, tile_along
 from cyconv.cpu.row_walks cimport Plane, walk_along, walk_planes
 from cyconv.cpu.simd cimport VB, vd, vf, vq, vw
 
@@ -336,6 +336,7 @@ def amounts(problem):
     open_work(&w, problem, False)
     parts, size = costs.parts_and_size(problem)
     lanes = 32 // size
+    strip = TALLEST if w.tall else w.strip                  # as level v4 has it
     planes = problem.batch * problem.groups
     area = w.out[0] * w.out[1]
     runs = planes * w.rows * area * w.count[2]              # rows of outputs of a block
@@ -352,14 +353,15 @@ def amounts(problem):
         work[kind] = runs * vectors * 9
         work["shuffled"] = runs * vectors * 9 if w.s[1] == 2 else 0
     else:
-        height = area / max(-(-w.out[1] // w.strip) * w.strip * w.out[0], 1)
+        height = area / max(-(-w.out[1] // strip) * strip * w.out[0], 1)
         steps = runs / max(height, 0.25) * w.channels * problem.taps
-        work["tile"] = runs / w.strip * -(-vectors // 4)
-        work[kind] = steps * vectors
-        strips = planes * w.rows * w.out[0] * -(-w.out[1] // w.strip) * w.count[2]
+        work["tile"] = runs / strip * -(-vectors // 4)
+        work["tall_fma" if w.tall else kind] = steps * vectors
+        strips = planes * w.rows * w.out[0] * -(-w.out[1] // strip) * w.count[2]
         work["strip"] = strips
-        work["edge"] = strips * w.taps.table * edges(&w) if w.could_stay else 0
-        work["single" if w.strip == 1 else "row"] = runs / w.strip * -(-vectors // 4) * w.taps.slabs * (w.k[1] / w.classes + w.strip - 1) * w.k[2]
+        table = w.channels * w.k[0] * (w.k[1] + w.classes * (strip - 1))
+        work["edge"] = strips * table * edges(&w) if w.could_stay else 0
+        work["single" if strip == 1 else "row"] = runs / strip * -(-vectors // 4) * w.taps.slabs * (w.k[1] / w.classes + strip - 1) * w.k[2]
     if parts > 1 or problem.dtype in costs.CONVERTED:
         work["converted_row"] = planes * w.rows * area * w.count[2]
         work["converted_out"] = problem.outputs * parts
@@ -396,6 +398,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         and (w.box.axis[2].stride == 1 or w.box.axis[2].stride == 2 and w.d[2] % 2 == 1)
     )
     w.taps.place = w.stay_place if w.stays else w.box_place
+    w.taps.near = w.d[2] == 1 and (w.stays or w.s[2] == 1)
     w.taps.width = w.n[2] if w.stays else <Py_ssize_t> 1 << 60
     w.input = <const char*> cnp.PyArray_DATA(input)
     w.weight = <const char*> cnp.PyArray_DATA(weight)

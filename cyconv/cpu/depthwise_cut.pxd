@@ -7,7 +7,7 @@ from cyconv.cpu.blocks cimport (
 )
 from cyconv.cpu.packing cimport Axis, BITS64, Box, CIRCULAR, DOUBLE, REFLECT, REPLICATE, SINGLE, ZEROS
 from cyconv.cpu.pieces cimport PB
-from cyconv.cpu.row_tiles cimport ALONG, DOWN, Taps
+from cyconv.cpu.row_tiles cimport ALONG, DOWN, TALL, TALLEST, TALL_KERNEL, Taps
 from cyconv.cpu.simd cimport VB
 
 cdef enum:
@@ -43,6 +43,7 @@ cdef struct Work:
     Py_ssize_t period                   # every so many-th row of the kernel makes up a slab
     Py_ssize_t classes                  # slabs of one channel and z
     Py_ssize_t apart                    # rows between the rows of outputs of a strip
+    bint tall                           # whether it had better have TALLEST rows, where a level can
     Py_ssize_t strip                    # rows of outputs of a tile
     Box box
     Py_ssize_t plane                    # numbers in the box of one channel
@@ -110,10 +111,8 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
     g = gcd(w.s[1], w.d[1])
     w.period, w.apart = w.s[1] // g, w.d[1] // g
     w.classes = min(w.k[1], w.period)
-    w.strip = 1 if w.k[1] == 1 or w.out[1] == 1 else DOWN
     w.taps.slabs = w.channels * w.k[0] * w.classes
     w.taps.columns, w.taps.dilation = w.k[2], w.d[2]
-    w.taps.table = w.channels * w.k[0] * (w.k[1] + w.classes * (w.strip - 1))
 
     w.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
     for a in range(3):
@@ -137,6 +136,16 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
         wanted = ceil_div(LEAST_ITEMS, max(pieces, 1))
         m = min(m, max(ceil_div(w.out[1], wanted), ceil_div(ITEM_OUTPUTS, w.block[2])))
     w.block[1] = ceil_div(w.out[1], ceil_div(w.out[1], m))
+    w.strip = 1 if w.k[1] == 1 or w.out[1] == 1 else DOWN
+    w.tall = False
+    if w.caller.kind <= DOUBLE and w.s[1] == 1 and w.d[1] == 1 and w.k[1] >= TALL_KERNEL and m >= TALLEST:
+        if m < w.out[1]:
+            w.block[1] = m // TALLEST * TALLEST     # whole strips, as many blocks or one more
+        # 6 rows take as long as 5 1/2 of them in tiles of 4
+        w.tall = 11 * ceil_div(w.block[1], TALLEST) * TALLEST <= 12 * ceil_div(w.block[1], DOWN) * DOWN
+    if w.tall:
+        w.strip = TALL
+    w.taps.table = w.channels * w.k[0] * (w.k[1] + w.classes * (w.strip - 1))
     m = 1
     if w.block[1] == w.out[1]:
         while m < w.out[0] and box_numbers(w, m + 1, w.out[1], w.block[2]) <= limit and (m + 1) * w.out[1] * w.block[2] <= BLOCK_OUTPUTS:
@@ -172,7 +181,7 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
         w.sums = ceil_div(w.block[2], PB // w.caller.size) * (PB // w.caller.size)
     w.at[0] = line(numbers * w.channels * w.caller.size)
     w.at[1] = w.at[0] + line(<double> w.zeros * w.caller.size)
-    w.at[2] = w.at[1] + line(<double> w.sums * w.caller.size * max(WALK_ROWS, DOWN))
+    w.at[2] = w.at[1] + line(<double> w.sums * w.caller.size * max(WALK_ROWS, TALLEST))
     w.at[3] = w.at[2] + line(2.0 * w.taps.table * sizeof(void*))
     w.taps.edge = (ALONG * VB + (w.k[2] - 1) * w.d[2] * w.caller.size + 2 * PB) // 64 * 64 + 64
     w.at[4] = w.at[3] + (line(<double> w.taps.table * w.taps.edge) if w.could_stay else 0)

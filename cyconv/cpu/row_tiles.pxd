@@ -8,9 +8,23 @@ Products are added one by one, in an order that depends on the problem alone.
 from cyconv.cpu.pieces cimport ACROSS, pq, pw
 from cyconv.cpu.row_copies cimport pad_row
 from cyconv.cpu.simd cimport VB, inlined, splat, vd, vector, vf, vq, vw
+from cyconv.cpu.tile cimport apart
+
+cdef extern from *:
+    """
+    #if defined(__AVX512F__)
+      #define CY_TALL 6                         /* rows of a tile of kernels of several rows: x 4 vectors of sums, 4 of inputs and a weight */
+    #else
+      #define CY_TALL 4
+    #endif
+    """
+    enum:
+        TALL "CY_TALL"
 
 cdef enum:
     DOWN = 4                            # rows of a tile
+    TALLEST = 6                         # of any level
+    TALL_KERNEL = 5                     # rows of a kernel which meet so many rows of outputs that loading across lines costs less than more sums bring
     ALONG = 8                           # vectors of a tile of one row, which needs as many sums under way to hide latency
 
 
@@ -73,34 +87,52 @@ cdef struct Taps:                       # a kernel as `tile` sees it
     const Py_ssize_t* rows              # of each slab
     Py_ssize_t columns
     const Py_ssize_t* place             # bytes from an output's own place in a row to what a column reads
+    bint near                           # whether these are one number after the other
     Py_ssize_t dilation                 # columns between columns of the kernel
     Py_ssize_t width                    # columns 0..width-1 of rows exist
     Py_ssize_t table                    # rows that a strip reads
     Py_ssize_t edge                     # bytes between two of them, copied
 
 
-cdef inline inlined input_row(const int first, const int last, const int NV, const vector* like, vector[DOWN][ALONG] acc,
-                              const char* row, const Taps* k, const char* w) noexcept nogil:
-    """One row of inputs into rows first..last-1 of outputs; w is the kernel row that output row 0 would meet."""
+cdef inline inlined input_column(const int first, const int last, const int NV, const vector* like, vector[TALLEST][ALONG] acc,
+                                 const char* p, Py_ssize_t columns, const char* w) noexcept nogil:
+    """What one column of the kernel reads of a row of inputs, at p."""
     cdef int r, v, size = 8 if vector is vd or vector is vq else 4
-    cdef Py_ssize_t j
-    cdef const char* p
     cdef vector[ALONG] x
     cdef vector wv
-    for j in range(k.columns):
-        p = row + k.place[j]
+    for v in range(NV):
+        x[v] = held((<const vector*> (p + v * VB))[0])
+    for r in range(first, last):
+        wv = splat(w - r * columns * size, like)
         for v in range(NV):
-            x[v] = held((<const vector*> (p + v * VB))[0])
-        for r in range(first, last):
-            wv = splat(w + (j - r * k.columns) * size, like)
-            for v in range(NV):
-                acc[r][v] = acc[r][v] + wv * x[v]
+            acc[r][v] = acc[r][v] + wv * x[v]
 
 
-cdef inline inlined tile_of(const int R, const int NV, const vector* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part, const char* weight, const char* bias, char* out,
-                            Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t once) noexcept nogil:
-    """R (DOWN or 1) rows of outputs, `count` of them wanted; part: lanes of the last vector that count, or 0; once: 1."""
-    cdef vector[DOWN][ALONG] acc
+cdef inline inlined input_row(const int first, const int last, const int NV, const int columns, const vector* like, vector[TALLEST][ALONG] acc,
+                              const char* row, const Taps* k, const char* w) noexcept nogil:
+    """One row of inputs into rows first..last-1 of outputs; w is the kernel row that output row 0 would meet. `columns` of the
+    kernel, if that is 5 or 7, lie next to each other: they need no loop."""
+    cdef int size = 8 if vector is vd or vector is vq else 4
+    cdef Py_ssize_t j
+    if columns >= 5:
+        input_column(first, last, NV, like, acc, row, columns, w)
+        input_column(first, last, NV, like, acc, row + size, columns, w + size)
+        input_column(first, last, NV, like, acc, row + 2 * size, columns, w + 2 * size)
+        input_column(first, last, NV, like, acc, row + 3 * size, columns, w + 3 * size)
+        input_column(first, last, NV, like, acc, row + 4 * size, columns, w + 4 * size)
+        if columns == 7:
+            input_column(first, last, NV, like, acc, row + 5 * size, columns, w + 5 * size)
+            input_column(first, last, NV, like, acc, row + 6 * size, columns, w + 6 * size)
+    else:
+        for j in range(k.columns):
+            input_column(first, last, NV, like, acc, row + k.place[j], k.columns, w + j * size)
+
+
+cdef inline inlined tile_of(const int R, const int NV, const int columns, const vector* like, const Taps* k, const char** rows, Py_ssize_t x,
+                            Py_ssize_t part, const char* weight, const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t count,
+                            Py_ssize_t once) noexcept nogil:
+    """R (TALLEST, DOWN or 1) rows of outputs, `count` of them wanted; part: lanes of the last vector that count, or 0; once: 1."""
+    cdef vector[TALLEST][ALONG] acc
     cdef vector start
     cdef Py_ssize_t slab, t, K, done, hop
     cdef int r, v, size = 8 if vector is vd or vector is vq else 4
@@ -113,33 +145,47 @@ cdef inline inlined tile_of(const int R, const int NV, const vector* like, const
         hop = k.columns * size
         for slab in range(k.slabs):
             K = k.rows[slab]
+            # Row t meets output rows t-K+1 .. t: one more at each of the first rows, one fewer at each of the last.
             if R == 1:
                 for t in range(K):
-                    input_row(0, 1, NV, like, acc, rows[t] + x, k, weight + t * hop)
+                    input_row(0, 1, NV, columns, like, acc, rows[t] + x, k, weight + t * hop)
                 rows += K
+            elif R == TALLEST:
+                input_row(0, 1, NV, columns, like, acc, rows[0] + x, k, weight)
+                input_row(0, 2, NV, columns, like, acc, rows[1] + x, k, weight + hop)
+                input_row(0, 3, NV, columns, like, acc, rows[2] + x, k, weight + 2 * hop)
+                input_row(0, 4, NV, columns, like, acc, rows[3] + x, k, weight + 3 * hop)
+                input_row(0, 5, NV, columns, like, acc, rows[4] + x, k, weight + 4 * hop)
+                for t in range(5, K):
+                    input_row(0, 6, NV, columns, like, acc, rows[t] + x, k, weight + t * hop)
+                input_row(1, 6, NV, columns, like, acc, rows[K] + x, k, weight + K * hop)
+                input_row(2, 6, NV, columns, like, acc, rows[K + 1] + x, k, weight + (K + 1) * hop)
+                input_row(3, 6, NV, columns, like, acc, rows[K + 2] + x, k, weight + (K + 2) * hop)
+                input_row(4, 6, NV, columns, like, acc, rows[K + 3] + x, k, weight + (K + 3) * hop)
+                input_row(5, 6, NV, columns, like, acc, rows[K + 4] + x, k, weight + (K + 4) * hop)
+                rows += K + 5
             elif K >= 3:
-                # Row t meets output rows t-K+1 .. t: one more at each of the first rows, one fewer at each of the last.
-                input_row(0, 1, NV, like, acc, rows[0] + x, k, weight)
-                input_row(0, 2, NV, like, acc, rows[1] + x, k, weight + hop)
-                input_row(0, 3, NV, like, acc, rows[2] + x, k, weight + 2 * hop)
+                input_row(0, 1, NV, 0, like, acc, rows[0] + x, k, weight)
+                input_row(0, 2, NV, 0, like, acc, rows[1] + x, k, weight + hop)
+                input_row(0, 3, NV, 0, like, acc, rows[2] + x, k, weight + 2 * hop)
                 for t in range(3, K):
-                    input_row(0, 4, NV, like, acc, rows[t] + x, k, weight + t * hop)
-                input_row(1, 4, NV, like, acc, rows[K] + x, k, weight + K * hop)
-                input_row(2, 4, NV, like, acc, rows[K + 1] + x, k, weight + (K + 1) * hop)
-                input_row(3, 4, NV, like, acc, rows[K + 2] + x, k, weight + (K + 2) * hop)
+                    input_row(0, 4, NV, 0, like, acc, rows[t] + x, k, weight + t * hop)
+                input_row(1, 4, NV, 0, like, acc, rows[K] + x, k, weight + K * hop)
+                input_row(2, 4, NV, 0, like, acc, rows[K + 1] + x, k, weight + (K + 1) * hop)
+                input_row(3, 4, NV, 0, like, acc, rows[K + 2] + x, k, weight + (K + 2) * hop)
                 rows += K + 3
             elif K == 2:
-                input_row(0, 1, NV, like, acc, rows[0] + x, k, weight)
-                input_row(0, 2, NV, like, acc, rows[1] + x, k, weight + hop)
-                input_row(1, 3, NV, like, acc, rows[2] + x, k, weight + 2 * hop)
-                input_row(2, 4, NV, like, acc, rows[3] + x, k, weight + 3 * hop)
-                input_row(3, 4, NV, like, acc, rows[4] + x, k, weight + 4 * hop)
+                input_row(0, 1, NV, 0, like, acc, rows[0] + x, k, weight)
+                input_row(0, 2, NV, 0, like, acc, rows[1] + x, k, weight + hop)
+                input_row(1, 3, NV, 0, like, acc, rows[2] + x, k, weight + 2 * hop)
+                input_row(2, 4, NV, 0, like, acc, rows[3] + x, k, weight + 3 * hop)
+                input_row(3, 4, NV, 0, like, acc, rows[4] + x, k, weight + 4 * hop)
                 rows += 5
             else:
-                input_row(0, 1, NV, like, acc, rows[0] + x, k, weight)
-                input_row(1, 2, NV, like, acc, rows[1] + x, k, weight + hop)
-                input_row(2, 3, NV, like, acc, rows[2] + x, k, weight + 2 * hop)
-                input_row(3, 4, NV, like, acc, rows[3] + x, k, weight + 3 * hop)
+                input_row(0, 1, NV, 0, like, acc, rows[0] + x, k, weight)
+                input_row(1, 2, NV, 0, like, acc, rows[1] + x, k, weight + hop)
+                input_row(2, 3, NV, 0, like, acc, rows[2] + x, k, weight + 2 * hop)
+                input_row(3, 4, NV, 0, like, acc, rows[3] + x, k, weight + 3 * hop)
                 rows += 4
             weight += K * hop
         for r in range(R):
@@ -154,21 +200,46 @@ cdef inline inlined tile_of(const int R, const int NV, const vector* like, const
 cdef inline inlined tiles_of(const int R, const vector* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part,
                              const char* weight, const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t m) noexcept nogil:
     if m == 1:
-        tile_of(R, 1, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
+        tile_of(R, 1, 0, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
     elif m == 2:
-        tile_of(R, 2, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
+        tile_of(R, 2, 0, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
     elif m == 3 and (R == 1 or ACROSS >= 3):
-        tile_of(R, 3, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
+        tile_of(R, 3, 0, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
     elif m == 4 and (R == 1 or ACROSS >= 4):
-        tile_of(R, 4, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
+        tile_of(R, 4, 0, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
     elif m == 8 and R == 1:
-        tile_of(R, 8, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
+        tile_of(R, 8, 0, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
+
+
+cdef inline apart tall_five(const vector* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part, const char* weight,
+                            const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t count) noexcept nogil:
+    tile_of(TALL, ACROSS, 5, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
+
+
+cdef inline apart tall_seven(const vector* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part, const char* weight,
+                             const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t count) noexcept nogil:
+    tile_of(TALL, ACROSS, 7, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
+
+
+cdef inline apart tall_any(const vector* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part, const char* weight,
+                           const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t m) noexcept nogil:
+    tiles_of(TALL, like, k, rows, x, part, weight, bias, out, pitch, count, m)
+
+
+cdef inline void tall_tile(const vector* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part, const char* weight,
+                           const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t m) noexcept nogil:
+    if m == ACROSS and k.near and k.columns == 5:
+        tall_five(like, k, rows, x, part, weight, bias, out, pitch, count)
+    elif m == ACROSS and k.near and k.columns == 7:
+        tall_seven(like, k, rows, x, part, weight, bias, out, pitch, count)
+    else:
+        tall_any(like, k, rows, x, part, weight, bias, out, pitch, count, m)
 
 
 cdef inline inlined tile_along(const vector* like, const Taps* k, const char** rows, Py_ssize_t c, const char** edge_rows, char* edge,
                                const char* weight, const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t strip, Py_ssize_t count,
                                Py_ssize_t length) noexcept nogil:
-    """`count` rows of `length` outputs each, in tiles of `strip` rows: DOWN or 1. c: column that the first tap reads.
+    """`count` rows of `length` outputs each, in tiles of `strip` rows: TALL, DOWN or 1. c: column that the first tap reads.
 
     What tiles read that reach beyond the rows is copied to `edge`, with zeros, and `edge_rows` are its rows.
     """
@@ -206,6 +277,8 @@ cdef inline inlined tile_along(const vector* like, const Taps* k, const char** r
             at, begin = edge_rows, 0
         if strip == 1:
             tiles_of(1, like, k, at, begin, part, weight, bias, out + x * size, pitch, count, m)
+        elif TALL > DOWN and strip == TALL and (vector is vf or vector is vd):
+            tall_tile(like, k, at, begin, part, weight, bias, out + x * size, pitch, count, m)
         else:
             tiles_of(DOWN, like, k, at, begin, part, weight, bias, out + x * size, pitch, count, m)
         x += m * lanes
