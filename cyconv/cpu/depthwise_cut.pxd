@@ -140,7 +140,7 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
     w.tall = False
     if w.caller.kind <= DOUBLE and w.s[1] == 1 and w.d[1] == 1 and w.k[1] >= TALL_KERNEL and m >= TALLEST:
         if m < w.out[1]:
-            w.block[1] = m // TALLEST * TALLEST     # whole strips, as many blocks or one more
+            w.block[1] = m // 12 * 12 if m >= 12 else TALLEST       # whole strips, of any level
         # 6 rows take as long as 5 1/2 of them in tiles of 4
         w.tall = 11 * ceil_div(w.block[1], TALLEST) * TALLEST <= 12 * ceil_div(w.block[1], DOWN) * DOWN
     if w.tall:
