@@ -20,7 +20,9 @@ from cyconv.cpu.blocks cimport (
 )
 from cyconv.cpu.items cimport BRIEF, Item, run_items
 from cyconv.cpu.packing cimport BITS64, DOUBLE, SINGLE, HALF, put_stored
+from cyconv.cpu.shuffle cimport unknown
 from cyconv.cpu.simd cimport ROWS, VB, VECTORS, inlined, splat, vd, vector, vf, vq, vw
+from cyconv.cpu.tile cimport apart
 
 from cyconv import costs
 from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
@@ -47,23 +49,24 @@ cdef inline inlined tile_of(const int rows, const int vectors, const vector* lik
     cdef vector[TALLEST][MOST_VECTORS] acc
     cdef vector[MOST_VECTORS] x
     cdef vector w
-    cdef Py_ssize_t k
+    cdef Py_ssize_t k, done
     cdef int r, v, size = 8 if vector is vd or vector is vq else 4
-    for r in range(rows):
-        w = splat(bias + r * size, like)
-        for v in range(vectors):
-            acc[r][v] = w
-    for k in range(products):
-        for v in range(vectors):
-            x[v] = (<const vector*> (box + offset[k] + v * VB))[0]
+    for done in range(unknown(1)):          # or else acc passes through the stack (see tile.pxd)
         for r in range(rows):
-            w = splat(weight + r * size, like)
+            w = splat(bias + r * size, like)
             for v in range(vectors):
-                acc[r][v] = acc[r][v] + w * x[v]
-        weight += rows * size
-    for r in range(rows):
-        for v in range(vectors):
-            (<vector*> (sums + r * pitch + v * VB))[0] = acc[r][v]
+                acc[r][v] = w
+        for k in range(products):
+            for v in range(vectors):
+                x[v] = (<const vector*> (box + offset[k] + v * VB))[0]
+            for r in range(rows):
+                w = splat(weight + r * size, like)
+                for v in range(vectors):
+                    acc[r][v] = acc[r][v] + w * x[v]
+            weight += rows * size
+        for r in range(rows):
+            for v in range(vectors):
+                (<vector*> (sums + r * pitch + v * VB))[0] = acc[r][v]
 
 
 cdef inline inlined tile_rows(const int vectors, const vector* like, Py_ssize_t products, const char* box, const int32_t* offset,
@@ -82,7 +85,7 @@ cdef inline inlined tile_rows(const int vectors, const vector* like, Py_ssize_t 
         tile_of(6, vectors, like, products, box, offset, weight, bias, sums, pitch)
 
 
-cdef void tile(const vector* like, Py_ssize_t products, const char* box, const int32_t* offset, const char* weight,
+cdef apart tile(const vector* like, Py_ssize_t products, const char* box, const int32_t* offset, const char* weight,
                const char* bias, char* sums, Py_ssize_t pitch, int rows, int vectors) noexcept nogil:
     if vectors == 1:
         tile_rows(1, like, products, box, offset, weight, bias, sums, pitch, rows)
