@@ -128,17 +128,22 @@ cdef dict work_amounts(problem, bint copies):
         tiles, pairs, single = ceil_div(w.pixels, 2 * lane), w.panels, 0
     numbers = 0 if w.in_place else blocks * w.items * b.channels * b.plane
     run = w.pixels // w.items
-    packed, copied = problem.groups * lane * vectors * b.products, 0
+    weights = problem.groups * rows * b.products
+    packed, copied, column_fma, read_in_place = problem.groups * lane * vectors * b.products, 0, 0, 0
     if w.copies and copies:
-        fma = problem.groups * rows * b.products * w.pixels / lane
-        copied = problem.groups * b.products * ceil_div(b.out[2], lane) * (w.pixels // b.out[2])
-        packed = 0
+        columns = columns_of(w.pixels, lane, has_dots(&w))
+        column_fma = weights * (columns.vectors + columns.left / lane)
+        copied = problem.groups * b.products * (columns.left + ceil_div(b.out[2], lane) * (w.pixels // b.out[2]))
+        read_in_place = weights * size
+        packed = fma = 0
     read = min(<double> w.area * problem.taps, <double> b.box.axis[0].n * b.box.axis[1].n * b.box.axis[2].n)
     return {
         "call": 1,
         "block": blocks,
         "weight": packed,
         "copied": copied,
+        "column_fma": column_fma,
+        "weight_byte": read_in_place,
         "gathered_row": numbers / max(b.box.axis[2].length, 1),
         "gathered_byte": numbers * size,
         "fma": fma,
