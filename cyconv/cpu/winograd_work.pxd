@@ -146,6 +146,7 @@ cdef inline void best_tile(Py_ssize_t runs, Py_ssize_t out_y, Py_ssize_t dy, bin
     five times those of 4x4."""
     cdef double cost, least = -1
     cdef int my, mx, largest = 4 if ty and tx else 6
+    best[0] = best[1] = 1
     for my in range(2 if ty else 1, (largest if ty else 1) + 1, 2):
         for mx in range(2 if tx else 1, (largest if tx else 1) + 1, 2):
             cost = <double> runs * (points(out_y, dy, my) if ty else out_y) * (points(out_x, dx, mx) if tx else out_x)
