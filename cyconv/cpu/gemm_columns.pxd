@@ -9,8 +9,8 @@ weight  [output channel][k], rows `pitch` bytes apart: as many streams as a tile
 dots    lanes run along k, in as many partial sums on every level as a vector of the widest level has: 16 pixels would take as long
         as one.
 """
-from libc.stdint cimport int32_t
-from cyconv.cpu.gemm_work cimport Room, Work
+from cyconv.cpu.blocks cimport Blocks
+from cyconv.cpu.gemm_work cimport COLUMN_BYTES, Room, Work
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, beginning, even, lanes, put_some, unknown, use
 from cyconv.cpu.simd cimport VB, inlined, splat, vd, vf
 from cyconv.cpu.tile cimport apart, ceil_div, cut
@@ -281,3 +281,95 @@ cdef inline void close_dot(const lanes* like, const char* sums, const char* bias
                 d[i] = d[i] + d[i + n]
             n //= 2
         (<double*> to)[0] = d[0] + (<const double*> bias)[0]
+
+
+# ---- a block -------------------------------------------------------------------------------------------------------------
+
+cdef inline bint has_dots(const Work* w) noexcept nogil:
+    """Whether pixels that no whole vector holds are summed along k, which is another order of additions: not where a batch item's
+    would depend on its place."""
+    return w.batch == 1
+
+
+cdef inline Py_ssize_t panels_at_once(const Work* w) noexcept nogil:
+    return max(COLUMN_BYTES // (w.blocks.products * COLUMN_VECTORS * VB), <Py_ssize_t> 1)
+
+
+cdef inline void put_columns(const lanes* like, const Work* w, const char* sums, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t count,
+                             Py_ssize_t run, char* to) noexcept nogil:
+    """Sums of a tile of neighbouring pixels to the planes of the output."""
+    cdef Py_ssize_t size = w.blocks.size, lane = VB // size, plane = w.area * size, p = first, n, i, q
+    cdef const char* src
+    cdef char* out
+    while p < first + count:
+        n = min(run - p % run, first + count - p)
+        for i in range(rows):
+            src = sums + i * COLUMN_VECTORS * VB + (p - first) * size
+            out = to + p // run * w.groups * w.rows * plane + i * plane + p % run * size
+            q = n
+            while q >= lane:
+                (<lanes*> out)[0] = (<const lanes*> src)[0]
+                src += VB
+                out += VB
+                q -= lane
+            if q:
+                put_some(out, (<const lanes*> src)[0], 0, q)
+        p += n
+
+
+cdef inline void do_columns(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py_ssize_t share, Py_ssize_t block,
+                            Py_ssize_t pixels, Py_ssize_t run, const char* base, char* to) noexcept nogil:
+    """All pixels of a block and one share of the output channels, columns copied."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t size = b.size, lane = VB // size, products = b.products, pitch = products * size, plane = w.area * size
+    cdef Columns c = columns_of(pixels, lane, has_dots(w))
+    cdef Py_ssize_t most = panels_at_once(w), panel, past = 0, first, t, o, p, v, k, part
+    cdef int rows, i
+    cdef char* left = room.panel
+    cdef char* columns = left + ceil_div(c.left * pitch, 64) * 64
+    cdef char* column
+    cdef char* partial = room.sums + TILE_SUMS
+    cdef const char* weight
+    cdef const char* bias
+    cdef Py_ssize_t begin = cut(w.panels, share, w.shares), end = cut(w.panels, share + 1, w.shares)
+    while past < max(c.panels, <Py_ssize_t> 1):
+        first = past
+        past = min(first + most, max(c.panels, <Py_ssize_t> 1))
+        if room.columns != block or c.panels > most:
+            for p in range(c.left if first == 0 else 0):
+                copy_pixel(w, base + room.place[pixels - c.left + p], left + p * pitch)
+            column = columns
+            for panel in range(first, min(past, c.panels)):
+                v = cut(c.vectors, panel, c.panels)
+                t = cut(c.vectors, panel + 1, c.panels) - v
+                copy_columns(like, w, room, base, v * lane, min(t * lane, pixels - c.left - v * lane), t, column)
+                column += t * VB * products
+            room.columns = block
+        for t in range(begin, end):
+            o = cut(w.rows, t, w.panels)
+            rows = <int> (cut(w.rows, t + 1, w.panels) - o)
+            weight = w.weight + (g * w.rows + o) * pitch
+            bias = w.bias + (g * w.rows + o) * size
+            column = columns
+            for panel in range(first, past):
+                v = cut(c.vectors, panel, c.panels) if c.panels else 0
+                part = DOT_PRODUCTS if c.left and panel == past - 1 and past >= c.panels else products
+                k = 0
+                while k < products:
+                    part = min(part, products - k)
+                    if c.panels:
+                        p = cut(c.vectors, panel + 1, c.panels) - v
+                        column_tile(rows, p, like, part, weight + k * size, pitch, column + k * p * VB, bias if k == 0 else NULL, room.sums)
+                    if c.left and panel == past - 1 and past >= c.panels:
+                        for i in range(c.left):
+                            dots(rows, like, part, weight + k * size, pitch, left + i * pitch + k * size, k == 0, partial + i * rows * 64)
+                    k += part
+                if c.panels:
+                    p = cut(c.vectors, panel + 1, c.panels) - v
+                    put_columns(like, w, room.sums, rows, v * lane, min(p * lane, pixels - c.left - v * lane), run, to + o * plane)
+                    column += p * VB * products
+            if past >= c.panels:
+                for p in range(c.left):
+                    for i in range(rows):
+                        close_dot(like, partial + (p * rows + i) * 64, bias + i * size,
+                                  to + (o + i) * plane + (pixels - c.left + p) * size)

@@ -12,7 +12,8 @@ The sums of a tile are transposed into the output's planes while they are in the
 computed in chunks of products that go on from the stored sums: the same order of additions, whatever the blocks are.
 Where a large dilation puts many taps in the padding, products come tap by tap, tiles are cut where the taps of their pixels change,
 and taps in the padding are left out, if all weights are finite: infinity times padding is no number.
-Few products of pixels in long rows are summed the other way round, pixels on the lanes (wide_tile.pxd): no transposition
+Few pixels of many channels are not worth packing weights for: their columns are copied then, and weights stay as the caller has them
+(gemm_columns.pxd). Few products of pixels in long rows are summed the other way round, pixels on the lanes (wide_tile.pxd): no transposition
 then, which would take too large a share.
 Complex numbers are pairs of real channels, half precision is computed in float32.
 Wins wherever there are many output channels and many products: nearly all layers of networks but depthwise ones.
@@ -28,15 +29,13 @@ from libc.string cimport memcpy, memset
 
 from cyconv.cpu.blocks cimport Blocks, input_steps, number_type, real_bias, real_matrix, scratch_space
 from cyconv.cpu.finite cimport all_finite
-from cyconv.cpu.gemm_columns cimport (
-    COLUMN_ROWS, COLUMN_VECTORS, DOT_PRODUCTS, TILE_SUMS, Columns, close_dot, column_tile, columns_of, copy_columns, copy_pixel, dots,
-)
+from cyconv.cpu.gemm_columns cimport COLUMN_ROWS, columns_of, do_columns, has_dots, panels_at_once
 from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
 from cyconv.cpu.gemm_pixels cimport find_inside, find_pixels, find_taps, gather_boxes, has_runs
-from cyconv.cpu.gemm_work cimport COLUMN_BYTES, RAW_CHUNK, WIDEST_VECTOR, Room, Work, furnish, inside, open_work, reopen_work, room_bytes
+from cyconv.cpu.gemm_work cimport RAW_CHUNK, WIDEST_VECTOR, Room, Work, furnish, inside, open_work, reopen_work, room_bytes
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport HALF, put_stored
-from cyconv.cpu.shuffle cimport STREAMS, drain, lanes, own, put_some
+from cyconv.cpu.shuffle cimport STREAMS, drain, lanes, own
 from cyconv.cpu.simd cimport VB, vd, vf
 from cyconv.cpu.tile cimport AHEAD, QUIET, SOON, TALLEST_TILE, TILE_ROWS, ceil_div, cut, tile_at, write_back
 from cyconv.cpu.wide_tile cimport JOINED, KEPT, PARTLY, PAST, PLAINLY, Target, wide_pair, wide_single
@@ -323,96 +322,6 @@ cdef inline void put(const lanes* like, const Work* w, Room* room, Py_ssize_t at
         memcpy(to + at * item_step, room.sums + at * 2 * VB, channels * size)
     else:
         write_back(like, room.sums + at * 2 * VB, count, channels, to + at // run * item_step + at % run * size, plane)
-
-
-cdef void do_columns(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py_ssize_t share, Py_ssize_t block, Py_ssize_t pixels,
-                     Py_ssize_t run, const char* base, char* to) noexcept nogil:
-    """All pixels of a block and one share of the output channels, columns copied."""
-    cdef const Blocks* b = &w.blocks
-    cdef Py_ssize_t size = b.size, lane = VB // size, products = b.products, pitch = products * size, plane = w.area * size
-    cdef Columns c = columns_of(pixels, lane, has_dots(w))
-    cdef Py_ssize_t most = panels_at_once(w), panel, past = 0, first, t, o, p, v, k, part
-    cdef int rows, i
-    cdef char* left = room.panel
-    cdef char* columns = left + ceil_div(c.left * pitch, 64) * 64
-    cdef char* column
-    cdef char* partial = room.sums + TILE_SUMS
-    cdef const char* weight
-    cdef const char* bias
-    cdef Py_ssize_t begin = cut(w.panels, share, w.shares), end = cut(w.panels, share + 1, w.shares)
-    while past < max(c.panels, <Py_ssize_t> 1):
-        first = past
-        past = min(first + most, max(c.panels, <Py_ssize_t> 1))
-        if room.columns != block or c.panels > most:
-            for p in range(c.left if first == 0 else 0):
-                copy_pixel(w, base + room.place[pixels - c.left + p], left + p * pitch)
-            column = columns
-            for panel in range(first, min(past, c.panels)):
-                v = cut(c.vectors, panel, c.panels)
-                t = cut(c.vectors, panel + 1, c.panels) - v
-                copy_columns(like, w, room, base, v * lane, min(t * lane, pixels - c.left - v * lane), t, column)
-                column += t * VB * products
-            room.columns = block
-        for t in range(begin, end):
-            o = cut(w.rows, t, w.panels)
-            rows = <int> (cut(w.rows, t + 1, w.panels) - o)
-            weight = w.weight + (g * w.rows + o) * pitch
-            bias = w.bias + (g * w.rows + o) * size
-            column = columns
-            for panel in range(first, past):
-                v = cut(c.vectors, panel, c.panels) if c.panels else 0
-                part = DOT_PRODUCTS if c.left and panel == past - 1 and past >= c.panels else products
-                k = 0
-                while k < products:
-                    part = min(part, products - k)
-                    if c.panels:
-                        p = cut(c.vectors, panel + 1, c.panels) - v
-                        column_tile(rows, p, like, part, weight + k * size, pitch, column + k * p * VB, bias if k == 0 else NULL, room.sums)
-                    if c.left and panel == past - 1 and past >= c.panels:
-                        for i in range(c.left):
-                            dots(rows, like, part, weight + k * size, pitch, left + i * pitch + k * size, k == 0, partial + i * rows * 64)
-                    k += part
-                if c.panels:
-                    p = cut(c.vectors, panel + 1, c.panels) - v
-                    put_columns(like, w, room.sums, rows, v * lane, min(p * lane, pixels - c.left - v * lane), run, to + o * plane)
-                    column += p * VB * products
-            if past >= c.panels:
-                for p in range(c.left):
-                    for i in range(rows):
-                        close_dot(like, partial + (p * rows + i) * 64, bias + i * size,
-                                  to + (o + i) * plane + (pixels - c.left + p) * size)
-
-
-cdef inline void put_columns(const lanes* like, const Work* w, const char* sums, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t count,
-                             Py_ssize_t run, char* to) noexcept nogil:
-    """Sums of a tile of neighbouring pixels to the planes of the output."""
-    cdef Py_ssize_t size = w.blocks.size, lane = VB // size, plane = w.area * size, p = first, n, i, q
-    cdef const char* src
-    cdef char* out
-    while p < first + count:
-        n = min(run - p % run, first + count - p)
-        for i in range(rows):
-            src = sums + i * COLUMN_VECTORS * VB + (p - first) * size
-            out = to + p // run * w.groups * w.rows * plane + i * plane + p % run * size
-            q = n
-            while q >= lane:
-                (<lanes*> out)[0] = (<const lanes*> src)[0]
-                src += VB
-                out += VB
-                q -= lane
-            if q:
-                put_some(out, (<const lanes*> src)[0], 0, q)
-        p += n
-
-
-cdef inline bint has_dots(const Work* w) noexcept nogil:
-    """Whether pixels that no whole vector holds are summed along k, which is another order of additions: not where a batch item's
-    would depend on its place."""
-    return w.batch == 1
-
-
-cdef inline Py_ssize_t panels_at_once(const Work* w) noexcept nogil:
-    return max(COLUMN_BYTES // (w.blocks.products * COLUMN_VECTORS * VB), <Py_ssize_t> 1)
 
 
 cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py_ssize_t share, Py_ssize_t pixels, Py_ssize_t run,

@@ -57,7 +57,7 @@ cdef inline int run_items(Item do_item, const void* work, Py_ssize_t items, doub
     """do_item(work, item, scratch) for all items, which take so many multiply-adds together; `rooms` are the workers' scratch.
     exact: also in subnormal numbers."""
     cdef Py_ssize_t first = 0, last, item, share, batch = <Py_ssize_t> max(items * BATCH / max(multiply_adds, 1.0), 1.0 * workers)
-    cdef int worker
+    cdef int worker = 0
     cdef unsigned wanted = mode() if exact else mode() | flushing()
     while first < items:
         last = min(first + batch, items)
