@@ -234,7 +234,7 @@ cdef inline bint is_copied(const Work* w, Py_ssize_t taps) noexcept nogil:
     """Whether copying the columns of all pixels takes less time than packing weights: few pixels, in few runs, for many channels,
     and hardly a lane that is none."""
     cdef Py_ssize_t pixels = w.batch * w.area, lane = WIDEST_VECTOR // w.blocks.size, runs = w.batch * w.area, left
-    if not w.straight or w.wide or w.by_tap or w.blocks.products > COLUMN_PRODUCTS or pixels > COLUMN_PIXELS:
+    if not w.straight or w.wide or w.by_tap or w.blocks.products > COLUMN_PRODUCTS or not 0 < pixels <= COLUMN_PIXELS:
         return False
     if taps == 1 and w.stride[0] == w.stride[1] == w.stride[2] == 1:
         runs = w.batch
