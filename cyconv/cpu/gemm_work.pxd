@@ -25,6 +25,7 @@ cdef enum:
     COLUMN_PRODUCTS = 8192              # more, and not even one panel of them would stay there
     COLUMN_SUMS = 8192                  # bytes of a tile's sums, and of those of pixels that no vector holds
     BY_TAP_CHANNELS = 32                # that make passes over a block's pixels long enough for each tap to have one of its own,
+    BY_TAP_BLOCK = 150                  # pixels of such a block: some leave out more taps than others, and threads share small ones better
     BY_TAP_RUN = 6                      # if so many pixels of a row, on average, have the same taps in the padding
     MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
     QUIET_BYTES = 32 * 1024             # of input of a block, and of a panel
@@ -150,6 +151,8 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
         if w.joined:
             b.out[0] = b.out[1] = 1
             b.out[2] = w.area
+    if w.by_tap:
+        room = BY_TAP_BLOCK
     # Boxes have to be gathered, and what reaches beyond their own outputs more than once, so they had better be large; and
     # one pass over a block touches one chunk's channels only. What is read in place is read by every panel again.
     if w.in_place:
