@@ -5,7 +5,7 @@ The cut depends on the problem alone. A plain kernel row reads a box or rows tha
 from cyconv.cpu.blocks cimport (
     Blocks, PyCapsule_GetPointer, PyMem_Free, PyMem_Malloc, PyObject, ceil_div, gcd, opened_once, set_layout,
 )
-from cyconv.cpu.packing cimport Axis, BITS64, Box, CIRCULAR, DOUBLE, REFLECT, REPLICATE, SINGLE, ZEROS
+from cyconv.cpu.packing cimport Axis, Box, CIRCULAR, DOUBLE, REFLECT, REPLICATE, SINGLE, ZEROS
 from cyconv.cpu.pieces cimport PB
 from cyconv.cpu.row_tiles cimport ALONG, DOWN, TALL, TALLEST, TALL_KERNEL, Taps
 from cyconv.cpu.simd cimport VB

@@ -40,7 +40,6 @@ cdef struct Run:                        # pixels of a panel that lie `step` byte
 
 
 cdef struct Columns:                    # how the pixels of a block are laid out
-    Py_ssize_t pixels
     Py_ssize_t vectors                  # in all
     Py_ssize_t panels
     Py_ssize_t left                     # pixels behind them
@@ -48,7 +47,6 @@ cdef struct Columns:                    # how the pixels of a block are laid out
 
 cdef inline Columns columns_of(Py_ssize_t pixels, Py_ssize_t lane, bint dots) noexcept nogil:
     cdef Columns c
-    c.pixels = pixels
     c.left = pixels % lane if dots and pixels % lane <= lane // 2 else 0
     c.vectors = ceil_div(pixels - c.left, lane)
     c.panels = ceil_div(c.vectors, COLUMN_VECTORS)
@@ -67,6 +65,18 @@ cdef inline lanes some_of(const char* src, Py_ssize_t count, const lanes* like) 
         return beginning(src, count, like)
     memset(&zero, 0, VB)
     return zero
+
+
+cdef inline void copy_numbers(const lanes* like, const char* src, Py_ssize_t count, char* to) noexcept nogil:
+    """So many numbers; nothing behind them is read or written."""
+    cdef Py_ssize_t lane = LANES_F if lanes is vf else LANES_D
+    while count >= lane:
+        (<lanes*> to)[0] = (<const lanes*> src)[0]
+        src += VB
+        to += VB
+        count -= lane
+    if count:
+        put_some(to, beginning(src, count, like), 0, count)
 
 
 cdef inline void copy_columns(const lanes* like, const Work* w, const Room* room, const char* base, Py_ssize_t first, Py_ssize_t count,
@@ -103,13 +113,7 @@ cdef inline void copy_columns(const lanes* like, const Work* w, const Room* room
                     at += VB
                     part -= lane
             elif runs[r].step == size:
-                while part >= lane:
-                    (<lanes*> at)[0] = (<const lanes*> src)[0]
-                    src += VB
-                    at += VB
-                    part -= lane
-                if part:
-                    put_some(at, beginning(src, part, like), 0, part)
+                copy_numbers(like, src, part, at)
             elif part > 1:
                 while part > 0:         # every second number
                     i = min(part, lane)
@@ -298,22 +302,12 @@ cdef inline Py_ssize_t panels_at_once(const Work* w) noexcept nogil:
 cdef inline void put_columns(const lanes* like, const Work* w, const char* sums, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t count,
                              Py_ssize_t run, char* to) noexcept nogil:
     """Sums of a tile of neighbouring pixels to the planes of the output."""
-    cdef Py_ssize_t size = w.blocks.size, lane = VB // size, plane = w.area * size, p = first, n, i, q
-    cdef const char* src
-    cdef char* out
+    cdef Py_ssize_t size = w.blocks.size, plane = w.area * size, p = first, n, i
     while p < first + count:
         n = min(run - p % run, first + count - p)
         for i in range(rows):
-            src = sums + i * COLUMN_VECTORS * VB + (p - first) * size
-            out = to + p // run * w.groups * w.rows * plane + i * plane + p % run * size
-            q = n
-            while q >= lane:
-                (<lanes*> out)[0] = (<const lanes*> src)[0]
-                src += VB
-                out += VB
-                q -= lane
-            if q:
-                put_some(out, (<const lanes*> src)[0], 0, q)
+            copy_numbers(like, sums + i * COLUMN_VECTORS * VB + (p - first) * size, n,
+                         to + p // run * w.groups * w.rows * plane + i * plane + p % run * size)
         p += n
 
 

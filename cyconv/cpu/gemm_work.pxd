@@ -2,7 +2,7 @@
 
 A block is a run of outputs of one row, of whole rows, whole planes or whole batch items: one run of each output plane.
 """
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from cyconv.cpu.blocks cimport Blocks, PyCapsule_GetPointer, PyMem_Free, PyObject, gcd, set_layout, opened_once, opened_work
