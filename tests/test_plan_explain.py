@@ -95,11 +95,11 @@ def test_a_forced_algorithm_is_used_or_refused():
 
 
 def test_a_plan_is_chosen_for_calls_whose_weights_are_prepared():
-    plan = cyconv.plan_conv((1, 512, 7, 7), np.zeros((512, 512, 3, 3), np.float32), padding=1)
+    plan = cyconv.plan_conv((1, 256, 10, 10), np.zeros((256, 256, 3, 3), np.float32), padding=1)
     usable = [v for v in select.verdicts(plan.problem) if v.declined is None and not v.algorithm.weights]
     seconds = {v.algorithm.name: costs.planned_seconds(v.algorithm, plan.problem) for v in usable}
     assert plan.algorithm == min(seconds, key=seconds.get)
-    assert seconds["winograd"] < 0.8 * next(v.seconds for v in usable if v.algorithm.name == "winograd")
+    assert seconds["winograd"] < 0.9 * next(v.seconds for v in usable if v.algorithm.name == "winograd")
     assert all(seconds[v.algorithm.name] <= 1.001 * v.seconds for v in usable if v.algorithm.name != "implicit_gemm")
 
 

@@ -22,8 +22,9 @@ from libc.string cimport memset
 from cyconv.cpu.blocks cimport ceil_div, scratch_space
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.items cimport Item, run_items
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, keep, lanes, transpose
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, keep, lanes
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
+from cyconv.cpu.square cimport turn
 
 from cyconv import costs
 from cyconv.memory import empty
@@ -114,9 +115,12 @@ cdef inline double least_box(object problem):
     return LINE * (rows * columns + problem.out_size[2])
 
 
-cdef inline inlined turn_in(const lanes* like, const char** plane, Py_ssize_t count, char* to, Py_ssize_t columns, Py_ssize_t gap) noexcept nogil:
-    """Numbers 0..count-1 of as many planes as a vector has lanes to vectors; `gap` bytes are skipped after so many columns."""
+cdef inline inlined turn_in(const lanes* like, const char* first, Py_ssize_t plane, Py_ssize_t planes, Py_ssize_t count, char* to,
+                            Py_ssize_t columns, Py_ssize_t gap) noexcept nogil:
+    """Numbers 0..count-1 of so many planes, which lie `plane` bytes apart, to vectors; lanes without a plane get the last one's.
+    `gap` bytes are skipped after so many columns."""
     cdef lanes[LANES_F] t
+    cdef lanes[LANES_F] some
     cdef int l, side = LANES_F if lanes is vf else LANES_D, size = 4 if lanes is vf else 8
     cdef Py_ssize_t p = 0, q, x, m
     cdef char* at
@@ -125,15 +129,18 @@ cdef inline inlined turn_in(const lanes* like, const char** plane, Py_ssize_t co
             at = to + p * VB + p // columns * gap
             for l in range(side):
                 if lanes is vf:
-                    (<float*> at)[l] = (<const float*> plane[l])[p]
+                    (<float*> at)[l] = (<const float*> (first + min(l, planes - 1) * plane))[p]
                 else:
-                    (<double*> at)[l] = (<const double*> plane[l])[p]
+                    (<double*> at)[l] = (<const double*> (first + min(l, planes - 1) * plane))[p]
         return
     while p < count:
         p = min(p, count - side)                            # the last vectors overlap those before
-        for l in range(side):
-            t[l] = (<const lanes*> (plane[l] + p * size))[0]
-        transpose(t)
+        if planes == side:
+            turn(first + p * size, plane, t)
+        else:
+            for l in range(side):
+                some[l] = (<const lanes*> (first + min(l, planes - 1) * plane + p * size))[0]
+            turn(<const char*> &some, VB, t)
         at = to + p * VB + p // columns * gap
         x = p % columns
         if x + side <= columns:
@@ -165,9 +172,7 @@ cdef inline inlined turn_out(const lanes* like, const char* sums, Py_ssize_t cou
         return
     while p < count:
         p = min(p, count - side)
-        for l in range(side):
-            t[l] = (<const lanes*> (sums + (p + l) * VB))[0]
-        transpose(t)
+        turn(sums + p * VB, VB, t)
         for l in range(side):
             if l < planes:
                 (<lanes*> (to + l * plane + p * size))[0] = t[l]
@@ -256,7 +261,6 @@ cdef inline inlined rows_by(const int s, const lanes* like, const Work* w, const
 
 cdef void fill(const Work* w, const char* source, Py_ssize_t planes, Py_ssize_t corner, char* box) noexcept nogil:
     """The box of so many channels, from row `corner` (of the padded input) on."""
-    cdef const char* plane[LANES_F]
     cdef Py_ssize_t l, y, x, first = max(corner - w.pad[0], <Py_ssize_t> 0), last = min(corner + w.height - w.pad[0], w.n[0])
     cdef Py_ssize_t count = (last - first) * w.n[1], row = w.width * VB
     cdef const char* p
@@ -270,12 +274,11 @@ cdef void fill(const Work* w, const char* source, Py_ssize_t planes, Py_ssize_t 
     if last <= first or w.n[1] == 0:
         return
     if w.flat:
-        for l in range(w.lane):
-            plane[l] = source + min(l, planes - 1) * w.step[1] + first * w.step[2]
+        source += first * w.step[2]
         if w.size == 4:
-            turn_in(<vf*> NULL, plane, count, to, w.n[1], row - w.n[1] * VB)
+            turn_in(<vf*> NULL, source, w.step[1], planes, count, to, w.n[1], row - w.n[1] * VB)
         else:
-            turn_in(<vd*> NULL, plane, count, to, w.n[1], row - w.n[1] * VB)
+            turn_in(<vd*> NULL, source, w.step[1], planes, count, to, w.n[1], row - w.n[1] * VB)
         return
     for y in range(first, last):
         for x in range(max(-w.pad[1], <Py_ssize_t> 0), w.n[1]):
@@ -311,14 +314,10 @@ cdef inline Py_ssize_t block_bytes(Py_ssize_t taps) noexcept nogil:
 
 cdef void pack_block(const char* weight, Py_ssize_t taps, Py_ssize_t channels, Py_ssize_t size, char* to) noexcept nogil:
     """The weights [channel][tap] of a block to [tap][channel], and whether all are finite. Lanes without a channel get others' weights."""
-    cdef const char* plane[LANES_F]
-    cdef Py_ssize_t l, lane = VB // size
-    for l in range(lane):
-        plane[l] = weight + min(l, channels - 1) * taps * size
     if size == 4:
-        turn_in(<vf*> NULL, plane, taps, to, taps, 0)
+        turn_in(<vf*> NULL, weight, taps * size, channels, taps, to, taps, 0)
     else:
-        turn_in(<vd*> NULL, plane, taps, to, taps, 0)
+        turn_in(<vd*> NULL, weight, taps * size, channels, taps, to, taps, 0)
     (to + taps * VB)[0] = all_finite(weight, channels * taps, <int> size)
 
 
@@ -371,7 +370,7 @@ def amounts(problem):
     cdef Work w
     open_work(&w, problem, LINE)
     blocks = w.batch * w.blocks
-    tiles = blocks * w.out[0] * -(-w.out[1] // max(w.tile, 1))
+    tiles = blocks * w.out[0] * ceil_div(w.out[1], max(w.tile, 1))
     steps = tiles * w.k[0] * w.k[1]
     read = min(w.strips * w.height, w.n[0] * w.strips) * w.n[1] * (1 if w.pad[1] >= 0 else 4)   # number by number if cropped
     return {

@@ -353,11 +353,11 @@ def amounts(problem):
         work[kind] = runs * vectors * 9
         work["shuffled"] = runs * vectors * 9 if w.s[1] == 2 else 0
     else:
-        height = area / max(-(-w.out[1] // strip) * strip * w.out[0], 1)
+        height = area / max(ceil_div(w.out[1], strip) * strip * w.out[0], 1)
         steps = runs / max(height, 0.25) * w.channels * problem.taps
         work["tile"] = runs / strip * -(-vectors // 4)
         work["tall_fma" if w.tall else kind] = steps * vectors
-        strips = planes * w.rows * w.out[0] * -(-w.out[1] // strip) * w.count[2]
+        strips = planes * w.rows * w.out[0] * ceil_div(w.out[1], strip) * w.count[2]
         work["strip"] = strips
         table = w.channels * w.k[0] * (w.k[1] + w.classes * (strip - 1))
         work["edge"] = strips * table * edges(&w) if w.could_stay else 0

@@ -6,8 +6,9 @@ the lanes, a piece of at most TILE_ROWS channels.
 from libc.string cimport memcpy, memset
 
 from cyconv.cpu.gemm_work cimport Work
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, lanes, transpose
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, lanes
 from cyconv.cpu.simd cimport VB, vd, vf
+from cyconv.cpu.square cimport turn
 from cyconv.cpu.tile cimport TILE_ROWS, ceil_div, cut
 
 
@@ -36,22 +37,19 @@ cdef inline void pack(const lanes* like, const char* from_, Py_ssize_t pitch, Py
     """panel[k][channel] = from_[channel][k], missing channels become zeros. Rows of from_ are `pitch` bytes apart; their products
     come channel by channel, so many taps of each, and in panels tap by tap (which 1 leaves as they are)."""
     cdef lanes[LANES_F] t
+    cdef lanes[LANES_F] some
     cdef Py_ssize_t k, d, i, row, side = LANES_F if lanes is vf else LANES_D, size = 4 if lanes is vf else 8, hop = products // taps
-    cdef lanes zero
     for d in range(vectors):
         k = 0
         while products >= side and k < products:
             k = min(k, products - side)
             if (d + 1) * side <= channels:
-                for i in range(side):
-                    t[i] = (<const lanes*> (from_ + (d * side + i) * pitch + k * size))[0]
+                turn(from_ + d * side * pitch + k * size, pitch, t)
             else:
-                memset(&zero, 0, VB)
-                for i in range(side):
-                    t[i] = zero
-                    if d * side + i < channels:
-                        t[i] = (<const lanes*> (from_ + (d * side + i) * pitch + k * size))[0]
-            transpose(t)
+                memset(&some, 0, side * VB)
+                for i in range(max(channels - d * side, <Py_ssize_t> 0)):
+                    some[i] = (<const lanes*> (from_ + (d * side + i) * pitch + k * size))[0]
+                turn(<const char*> &some, VB, t)
             row = k % taps * hop + k // taps
             for i in range(side):
                 (<lanes*> (panel + (row * vectors + d) * VB))[0] = t[i]

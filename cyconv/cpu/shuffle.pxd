@@ -8,48 +8,31 @@ cdef extern from *:
     """
     #if defined(__AVX512F__)
       #include <immintrin.h>
-      #define CY_LOG_F 4
       #define CY_F_EVEN 0,2,4,6,8,10,12,14,16,18,20,22,24,26,28,30
       #define CY_F_ODD  1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31
-      #define CY_F_LOW  0,16,1,17,2,18,3,19,4,20,5,21,6,22,7,23
-      #define CY_F_HIGH 8,24,9,25,10,26,11,27,12,28,13,29,14,30,15,31
       #define CY_F_NEXT 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16
       #define CY_D_EVEN 0,2,4,6,8,10,12,14
       #define CY_D_ODD  1,3,5,7,9,11,13,15
-      #define CY_D_LOW  0,8,1,9,2,10,3,11
-      #define CY_D_HIGH 4,12,5,13,6,14,7,15
       #define CY_D_NEXT 1,2,3,4,5,6,7,8
     #elif defined(__AVX2__)
       #include <immintrin.h>
-      #define CY_LOG_F 3
       #define CY_F_EVEN 0,2,4,6,8,10,12,14
       #define CY_F_ODD  1,3,5,7,9,11,13,15
-      #define CY_F_LOW  0,8,1,9,2,10,3,11
-      #define CY_F_HIGH 4,12,5,13,6,14,7,15
       #define CY_F_NEXT 1,2,3,4,5,6,7,8
       #define CY_D_EVEN 0,2,4,6
       #define CY_D_ODD  1,3,5,7
-      #define CY_D_LOW  0,4,1,5
-      #define CY_D_HIGH 2,6,3,7
       #define CY_D_NEXT 1,2,3,4
     #else
-      #define CY_LOG_F 2
       #define CY_F_EVEN 0,2,4,6
       #define CY_F_ODD  1,3,5,7
-      #define CY_F_LOW  0,4,1,5
-      #define CY_F_HIGH 2,6,3,7
       #define CY_F_NEXT 1,2,3,4
       #define CY_D_EVEN 0,2
       #define CY_D_ODD  1,3
-      #define CY_D_LOW  0,2
-      #define CY_D_HIGH 1,3
       #define CY_D_NEXT 1,2
     #endif
     #define CY_SHUFFLES(V, S, N) \\
       static inline V cy_even_##S(V a, V b)     { return __builtin_shufflevector(a, b, CY_##N##_EVEN); } \\
       static inline V cy_odd_##S(V a, V b)      { return __builtin_shufflevector(a, b, CY_##N##_ODD); } \\
-      static inline V cy_low_##S(V a, V b)      { return __builtin_shufflevector(a, b, CY_##N##_LOW); } \\
-      static inline V cy_high_##S(V a, V b)     { return __builtin_shufflevector(a, b, CY_##N##_HIGH); } \\
       static inline V cy_shift_in_##S(V a, V b) { return __builtin_shufflevector(a, b, CY_##N##_NEXT); } \\
       static inline V cy_keep_##S(V v)          { CY_KEEP(v); return v; } \\
       static inline void cy_use_##S(V v)        { CY_USE(v); }
@@ -120,15 +103,10 @@ cdef extern from *:
     """
     enum:
         STREAMS "CY_STREAMS"                    # whether `stream` goes past the caches here
-        LOG_F "CY_LOG_F"                        # 2**LOG_F floats in a vector
     vf even_f "cy_even_f"(vf, vf) noexcept nogil
     vd even_d "cy_even_d"(vd, vd) noexcept nogil
     vf odd_f "cy_odd_f"(vf, vf) noexcept nogil
     vd odd_d "cy_odd_d"(vd, vd) noexcept nogil
-    vf low_f "cy_low_f"(vf, vf) noexcept nogil
-    vd low_d "cy_low_d"(vd, vd) noexcept nogil
-    vf high_f "cy_high_f"(vf, vf) noexcept nogil
-    vd high_d "cy_high_d"(vd, vd) noexcept nogil
     vf shift_in_f "cy_shift_in_f"(vf, vf) noexcept nogil
     vd shift_in_d "cy_shift_in_d"(vd, vd) noexcept nogil
     vf keep_f "cy_keep_f"(vf) noexcept nogil
@@ -170,19 +148,6 @@ cdef inline lanes odd(lanes a, lanes b) noexcept nogil:
         return odd_f(a, b)
     else:
         return odd_d(a, b)
-
-cdef inline lanes low(lanes a, lanes b) noexcept nogil:
-    """The lower halves of a and b, interleaved."""
-    if lanes is vf:
-        return low_f(a, b)
-    else:
-        return low_d(a, b)
-
-cdef inline lanes high(lanes a, lanes b) noexcept nogil:
-    if lanes is vf:
-        return high_f(a, b)
-    else:
-        return high_d(a, b)
 
 cdef inline lanes shift_in(lanes a, lanes b) noexcept nogil:
     """a less its first number, and the first one of b behind."""
@@ -232,16 +197,3 @@ cdef inline void use(lanes v) noexcept nogil:
         use_f(v)
     else:
         use_d(v)
-
-cdef inline inlined transpose(lanes* t) noexcept nogil:
-    """The square of as many vectors as one has numbers: rounds of a perfect shuffle."""
-    cdef lanes[LANES_F] u
-    cdef int r, i
-    cdef int rounds = LOG_F if lanes is vf else LOG_F - 1
-    cdef int side = LANES_F if lanes is vf else LANES_D
-    for r in range(rounds):
-        for i in range(side // 2):
-            u[2 * i] = low(t[i], t[i + side // 2])
-            u[2 * i + 1] = high(t[i], t[i + side // 2])
-        for i in range(side):
-            t[i] = u[i]

@@ -16,8 +16,9 @@ added one by one in the order of k: the same bits for every tile height and vect
 Places cost a load and an add each beside the broadcast, which a tile's multiply-adds hide (measured: within 1 %).
 """
 from libc.stdint cimport int32_t
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, transpose, unknown, use
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, unknown, use
 from cyconv.cpu.simd cimport VB, inlined, splat, vd, vf
+from cyconv.cpu.square cimport turn
 
 cdef extern from *:
     """
@@ -220,9 +221,7 @@ cdef inline void write_back(const lanes* like, const char* sums, Py_ssize_t pixe
             p = min(p, pixels - side)           # the last square overlaps the one before
             d = 0
             while d < channels:
-                for i in range(side):
-                    t[i] = (<const lanes*> (sums + (p + i) * 2 * VB + d * size))[0]
-                transpose(t)
+                turn(sums + p * 2 * VB + d * size, 2 * VB, t)
                 if d + side <= channels:
                     for i in range(side):
                         (<lanes*> (out + (d + i) * plane + p * size))[0] = t[i]

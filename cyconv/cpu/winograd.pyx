@@ -17,7 +17,8 @@ Layout. Tiles form one list: along rows, over rows, planes and batch items; a bl
                             piece by piece, else of all panels, one frequency after the other, so that no weight is read twice
 Input rows of a block lie side by side while they are transformed, so that small images fill vectors too: between two
 runs of tiles stands a slot that is none, and `pick` closes the gaps. Weights are transformed with output channels on
-the lanes: all at once if several blocks read them, else piece by piece, each piece used while it is in the cache.
+the lanes: all at once if several blocks read them, else piece by piece, each piece used while it is in the cache; for few
+tiles of 4x4 in registers, where they are used (winograd_few.pxd).
 A dilated axis is as many interleaved ones, each with tiles of its own.
 Wins for 3x3 kernels from about 8 channels on. A tile's numbers all share its rounding, so the error bound is one of norms.
 Threads share out blocks, smaller ones if those are few and every thread may read all weights; else the panels of each block,
@@ -41,14 +42,15 @@ from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.shuffle cimport STREAMS, lanes
 from cyconv.cpu.simd cimport VB, vd, vf
 from cyconv.cpu.tile cimport AHEAD, SOON, TILE_ROWS, ask_next, ceil_div, cut, tile
+from cyconv.cpu.winograd_few cimport multiply_few, take_factors
 from cyconv.cpu.winograd_input cimport fill_index, transform_input
 from cyconv.cpu.winograd_output cimport own_places, transform_output
 from cyconv.cpu.winograd_transforms cimport number
 from cyconv.cpu.winograd_weights cimport ask_weights, prepare_panel, transform_weights
 from cyconv.cpu.winograd_work cimport (
-    ALONE_BYTES, ALONE_SHARE, BLOCK_BYTES, FAR_V_BYTES, FEW_BLOCKS, FEW_TILES, FULL_TILE, KEPT_BYTES,
+    ALONE_BYTES, ALONE_SHARE, BLOCK_BYTES, FAR_V_BYTES, FEW_BLOCKS, FEW_PLANES, FEW_TILES, FULL_TILE, KEPT_BYTES,
     MANY_SHARED_BYTES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE,
-    SHARED_BYTES, SHARED_TILES, WEIGHT_SHARE, Ready, Segment, Work, roles, u_step,
+    SHARED_BYTES, SHARED_TILES, WEIGHT_SHARE, Ready, Segment, Work, is_few, roles, u_step,
 )
 
 from cyconv import costs
@@ -116,7 +118,8 @@ cdef int open_work(Work* w, object problem, int fused) except -1:
     w.all_tiles = w.batch * w.out[0] * w.y_tiles * tiles
     w.fused = fused
     if fused < 0:
-        w.fused = w.many > problem.max_workspace or ceil_div(w.all_tiles, tiles_of_block(w, problem.max_workspace // 2, True)) <= FEW_BLOCKS
+        w.fused = w.many > problem.max_workspace or is_few(w.my, w.mx, w.all_tiles) or ceil_div(w.all_tiles, tiles_of_block(w, problem.max_workspace // 2, True)) <= FEW_BLOCKS
+    w.few = w.fused and is_few(w.my, w.mx, w.all_tiles)
     w.by_panel = w.fused or w.each <= NEAR_BYTES
     target = tiles_of_block(w, problem.max_workspace // 2, w.by_panel)
     along = target + target // 4        # of one row: rather a little more than pieces much smaller than a block
@@ -205,7 +208,7 @@ cdef void lay_out(Work* w) noexcept nogil:
         q = 16
     w.pitch = ceil_div(w.tiles * w.b.size, q) * q // w.b.size
     w.v_step = (ceil_div(w.planes * w.pitch * w.b.size, 64) | 1) * 64
-    w.m_step = (w.tiles | 1) * PANEL
+    w.m_step = ((ceil_div(w.tiles, 2) * 2 if w.few else w.tiles) | 1) * PANEL
     q = ceil_div(w.slots, lane)
     w.line = (q * w.mx + 1) * VB
     w.at_v = 0
@@ -219,7 +222,12 @@ cdef void lay_out(Work* w) noexcept nogil:
     w.at_u = w.at_put + (0 if w.straight else 2 * lane * w.my * w.width * w.b.size)
     w.piece = max(PIECE_BYTES // (w.frequencies * PANEL), <Py_ssize_t> 8)
     w.piece = ceil_div(w.planes, max(ceil_div(w.planes, w.piece), 1)) if w.fused else w.planes
-    w.room = ceil_div(w.at_u + (u_step(w.piece) * w.frequencies if w.fused else whole_u(w) if w.own else 0), 64) * 64 + 64
+    w.room = ceil_div(w.at_u + (few_bytes(w) if w.few else u_step(w.piece) * w.frequencies if w.fused else whole_u(w) if w.own else 0), 64) * 64 + 64
+
+
+cdef Py_ssize_t few_bytes(const Work* w) noexcept nogil:
+    """Of the kernels of some planes and one vector of output channels, which come in squares."""
+    return ceil_div(FEW_PLANES * w.taps * w.b.size, VB) * VB // w.b.size * VB
 
 
 cdef Py_ssize_t whole_u(const Work* w) noexcept nogil:
@@ -235,7 +243,7 @@ cdef Py_ssize_t shared_bytes(const Work* w, int workers) noexcept nogil:
 
 
 cdef bint may_own(const Work* w, int workers) noexcept nogil:
-    return w.groups == 1 and w.each <= NEAR_BYTES and whole_u(w) <= shared_bytes(w, workers)
+    return not w.few and w.groups == 1 and w.each <= NEAR_BYTES and whole_u(w) <= shared_bytes(w, workers)
 
 
 cdef bint divide(Work* w, int workers) noexcept nogil:
@@ -283,6 +291,11 @@ cdef void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_
     cdef char* m = scratch + w.at_m
     cdef const char* u = (scratch + w.at_u if w.own else w.weight) + (group * w.panels + panel) * w.frequencies * step
     cdef const char* next
+    if w.few:
+        own_places(w, group, panel, first, last, 0, 1)
+        multiply_few(w, like, group, panel, tiles, v, scratch + w.at_u, m)
+        transform_output(w, like, group, panel, first, last, m, scratch + w.at_sums, scratch + w.at_put)
+        return
     for piece in range(ceil_div(w.planes, w.piece)):
         k = piece * w.piece
         past = min(k + w.piece, w.planes)
@@ -363,6 +376,11 @@ cdef void open_block(const Work* w, Py_ssize_t item, char* scratch) noexcept nog
     ready.tiles = fill_index(w, first, last, scratch + w.at_index, list)
     memset(scratch + w.at_lines, 0, 2 * w.ny * w.line)  # padding, which is not written again; and slots that are no tiles: zeros are cheap
     transform_input(w, item // w.blocks, list, last - first, scratch + w.at_index, scratch + w.at_lines, scratch)
+    if w.few:
+        if w.b.size == 4:
+            take_factors(w, <vf*> NULL, scratch)
+        else:
+            take_factors(w, <vd*> NULL, scratch)
 
 
 cdef void do_block(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
@@ -447,6 +465,7 @@ def planned_amounts(problem):
     tables = opened(&w, problem)
     w.fused = keeps_plain(&w, problem)
     tables = opened(&w, problem, w.fused)
+    w.packed = w.fused
     work = work_of(&w, problem)
     if not w.fused:
         work["weight"] = work["split_weight"] = 0
@@ -455,7 +474,9 @@ def planned_amounts(problem):
 
 cdef bint keeps_plain(const Work* w, problem) except -1:
     """Whether a Plan keeps weights as they are, and `run` transforms them piece by piece."""
-    return w.many > problem.max_workspace or w.all_tiles < FEW_TILES and w.many > KEPT_BYTES
+    if w.many > problem.max_workspace or w.all_tiles < FEW_TILES and w.many > KEPT_BYTES:
+        return True
+    return w.many > NEAR_BYTES and is_few(w.my, w.mx, w.all_tiles)
 
 
 cdef dict work_of(const Work* w, problem):
@@ -466,16 +487,21 @@ cdef dict work_of(const Work* w, problem):
     width = w.slots * w.mx / max(w.together, 1)
     vectors = -(-w.slots // lane) * w.blocks * w.groups
     weights = w.groups * w.planes * panels
+    if w.few:
+        tiles += (w.segments * w.groups / max(w.together, 1)) * (w.tiles % 4 == 3)       # registers hold one, two or four
     split = parts > 1 or problem.dtype == "float16"
     return {
         "call": 1,
         "split": 1 if split else 0,
         "split_weight": w.groups * w.rows * w.planes * w.taps if split else 0,
-        "weight": weights * (w.frequencies + 2 * w.taps) * (w.blocks if w.fused else 1),
+        "weight": 0 if w.few else weights * (w.frequencies + 2 * w.taps) * (w.blocks if w.fused else 1),
+        "few": weights * w.blocks * ceil_div(w.tiles, 4) if w.few else 0,
+        "turned": weights * w.blocks if w.few and not w.packed else 0,
+        "weight_byte": max(w.groups * w.rows * w.planes * w.taps * size - costs.CACHE_BYTES, 0) if w.few else 0,
         "weight_read": 0 if w.fused else weights * w.frequencies * w.blocks,
         **costs.gathered(problem, w.segments * w.groups * w.planes * w.ny, w.segments * w.groups * w.planes * w.ny * width, size, 1),
         "input": vectors * w.planes * w.frequencies,
-        "tile": tiles / max(w.tiles, 1) * -(-w.tiles // 14) * panels * w.frequencies,
+        "tile": 0 if w.few else tiles / max(w.tiles, 1) * ceil_div(w.tiles, FULL_TILE) * panels * w.frequencies,
         "fma": tiles * w.planes * panels * 2 * w.frequencies,
         "output": tiles * panels * 2 * w.frequencies,
         "written_row": w.segments * w.groups * panels * 2 * lane * (1 if w.whole else w.my) * (1 if w.straight else 8),

@@ -1,14 +1,15 @@
 """From weights to U, output channels on the lanes: whole panels, or pieces of one that are used while they are in the cache.
 
-Plain weights, [output channel][plane, tap], are brought onto the lanes by squares of vectors (`transpose`), in the same step
+Plain weights, [output channel][plane, tap], are brought onto the lanes by squares of vectors (`turn`), in the same step
 that transforms them; or once, by `pack_weights`, where they are transformed again in every call.
 """
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, transpose
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
+from cyconv.cpu.square cimport turn
 from cyconv.cpu.tile cimport ceil_div, cut
-from cyconv.cpu.winograd_transforms cimport number, weight_1d
+from cyconv.cpu.winograd_transforms cimport weight_1d
 from cyconv.cpu.winograd_work cimport KERNELS_AHEAD, MOST, PANEL, Work, u_step
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 
 cdef inline inlined weights_of(const int my, const int mx, const lanes* g, char* to, Py_ssize_t step) noexcept nogil:
@@ -67,16 +68,12 @@ cdef inline void columns_to_lanes(const lanes* like, const char* src, Py_ssize_t
     cdef lanes[LANES_F] t
     cdef Py_ssize_t i, side = LANES_F if lanes is vf else LANES_D, size = VB // side
     if rows == side and columns >= side:
-        for i in range(side):
-            t[i] = (<const lanes*> (src + i * pitch))[0]
+        turn(src, pitch, to)
     else:
-        for i in range(side):
-            t[i] = number(0, like)
+        memset(&t, 0, side * VB)
         for i in range(rows):
             memcpy(&t[i], src + i * pitch, min(columns, side) * size)
-    transpose(t)
-    for i in range(side):
-        to[i] = t[i]
+        turn(<const char*> &t, VB, to)
 
 
 cdef inline void transform_weights(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t k0, Py_ssize_t k1,

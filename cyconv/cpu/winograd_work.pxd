@@ -25,12 +25,15 @@ cdef enum:
     KEPT_BYTES = 8 << 20                # of transformed weights that a Plan keeps in any case; more only for
     FEW_TILES = 16                      # so many tiles, whose products take as long as reading them
     FEW_BLOCKS = 2                      # for which weights of a single call are transformed again, rather than written and read
-    WEIGHT_TILES = 8                    # whose products take as long as transforming a weight for one more point
+    WEIGHT_TILES = 8                    # whose products take as long as transforming a weight for one more point,
+    FEW_WEIGHT_TILES = 2                # and where that takes place in registers;
     SHARED_BYTES = 1 << 20              # of weights of a group, which every thread may well read: a second-level cache holds them;
     SHARED_TILES = 28                   # NEAR_BYTES, with so many tiles for each thread: it computes long between reading them;
     MANY_SHARED_BYTES = 4 << 20         # or this, with twice as many
     FULL_TILE = 14                      # tiles that a block of its own is worth: a register tile of level v4
     PIECE_BYTES = 320 * 1024            # of weights transformed piece by piece
+    FEWEST_TILES = 6                    # of a block, for which U is made in registers (winograd_few.pxd),
+    FEW_PLANES = 32                     # from kernels of so many planes, which stay in a first-level cache meanwhile
     KERNELS_AHEAD = 8                   # planes between the weights in use and those that are asked for
     PAST_BYTES = 8 << 20                # of outputs that no cache would keep,
     PAST_PLANES = 24                    # with enough to compute meanwhile
@@ -86,6 +89,7 @@ cdef struct Work:
     bint fused                          # weights are transformed piece by piece,
     Py_ssize_t each                     # bytes of the transformed weights of a group
     Py_ssize_t many                     # bytes of all transformed weights, as level v4 has them
+    bint few                            # or in registers, for the few tiles of a block;
     bint packed                         # from plain ones that stand in the order of panels
     bint own                            # each thread transforms all of them, before its first block: another's come from its cache
     Py_ssize_t piece                    # planes of such a piece
@@ -140,17 +144,23 @@ cdef inline Py_ssize_t points(Py_ssize_t out, Py_ssize_t dilation, int m) noexce
     return tiles * (m + 2)
 
 
+cdef inline bint is_few(int my, int mx, double tiles) noexcept nogil:
+    """Whether so many tiles are multiplied with U in registers."""
+    return my == 4 and mx == 4 and tiles <= FEWEST_TILES
+
+
 cdef inline void best_tile(Py_ssize_t runs, Py_ssize_t out_y, Py_ssize_t dy, bint ty, Py_ssize_t out_x, Py_ssize_t dx, bint tx, int* best) noexcept nogil:
     """The tile (along y, x) with the least to multiply for so many outputs, of which there are so many runs, and for the weights:
     of equals, the smaller one, whose errors are smaller. Tiles of 6 only for an axis alone, in two axes their errors would be
     five times those of 4x4."""
     cdef double cost, least = -1
-    cdef int my, mx, largest = 4 if ty and tx else 6
+    cdef int my, mx, n, largest = 4 if ty and tx else 6
     best[0] = best[1] = 1
     for my in range(2 if ty else 1, (largest if ty else 1) + 1, 2):
         for mx in range(2 if tx else 1, (largest if tx else 1) + 1, 2):
             cost = <double> runs * (points(out_y, dy, my) if ty else out_y) * (points(out_x, dx, mx) if tx else out_x)
-            cost += WEIGHT_TILES * (my + 2 if ty else 1) * (mx + 2 if tx else 1)
+            n = (my + 2 if ty else 1) * (mx + 2 if tx else 1)
+            cost += FEW_WEIGHT_TILES * n if ty and tx and is_few(my, mx, cost // n) else WEIGHT_TILES * n
             if least < 0 or cost < least:
                 least = cost
                 best[0], best[1] = my, mx
