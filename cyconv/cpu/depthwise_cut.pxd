@@ -7,7 +7,7 @@ from cyconv.cpu.blocks cimport (
 )
 from cyconv.cpu.packing cimport Axis, Box, CIRCULAR, DOUBLE, REFLECT, REPLICATE, SINGLE, ZEROS
 from cyconv.cpu.pieces cimport PB
-from cyconv.cpu.row_tiles cimport ALONG, DOWN, TALL, TALLEST, TALL_KERNEL, Taps
+from cyconv.cpu.row_tiles cimport ALONG, DOWN, TALLEST, TALL_KERNEL, Taps
 from cyconv.cpu.simd cimport VB
 
 cdef enum:
@@ -144,7 +144,7 @@ cdef inline int open_work(Work* w, object problem, bint tables) except -1:
         # 6 rows take as long as 5 1/2 of them in tiles of 4
         w.tall = 11 * ceil_div(w.block[1], TALLEST) * TALLEST <= 12 * ceil_div(w.block[1], DOWN) * DOWN
     if w.tall:
-        w.strip = TALL
+        w.strip = TALLEST
     w.taps.table = w.channels * w.k[0] * (w.k[1] + w.classes * (w.strip - 1))
     m = 1
     if w.block[1] == w.out[1]:

@@ -12,18 +12,18 @@ from cyconv.cpu.tile cimport apart
 
 cdef extern from *:
     """
-    #if defined(__AVX512F__)
-      #define CY_TALL 6                         /* rows of a tile of kernels of several rows: x 4 vectors of sums, 4 of inputs and a weight */
+    #if defined(__AVX512F__)                    /* vectors of a tile of TALLEST rows: its sums, as many of inputs, and a weight fit the registers */
+      #define CY_TALL_ACROSS 4
     #else
-      #define CY_TALL 4
+      #define CY_TALL_ACROSS 2
     #endif
     """
     enum:
-        TALL "CY_TALL"
+        TALL_ACROSS "CY_TALL_ACROSS"
 
 cdef enum:
     DOWN = 4                            # rows of a tile
-    TALLEST = 6                         # of any level
+    TALLEST = 6                         # of one for kernels of several rows
     TALL_KERNEL = 5                     # rows of a kernel which meet so many rows of outputs that loading across lines costs less than more sums bring
     ALONG = 8                           # vectors of a tile of one row, which needs as many sums under way to hide latency
 
@@ -203,9 +203,9 @@ cdef inline inlined tiles_of(const int R, const vector* like, const Taps* k, con
         tile_of(R, 1, 0, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
     elif m == 2:
         tile_of(R, 2, 0, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
-    elif m == 3 and (R == 1 or ACROSS >= 3):
+    elif m == 3 and (R == 1 or (TALL_ACROSS if R == TALLEST else ACROSS) >= 3):
         tile_of(R, 3, 0, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
-    elif m == 4 and (R == 1 or ACROSS >= 4):
+    elif m == 4 and (R == 1 or (TALL_ACROSS if R == TALLEST else ACROSS) >= 4):
         tile_of(R, 4, 0, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
     elif m == 8 and R == 1:
         tile_of(R, 8, 0, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
@@ -213,38 +213,43 @@ cdef inline inlined tiles_of(const int R, const vector* like, const Taps* k, con
 
 cdef inline apart tall_five(const vector* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part, const char* weight,
                             const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t count) noexcept nogil:
-    tile_of(TALL, ACROSS, 5, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
+    tile_of(TALLEST, TALL_ACROSS, 5, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
 
 
 cdef inline apart tall_seven(const vector* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part, const char* weight,
                              const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t count) noexcept nogil:
-    tile_of(TALL, ACROSS, 7, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
+    tile_of(TALLEST, TALL_ACROSS, 7, like, k, rows, x, part, weight, bias, out, pitch, count, 1)
 
 
 cdef inline apart tall_any(const vector* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part, const char* weight,
                            const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t m) noexcept nogil:
-    tiles_of(TALL, like, k, rows, x, part, weight, bias, out, pitch, count, m)
+    tiles_of(TALLEST, like, k, rows, x, part, weight, bias, out, pitch, count, m)
 
 
 cdef inline void tall_tile(const vector* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part, const char* weight,
                            const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t m) noexcept nogil:
-    if m == ACROSS and k.near and k.columns == 5:
+    if VB > 16 and m == TALL_ACROSS and k.near and k.columns == 5:
         tall_five(like, k, rows, x, part, weight, bias, out, pitch, count)
-    elif m == ACROSS and k.near and k.columns == 7:
+    elif VB > 16 and m == TALL_ACROSS and k.near and k.columns == 7:
         tall_seven(like, k, rows, x, part, weight, bias, out, pitch, count)
     else:
         tall_any(like, k, rows, x, part, weight, bias, out, pitch, count, m)
 
 
+cdef inline apart low_tile(const vector* like, const Taps* k, const char** rows, Py_ssize_t x, Py_ssize_t part, const char* weight,
+                           const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t m) noexcept nogil:
+    tiles_of(DOWN, like, k, rows, x, part, weight, bias, out, pitch, count, m)
+
+
 cdef inline inlined tile_along(const vector* like, const Taps* k, const char** rows, Py_ssize_t c, const char** edge_rows, char* edge,
                                const char* weight, const char* bias, char* out, Py_ssize_t pitch, Py_ssize_t strip, Py_ssize_t count,
                                Py_ssize_t length) noexcept nogil:
-    """`count` rows of `length` outputs each, in tiles of `strip` rows: TALL, DOWN or 1. c: column that the first tap reads.
+    """`count` rows of `length` outputs each, in tiles of `strip` rows: TALLEST, DOWN or 1. c: column that the first tap reads.
 
     What tiles read that reach beyond the rows is copied to `edge`, with zeros, and `edge_rows` are its rows.
     """
     cdef int size = 8 if vector is vd or vector is vq else 4, lanes = VB // size
-    cdef Py_ssize_t x = 0, m, part, left, reach, t
+    cdef Py_ssize_t x = 0, m, across, part, left, reach, t
     cdef const char** at
     cdef Py_ssize_t begin
     while x < length:
@@ -252,9 +257,10 @@ cdef inline inlined tile_along(const vector* like, const Taps* k, const char** r
         if strip == 1:
             m = 8 if left > 4 else left
         else:
-            m = min(left, <Py_ssize_t> ACROSS)
-            if left == ACROSS + 1:
-                m = (ACROSS + 1) // 2
+            across = TALL_ACROSS if strip == TALLEST else ACROSS
+            m = min(left, across)
+            if left == across + 1:
+                m = (across + 1) // 2
         part = 0
         if x + m * lanes > length:
             if length >= m * lanes:
@@ -277,8 +283,8 @@ cdef inline inlined tile_along(const vector* like, const Taps* k, const char** r
             at, begin = edge_rows, 0
         if strip == 1:
             tiles_of(1, like, k, at, begin, part, weight, bias, out + x * size, pitch, count, m)
-        elif TALL > DOWN and strip == TALL and (vector is vf or vector is vd):
+        elif strip == TALLEST and (vector is vf or vector is vd):
             tall_tile(like, k, at, begin, part, weight, bias, out + x * size, pitch, count, m)
         else:
-            tiles_of(DOWN, like, k, at, begin, part, weight, bias, out + x * size, pitch, count, m)
+            low_tile(like, k, at, begin, part, weight, bias, out + x * size, pitch, count, m)
         x += m * lanes
