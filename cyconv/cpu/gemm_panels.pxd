@@ -50,6 +50,11 @@ cdef inline void pack(const lanes* like, const char* from_, Py_ssize_t pitch, Py
                 for i in range(max(channels - d * side, <Py_ssize_t> 0)):
                     some[i] = (<const lanes*> (from_ + (d * side + i) * pitch + k * size))[0]
                 turn(<const char*> &some, VB, t)
+            if taps == 1:
+                for i in range(side):
+                    (<lanes*> (panel + ((k + i) * vectors + d) * VB))[0] = t[i]
+                k += side
+                continue
             row = k % taps * hop + k // taps
             for i in range(side):
                 (<lanes*> (panel + (row * vectors + d) * VB))[0] = t[i]
