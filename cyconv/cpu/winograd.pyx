@@ -497,7 +497,6 @@ cdef dict work_of(const Work* w, problem):
         "weight": 0 if w.few else weights * (w.frequencies + 2 * w.taps) * (w.blocks if w.fused else 1),
         "few": weights * w.blocks * ceil_div(w.tiles, 4) if w.few else 0,
         "turned": weights * w.blocks if w.few and not w.packed else 0,
-        "weight_byte": max(w.groups * w.rows * w.planes * w.taps * size - costs.CACHE_BYTES, 0) if w.few else 0,
         "weight_read": 0 if w.fused else weights * w.frequencies * w.blocks,
         **costs.gathered(problem, w.segments * w.groups * w.planes * w.ny, w.segments * w.groups * w.planes * w.ny * width, size, 1),
         "input": vectors * w.planes * w.frequencies,
