@@ -6,6 +6,7 @@ parent wakes it for a turn and stops it afterwards; the clock is the child's. It
 of its own: Ctrl-C does not reach it, and should the parent be killed, the system ends it, stopped or not (setpgid(2)).
 """
 
+import contextlib
 import os
 import pickle
 import signal
@@ -43,7 +44,8 @@ class Apart:
         except (EOFError, BrokenPipeError):
             raise RuntimeError("its process has ended") from None
         self._process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # until all of its threads stand still
+        if self._process.returncode is None:  # else it has ended since it answered, and is no child any longer
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # until all of its threads stand still
         if isinstance(answer, str):
             raise RuntimeError(answer)  # noqa: TRY004 (not a wrong argument)
         return answer
@@ -52,7 +54,8 @@ class Apart:
 def _end(process):
     process.kill()  # reaches a stopped process, too
     process.wait()
-    process.stdin.close()
+    with contextlib.suppress(BrokenPipeError):  # what it did not read
+        process.stdin.close()
     process.stdout.close()
 
 

@@ -304,6 +304,24 @@ def test_a_process_apart_that_fails_or_ends_says_so(session_apart):
     call.close()
 
 
+def test_a_process_apart_may_end_before_it_is_stopped(session_apart, monkeypatch):
+    arguments, _ = session_apart
+    call = apart.Apart(*arguments)
+    send = call._process.send_signal
+
+    def late(number):
+        if number == signal.SIGSTOP:
+            call._process.kill()
+            call._process.wait()
+        send(number)
+
+    monkeypatch.setattr(call._process, "send_signal", late)
+    assert call() is not None
+    with pytest.raises(RuntimeError, match="process has ended"):
+        call()
+    call.close()
+
+
 def test_no_process_apart_is_left_by_an_interrupted_measurement(session_apart, monkeypatch):
     started = []
 

@@ -87,9 +87,9 @@ cdef struct Work:
     bint past                           # outputs are written past the caches, which they would only fill
     bint by_panel                       # one panel after the other; else one frequency after the other
     bint fused                          # weights are transformed piece by piece,
+    bint few                            # or in registers, for the few tiles of a block;
     Py_ssize_t each                     # bytes of the transformed weights of a group
     Py_ssize_t many                     # bytes of all transformed weights, as level v4 has them
-    bint few                            # or in registers, for the few tiles of a block;
     bint packed                         # from plain ones that stand in the order of panels
     bint own                            # each thread transforms all of them, before its first block: another's come from its cache
     Py_ssize_t piece                    # planes of such a piece
