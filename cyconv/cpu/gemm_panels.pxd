@@ -8,7 +8,7 @@ from libc.string cimport memcpy, memset
 from cyconv.cpu.gemm_work cimport Work
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, lanes
 from cyconv.cpu.simd cimport VB, vd, vf
-from cyconv.cpu.square cimport turn
+from cyconv.cpu.square cimport turn, turn_some
 from cyconv.cpu.tile cimport TILE_ROWS, ceil_div, cut
 
 
@@ -37,7 +37,6 @@ cdef inline void pack(const lanes* like, const char* from_, Py_ssize_t pitch, Py
     """panel[k][channel] = from_[channel][k], missing channels become zeros. Rows of from_ are `pitch` bytes apart; their products
     come channel by channel, so many taps of each, and in panels tap by tap (which 1 leaves as they are)."""
     cdef lanes[LANES_F] t
-    cdef lanes[LANES_F] some
     cdef Py_ssize_t k, d, i, row, side = LANES_F if lanes is vf else LANES_D, size = 4 if lanes is vf else 8, hop = products // taps
     for d in range(vectors):
         k = 0
@@ -46,10 +45,7 @@ cdef inline void pack(const lanes* like, const char* from_, Py_ssize_t pitch, Py
             if (d + 1) * side <= channels:
                 turn(from_ + d * side * pitch + k * size, pitch, t)
             else:
-                memset(&some, 0, side * VB)
-                for i in range(max(channels - d * side, <Py_ssize_t> 0)):
-                    some[i] = (<const lanes*> (from_ + (d * side + i) * pitch + k * size))[0]
-                turn(<const char*> &some, VB, t)
+                turn_some(from_ + d * side * pitch + k * size, pitch, channels - d * side, t)
             if taps == 1:
                 for i in range(side):
                     (<lanes*> (panel + ((k + i) * vectors + d) * VB))[0] = t[i]

@@ -4,7 +4,9 @@ Up to 256 bits: parts of rows, 128 bits each, are loaded to where their columns 
 within those parts, and few vectors are alive at a time (measured: three times as quick as rounds of a perfect shuffle, which
 one port of the processor does alone). 512-bit vectors gain nothing by that, and lose where rows are not in a near cache.
 """
-from cyconv.cpu.shuffle cimport lanes
+from libc.string cimport memset
+
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, lanes
 from cyconv.cpu.simd cimport VB, vd, vf
 
 cdef extern from *:
@@ -81,3 +83,13 @@ cdef inline void turn(const char* rows, Py_ssize_t pitch, lanes* columns) noexce
         turn_f(rows, pitch, columns)
     else:
         turn_d(rows, pitch, columns)
+
+
+cdef inline void turn_some(const char* rows, Py_ssize_t pitch, Py_ssize_t count, lanes* columns) noexcept nogil:
+    """The same where there are only so many rows, none if `count` is negative: zeros instead of the others."""
+    cdef lanes[LANES_F] square
+    cdef Py_ssize_t i
+    memset(&square, 0, VB * (LANES_F if lanes is vf else LANES_D))
+    for i in range(count):
+        square[i] = (<const lanes*> (rows + i * pitch))[0]
+    turn(<const char*> &square, VB, columns)

@@ -8,11 +8,11 @@ from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.packing cimport put_stored
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, drain, fetch, lanes, own, put_some, stream
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
-from cyconv.cpu.square cimport turn
+from cyconv.cpu.square cimport turn, turn_some
 from cyconv.cpu.tile cimport ceil_div, cut
 from cyconv.cpu.winograd_transforms cimport number, output_1d
 from cyconv.cpu.winograd_work cimport CHUNK, LARGEST, MOST, PANEL, Segment, Work, segment_of
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 
 cdef inline void own_places(const Work* w, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last, Py_ssize_t part,
@@ -80,17 +80,13 @@ cdef inline inlined tiles_out(const int my, const int mx, const lanes* like, con
 
 cdef inline void load_pixels(const char* src, Py_ssize_t pixels, lanes* t) noexcept nogil:
     """One vector of channels of at most as many pixels as a vector has lanes, turned: pixels on the lanes."""
-    cdef lanes[LANES_F] some
     cdef Py_ssize_t i, side = LANES_F if lanes is vf else LANES_D
     if pixels >= side:
         for i in range(side):
             fetch(src + (side + i) * PANEL)
         turn(src, PANEL, t)
     else:
-        memset(&some, 0, side * VB)
-        for i in range(pixels):
-            some[i] = (<const lanes*> (src + i * PANEL))[0]
-        turn(<const char*> &some, VB, t)
+        turn_some(src, PANEL, pixels, t)
 
 
 cdef inline void put_planes(const lanes* like, const char* sums, Py_ssize_t pixels, Py_ssize_t channels, char* out,
