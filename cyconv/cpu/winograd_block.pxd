@@ -33,14 +33,15 @@ cdef inline void multiply(const Work* w, const lanes* like, Py_ssize_t tiles, Py
 
 
 cdef inline void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last,
-                   Py_ssize_t tiles, const char* v, char* scratch) noexcept nogil:
+                          Py_ssize_t tiles, const char* v, char* scratch) noexcept nogil:
     """The outputs of one panel of channels, from V."""
     cdef Py_ssize_t piece, f, k, past, step = u_step(w.planes)
     cdef char* m = scratch + w.at_m
     cdef const char* u = (scratch + w.at_u if w.own else w.weight) + (group * w.panels + panel) * w.frequencies * step
     cdef const char* next
     if w.few:
-        own_places(w, group, panel, first, last, 0, 1)
+        if w.straight and not w.past:
+            own_places(w, group, panel, first, last, 0, 1)
         multiply_few(w, like, group, panel, tiles, v, scratch + w.at_u, m)
         transform_output(w, like, group, panel, first, last, m, scratch + w.at_sums, scratch + w.at_put)
         return
