@@ -83,11 +83,21 @@ cdef extern from *:
       static inline void cy_part_w(char *p, cy_pw v, long n) { memcpy(p, &v, 4 * n); }
       static inline void cy_part_q(char *p, cy_pq v, long n) { memcpy(p, &v, 8 * n); }
     #endif
+    #if CY_PB == 32 && !defined(__AVX512F__)      /* GCC 12 would take three operations, two of them on the one port that crosses lanes */
+      #define CY_PF_HALF(V, a, b, which) \\
+        cy_pd t = (cy_pd)__builtin_shufflevector(a, b, CY_PF_PARTS_##which); \\
+        return (V)__builtin_shufflevector(t, t, 0, 2, 1, 3);
+      #define CY_PF_PARTS_EVEN 0,2,8,10, 4,6,12,14
+      #define CY_PF_PARTS_ODD  1,3,9,11, 5,7,13,15
+    #else
+      #define CY_PF_HALF(V, a, b, which) return __builtin_shufflevector(a, b, CY_PF_##which);
+    #endif
+    #define CY_PD_HALF(V, a, b, which) return __builtin_shufflevector(a, b, CY_PD_##which);
     #define CY_PIECES(V, S, T, N) \\
       static inline V cy_all_##S(const char *p) { T x; memcpy(&x, p, sizeof(T)); return x - (V){0}; } \\
       static inline V cy_none_##S(void)         { return (V){0}; } \\
-      static inline V cy_pev_##S(V a, V b)      { return __builtin_shufflevector(a, b, CY_##N##_EVEN); } \\
-      static inline V cy_pod_##S(V a, V b)      { return __builtin_shufflevector(a, b, CY_##N##_ODD); } \\
+      static inline V cy_pev_##S(V a, V b)      { CY_##N##_HALF(V, a, b, EVEN) } \\
+      static inline V cy_pod_##S(V a, V b)      { CY_##N##_HALF(V, a, b, ODD) } \\
       static inline V cy_hold_##S(V v)          { CY_HOLD(v); return v; }
     CY_PIECES(cy_pf, f, float, PF)
     CY_PIECES(cy_pd, d, double, PD)

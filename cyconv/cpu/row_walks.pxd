@@ -1,7 +1,7 @@
 """One of the two register tiles of `depthwise`, for kernels of three rows and columns: columns of a few vectors walk down the rows.
 
 A row of inputs is loaded once and goes to the three rows of outputs that it belongs to, all under way at once; the nine
-weights stay in registers. Outputs of a row stand on the lanes of vectors. Rows of inputs are read where they lie; lanes
+weights stay in registers, where there are enough. Outputs of a row stand on the lanes of vectors. Rows of inputs are read where they lie; lanes
 outside of the row are masked off and count as the zeros of the padding.
 Products are added one by one, in an order that depends on the problem alone.
 """
@@ -26,9 +26,10 @@ cdef inline const char* row_of(const Plane* p, Py_ssize_t y) noexcept nogil:
     return p.row + y * p.pitch if 0 <= y < p.height else p.zeros
 
 
-cdef inline inlined taps(const int NV, const int s, const int masked, const piece* like, piece[3][MOST_WALK] x, const char* row,
-                         Py_ssize_t last, Py_ssize_t c, Py_ssize_t n) noexcept nogil:
-    """What three neighbouring taps read of a row; the last of NV vectors lies `last` bytes of outputs behind the first."""
+cdef inline inlined taps(const int NV, const int s, const int masked, const int j0, const int j1, const piece* like, piece[3][MOST_WALK] x,
+                         const char* row, Py_ssize_t last, Py_ssize_t c, Py_ssize_t n) noexcept nogil:
+    """What taps j0 to j1 of three read of a row, all three where s is 2; the last of NV vectors lies `last` bytes of outputs behind
+    the first."""
     cdef int v, j, size = 8 if piece is pd or piece is pq else 4, lanes = PB // size
     cdef const char* p
     cdef Py_ssize_t u
@@ -37,7 +38,7 @@ cdef inline inlined taps(const int NV, const int s, const int masked, const piec
         p = row + s * (last if v == NV - 1 else v * PB)
         u = c + (s * last // size if v == NV - 1 else s * v * lanes)
         if s == 1:
-            for j in range(3):
+            for j in range(j0, j1):
                 if masked and (v == 0 or v == NV - 1):
                     x[j][v] = within(p + j * size, clamp(-u - j, lanes), clamp(n - u - j, lanes), like)
                 else:
@@ -62,11 +63,32 @@ cdef inline inlined taps(const int NV, const int s, const int masked, const piec
             x[2][v] = evens(a, b)
 
 
-cdef inline piece three(piece[9] w, const int i, piece[3][MOST_WALK] t, const int v) noexcept nogil:
-    """A row of the kernel times three columns, apart from other rows: a sum that waits for no other."""
-    cdef piece p = hold(w[i] * t[0][v])                     # held, or else it is left open which product is rounded
-    p = p + w[i + 1] * t[1][v]
-    return p + w[i + 2] * t[2][v]
+cdef inline inlined add_tap(const int v, const int j, const bint ends, const bint crosses, const bint begins, piece x, piece[9] w, piece start,
+                            piece* above, piece* here, piece* below) noexcept nogil:
+    if ends:
+        above[v] = above[v] + w[6 + j] * x
+    if crosses:
+        here[v] = here[v] + w[3 + j] * x
+    if begins:
+        below[v] = (start if j == 0 else below[v]) + w[j] * x
+
+
+cdef inline inlined add_row(const int NV, const int s, const int masked, const bint ends, const bint crosses, const bint begins,
+                            const piece* like, const char* row, Py_ssize_t last, Py_ssize_t c, Py_ssize_t n, piece[9] w, piece start,
+                            piece* above, piece* here, piece* below) noexcept nogil:
+    """A row of inputs to the outputs whose window it ends, crosses or begins."""
+    cdef piece[3][MOST_WALK] x
+    cdef int j, v
+    if s == 1 and PB == 32:             # tap by tap, so that a weight which is not in a register is loaded once
+        for j in range(3):
+            taps(NV, s, masked, j, j + 1, like, x, row, last, c, n)
+            for v in range(NV):
+                add_tap(v, j, ends, crosses, begins, x[j][v], w, start, above, here, below)
+    else:                               # sums would be on the stack while v2 puts together what is masked
+        taps(NV, s, masked, 0, 3, like, x, row, last, c, n)
+        for v in range(NV):
+            for j in range(3):
+                add_tap(v, j, ends, crosses, begins, x[j][v], w, start, above, here, below)
 
 
 cdef inline inlined walk_of(const int NV, const int s, const int masked, const piece* like, const Plane* plane, Py_ssize_t x,
@@ -74,9 +96,9 @@ cdef inline inlined walk_of(const int NV, const int s, const int masked, const p
                             Py_ssize_t rows) noexcept nogil:
     """`rows` rows of outputs in NV vectors from output x on; lone: lanes of the only vector that count, or 0."""
     cdef piece[9] w
-    cdef piece[MOST_WALK] a
-    cdef piece[MOST_WALK] b
-    cdef piece[3][MOST_WALK] t
+    cdef piece[MOST_WALK] ending
+    cdef piece[MOST_WALK] crossed
+    cdef piece[MOST_WALK] begun
     cdef piece start = spread(bias, like)
     cdef const char* row
     cdef int v, size = 8 if piece is pd or piece is pq else 4
@@ -85,19 +107,10 @@ cdef inline inlined walk_of(const int NV, const int s, const int masked, const p
         whole = rows - (PB + pitch - 1) // pitch + 1 if pitch == lone * size else 0
     for v in range(9):
         w[v] = spread(weight + v * size, like)
-    taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
-    for v in range(NV):
-        b[v] = start + w[0] * t[0][v]
-        b[v] = b[v] + w[1] * t[1][v]
-        b[v] = b[v] + w[2] * t[2][v]
+    add_row(NV, s, masked, False, False, True, like, row_of(plane, y) + shift, last, c, n, w, start, NULL, NULL, ending)
     if s == 1:
         y += 1
-        taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
-        for v in range(NV):
-            a[v] = b[v] + three(w, 3, t, v)
-            b[v] = start + w[0] * t[0][v]
-            b[v] = b[v] + w[1] * t[1][v]
-            b[v] = b[v] + w[2] * t[2][v]
+        add_row(NV, s, masked, False, True, True, like, row_of(plane, y) + shift, last, c, n, w, start, NULL, ending, crossed)
     for i in range(rows):
         y += 1
         if NV == WALK:                                      # what the tile to the right will read and write
@@ -116,23 +129,20 @@ cdef inline inlined walk_of(const int NV, const int s, const int masked, const p
             own(out + NV * PB)
             if NV * PB > 64:
                 own(out + NV * PB + 64)
-        if s == 2:
-            taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
-            for v in range(NV):
-                a[v] = b[v] + three(w, 3, t, v)
+        if s == 1:
+            add_row(NV, s, masked, True, True, True, like, row_of(plane, y) + shift, last, c, n, w, start, ending, crossed, begun)
+        else:
+            add_row(NV, s, masked, False, True, False, like, row_of(plane, y) + shift, last, c, n, w, start, NULL, ending, NULL)
             y += 1
-        taps(NV, s, masked, like, t, row_of(plane, y) + shift, last, c, n)
+            add_row(NV, s, masked, True, False, True, like, row_of(plane, y) + shift, last, c, n, w, start, ending, NULL, crossed)
         for v in range(NV):
-            a[v] = a[v] + three(w, 6, t, v)
             if NV == 1 and i >= whole:
-                put_part(out, a[0], lone)
+                put_part(out, ending[0], lone)
             else:
-                (<piece*> (out + (last if v == NV - 1 else v * PB)))[0] = a[v]
+                (<piece*> (out + (last if v == NV - 1 else v * PB)))[0] = ending[v]
+            ending[v] = crossed[v]
             if s == 1:
-                a[v] = b[v] + three(w, 3, t, v)
-            b[v] = start + w[0] * t[0][v]
-            b[v] = b[v] + w[1] * t[1][v]
-            b[v] = b[v] + w[2] * t[2][v]
+                crossed[v] = begun[v]
         out += pitch
 
 
@@ -185,33 +195,18 @@ cdef inline inlined walk_along(const int s, const piece* like, const Plane* plan
         x += m * lanes
 
 
-cdef inline inlined two_rows(const int NV, piece[9] w, piece start, piece[MOST_WALK] a, piece[MOST_WALK] b,
-                                  piece[3][MOST_WALK] t) noexcept nogil:
-    """A row of inputs as the middle row of one row of outputs and the first of the next."""
-    cdef int v
-    for v in range(NV):
-        a[v] = b[v] + three(w, 3, t, v)
-        b[v] = start + w[0] * t[0][v]
-        b[v] = b[v] + w[1] * t[1][v]
-        b[v] = b[v] + w[2] * t[2][v]
-
-
 cdef inline inlined walk_planes_of(const int NV, const piece* like, const Plane* plane, Py_ssize_t step, const char* weight,
                                    const char* bias, char* out, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t count) noexcept nogil:
     """`count` neighbouring planes with a filter each, of rows that NV (1 or 2) vectors cover. One row of padding at most."""
     cdef piece[9] w
-    cdef piece[MOST_WALK] a
-    cdef piece[MOST_WALK] b
-    cdef piece[3][MOST_WALK] t
-    cdef piece[3][MOST_WALK] zero
-    cdef piece start
+    cdef piece[MOST_WALK] ending
+    cdef piece[MOST_WALK] crossed
+    cdef piece[MOST_WALK] begun
+    cdef piece start, zero = nothing(like)
     cdef int v, j, size = 8 if piece is pd or piece is pq else 4
     cdef Py_ssize_t q, i, y = plane.y, c = plane.c, n = plane.width, pitch = columns * size, last = pitch - PB, whole
     cdef Py_ssize_t below = rows + 2 + y - plane.height     # rows of padding below
     cdef const char* row
-    for v in range(NV):
-        for j in range(3):
-            zero[j][v] = nothing(like)
     if NV == 1:
         last = 0
     whole = count * rows - (PB + pitch - 1) // pitch + 1    # rows before the last ones may write more than their own
@@ -222,37 +217,33 @@ cdef inline inlined walk_planes_of(const int NV, const piece* like, const Plane*
         row = plane.row + q * step
         if y < 0:
             for v in range(NV):
-                b[v] = start + w[0] * zero[0][v]
-                b[v] = b[v] + w[1] * zero[1][v]
-                b[v] = b[v] + w[2] * zero[2][v]
+                ending[v] = start
+                for j in range(3):
+                    ending[v] = ending[v] + w[j] * zero
         else:
-            taps(NV, 1, 1, like, t, row, last, c, n)
-            for v in range(NV):
-                b[v] = start + w[0] * t[0][v]
-                b[v] = b[v] + w[1] * t[1][v]
-                b[v] = b[v] + w[2] * t[2][v]
+            add_row(NV, 1, 1, False, False, True, like, row, last, c, n, w, start, NULL, NULL, ending)
             row += plane.pitch
-        taps(NV, 1, 1, like, t, row, last, c, n)
+        add_row(NV, 1, 1, False, True, True, like, row, last, c, n, w, start, NULL, ending, crossed)
         row += plane.pitch
-        two_rows(NV, w, start, a, b, t)
         for i in range(rows - below):
-            taps(NV, 1, 1, like, t, row, last, c, n)
+            add_row(NV, 1, 1, True, True, True, like, row, last, c, n, w, start, ending, crossed, begun)
             row += plane.pitch
             for v in range(NV):
-                a[v] = a[v] + three(w, 6, t, v)
                 if NV == 1 and i >= whole:
-                    put_part(out, a[0], columns)
+                    put_part(out, ending[0], columns)
                 else:
-                    (<piece*> (out + (last if v == 1 else 0)))[0] = a[v]
+                    (<piece*> (out + (last if v == 1 else 0)))[0] = ending[v]
+                ending[v] = crossed[v]
+                crossed[v] = begun[v]
             out += pitch
-            two_rows(NV, w, start, a, b, t)
         if below:
             for v in range(NV):
-                a[v] = a[v] + three(w, 6, zero, v)
+                for j in range(3):
+                    ending[v] = ending[v] + w[6 + j] * zero
                 if NV == 1 and rows > whole:
-                    put_part(out, a[0], columns)
+                    put_part(out, ending[0], columns)
                 else:
-                    (<piece*> (out + (last if v == 1 else 0)))[0] = a[v]
+                    (<piece*> (out + (last if v == 1 else 0)))[0] = ending[v]
             out += pitch
         whole -= rows
         weight += 9 * size
