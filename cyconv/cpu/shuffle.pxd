@@ -30,9 +30,19 @@ cdef extern from *:
       #define CY_D_ODD  1,3
       #define CY_D_NEXT 1,2
     #endif
+    #if CY_VB == 32                             /* GCC 12 would take three operations, two of them on the one port that crosses lanes */
+      #define CY_F_HALF(a, b, which) \\
+        cy_vd t = (cy_vd)__builtin_shufflevector(a, b, CY_F_PARTS_##which); \\
+        return (cy_vf)__builtin_shufflevector(t, t, 0, 2, 1, 3);
+      #define CY_F_PARTS_EVEN 0,2,8,10, 4,6,12,14
+      #define CY_F_PARTS_ODD  1,3,9,11, 5,7,13,15
+    #else
+      #define CY_F_HALF(a, b, which) return __builtin_shufflevector(a, b, CY_F_##which);
+    #endif
+    #define CY_D_HALF(a, b, which) return __builtin_shufflevector(a, b, CY_D_##which);
     #define CY_SHUFFLES(V, S, N) \\
-      static inline V cy_even_##S(V a, V b)     { return __builtin_shufflevector(a, b, CY_##N##_EVEN); } \\
-      static inline V cy_odd_##S(V a, V b)      { return __builtin_shufflevector(a, b, CY_##N##_ODD); } \\
+      static inline V cy_even_##S(V a, V b)     { CY_##N##_HALF(a, b, EVEN) } \\
+      static inline V cy_odd_##S(V a, V b)      { CY_##N##_HALF(a, b, ODD) } \\
       static inline V cy_shift_in_##S(V a, V b) { return __builtin_shufflevector(a, b, CY_##N##_NEXT); } \\
       static inline V cy_keep_##S(V v)          { CY_KEEP(v); return v; } \\
       static inline void cy_use_##S(V v)        { CY_USE(v); }

@@ -7,6 +7,7 @@ no tile; `pick` closes the gaps.
 from cyconv.cpu.packing cimport DOUBLE, SINGLE, gather_row, half, source
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, beginning, even, fetch, lanes, odd, pick, put_some, shift_in, third
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
+from cyconv.cpu.square cimport turn
 from cyconv.cpu.tile cimport ceil_div
 from cyconv.cpu.winograd_transforms cimport input_1d
 from cyconv.cpu.winograd_work cimport MOST, Segment, Work, segment_of
@@ -192,6 +193,8 @@ cdef inline inlined along_of(const int m, const bint gaps, const bint last, cons
             d[1] = odd(h[0], h[1])
             d[2] = shift_in(d[0], h[2])
             d[3] = shift_in(d[1], odd(h[2], h[2]))
+        elif m == 4 and VB == 32 and lanes is vf:
+            turn(<const char*> h, 16, d)        # tiles overlap as rows of a square: columns 4 and 5 are the next tile's first two
         elif m == 4:
             t0 = even(h[0], h[1])
             t1 = odd(h[0], h[1])
