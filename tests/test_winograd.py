@@ -226,7 +226,7 @@ def test_adversarial_data_along_one_axis(dtype, kernel):
 
 
 def test_the_bound_is_that_of_the_matrices():
-    points = {2: (0, 1, -1), 4: (0, 1, -1, 0.5, -2), 6: (0, 1, -1, 2, -2, 0.5, -0.5)}
+    points = {2: (0, 1, -1), 4: (0, 21 / 32, -21 / 32, 49 / 32, -49 / 32), 6: (0, 1, -1, 2, -2, 0.5, -0.5)}
     for m, at in points.items():
         g = np.array([[p**i / np.prod([p - q for q in at if q != p]) for i in range(3)] for p in at] + [[0, 0, 1.0]])
         b = np.array([[*np.poly([q for q in at if q != p])[::-1], 0] for p in at] + [np.poly(at)[::-1]])
@@ -238,6 +238,16 @@ def test_the_bound_is_that_of_the_matrices():
         case = Case("", (9, 1, m + 2), (1, 1, 3), {}, bias=False)
         assert ROW.module.tile_sizes(problem_of(case, "float32", None)) == (m,)
         assert growth * 41 / 2 <= ROW.bound(problem_of(case, "float32", None)) <= growth * 41.1 / 2
+
+
+def test_errors_of_ordinary_data_are_small():
+    """Points 0, 1, -1, 1/2, -2 would lose half as much again, 0, 1, -1, 2, -2 more than twice as much."""
+    rng = np.random.default_rng(6)
+    x, w = rng.standard_normal((1, 256, 29, 27)), rng.standard_normal((32, 256, 3, 3))
+    x, w = x.astype("float32"), w.astype("float32")
+    exact = cyconv.conv2d(x.astype("float64"), w.astype("float64"), padding=1, algorithm="im2col")
+    got = cyconv.conv2d(x, w, padding=1, algorithm="winograd")
+    assert np.linalg.norm(got - exact) < 1.6e-6 * np.linalg.norm(exact)
 
 
 WEIGHTY = {  # so many weights that one frequency of all panels is computed after the other, or pieces of weights at a time

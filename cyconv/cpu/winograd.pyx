@@ -4,11 +4,12 @@
 
 k counts input planes: channels, times the taps along axes that are not transformed (3-d kernels; 5x3 kernels; strides).
 With points p, A^T[i, j] = p_j**i, row j of B^T holds the coefficients of prod_{q != p_j} (t - q), and G[j, i] =
-p_j**i / prod_{q != p_j} (p_j - q); the last point is infinity. Tiles of 2 have points 0, 1, -1, tiles of 4 have 0, 1, -1,
-1/2, -2: halves keep the errors of 4x4 tiles about 20 times a plain sum's, for 4 times fewer products.
+p_j**i / prod_{q != p_j} (p_j - q); the last point is infinity. Tiles of 2 have points 0, 1, -1, tiles of 4 have 0, P, -P, Q, -Q
+with P = 21/32 and Q = 49/32. These bound the errors of 4x4 tiles, which take 4 times fewer products, by 0.7 times what the usual
+1/2 or 2 beside 1 would; errors of ordinary data are about twice a plain sum's.
 
-An axis that is transformed alone has tiles of up to 6, with points 0, 1, -1, 2, -2, 1/2, -1/2: their errors are a fifth of those
-of 4x4 tiles.
+An axis that is transformed alone has tiles of up to 6, with points 0, 1, -1, 2, -2, 1/2, -1/2: their bound is below that of 4x4 tiles.
+Tiles of 6x6 are no quicker (measured: 0.87 to 0.99 on v4).
 
 Layout. Tiles form one list: along rows, over rows, planes and batch items; a block is a run of that list.
     V[f][k][tile]           transformed input, f = frequency; what the register tile broadcasts

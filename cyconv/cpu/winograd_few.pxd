@@ -5,10 +5,10 @@ frequencies of four tiles fit the registers as sums of one vector of output chan
 So for each row of frequencies, kernels that stand in a first-level cache are transformed as far as that row needs, and hardly
 anything is computed twice.
 """
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, unknown
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, keep, lanes, unknown
 from cyconv.cpu.simd cimport VB, inlined, splat, vf
 from cyconv.cpu.tile cimport apart, ceil_div
-from cyconv.cpu.winograd_transforms cimport number
+from cyconv.cpu.winograd_transforms cimport P, Q, number
 from cyconv.cpu.winograd_weights cimport columns_to_lanes
 from cyconv.cpu.winograd_work cimport FEW_PLANES, PANEL, Work
 
@@ -25,19 +25,29 @@ cdef struct Few:                        # one vector of output channels, some pl
     Py_ssize_t next_step, next_hop      # bytes from plane to plane, and from line to line
 
 
-cdef inline inlined factorless(const lanes* g, lanes* y) noexcept nogil:
+cdef inline inlined factorless(const lanes* g, lanes* y, lanes p, lanes pp, lanes q, lanes qq) noexcept nogil:
     """weight_1d(4, g, y) without its factors."""
-    cdef lanes s = g[0] + g[2]
+    cdef lanes s, t
     y[0] = g[0]
-    y[1] = s + g[1]
-    y[2] = g[1] - s
-    y[3] = (g[0] + number(0.5, g) * g[1]) + number(0.25, g) * g[2]
-    y[4] = (g[0] - number(2, g) * g[1]) + number(4, g) * g[2]
+    s = g[0] + pp * g[2]
+    t = p * g[1]
+    y[1] = s + t
+    y[2] = s - t
+    s = g[0] + qq * g[2]
+    t = q * g[1]
+    y[3] = s + t
+    y[4] = s - t
     y[5] = g[2]
 
 
 cdef inline double factor(Py_ssize_t i) noexcept nogil:
-    return 1.0 / 3 if i == 1 or i == 2 else -16.0 / 15 if i == 3 else 1.0 / 15 if i == 4 else 1
+    if i == 0:
+        return 1 / (P * P * Q * Q)
+    elif i <= 2:
+        return 0.5 / (P * P * (P * P - Q * Q))
+    elif i <= 4:
+        return 0.5 / (Q * Q * (Q * Q - P * P))
+    return 1
 
 
 cdef inline void take_factors(const Work* w, const lanes* like, char* v) noexcept nogil:
@@ -59,6 +69,7 @@ cdef inline inlined row_of(const int tiles, const int row, const int begin, cons
     cdef lanes[3] column
     cdef lanes[3] g
     cdef lanes[6] y
+    cdef lanes p, pp, q, qq
     cdef const lanes* kernel
     cdef const char* at
     cdef const char* next = few.next + row * asked * few.next_hop
@@ -71,12 +82,14 @@ cdef inline inlined row_of(const int tiles, const int row, const int begin, cons
                 acc[j][t] = number(0, like) if few.begins else (<const lanes*> (m + j * few.m_step + t * PANEL))[0]
         for k in range(few.planes):
             kernel = <const lanes*> (few.kernels + 9 * VB * k)
+            # kept, or else each column would load them
+            p, pp, q, qq = keep(number(P, like)), keep(number(P * P, like)), keep(number(Q, like)), keep(number(Q * Q, like))
             for j in range(3):
                 for i in range(3):
                     column[i] = kernel[3 * i + j]
-                factorless(column, y)
+                factorless(column, y, p, pp, q, qq)
                 g[j] = y[row]
-            factorless(g, y)
+            factorless(g, y, p, pp, q, qq)
             for i in range(asked):
                 fetch(next + i * few.next_hop)
             next += few.next_step
@@ -84,7 +97,7 @@ cdef inline inlined row_of(const int tiles, const int row, const int begin, cons
             for j in range(count):
                 for t in range(tiles):
                     acc[j][t] = acc[j][t] + splat(at + t * size, like) * y[begin + j]
-                at += v_step
+                at = <const char*> unknown(<Py_ssize_t> (at + v_step))
         for j in range(count):
             for t in range(tiles):
                 (<lanes*> (m + j * few.m_step + t * PANEL))[0] = acc[j][t]

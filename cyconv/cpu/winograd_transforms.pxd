@@ -2,12 +2,21 @@
 
     input_1d: y = B^T d        weight_1d: y = G g        output_1d: y = A^T x
 
-Points are 0, 1, -1, infinity for m = 2; 0, 1, -1, 1/2, -2, infinity for m = 4; 0, 1, -1, 2, -2, 1/2, -1/2, infinity for m = 6.
+Points are 0, 1, -1, infinity for m = 2; 0, P, -P, Q, -Q, infinity for m = 4; 0, 1, -1, 2, -2, 1/2, -1/2, infinity for m = 6.
+P = 21/32 and Q = 49/32 have the least bound of errors, within half a percent, and powers that are floats, so that B and A are exact.
 With constant m all of them are a few dozen additions and multiplications without a branch. winograd.pyx has the formulas and
 the source.
 """
-from cyconv.cpu.shuffle cimport lanes
+from cyconv.cpu.shuffle cimport keep, lanes
 from cyconv.cpu.simd cimport inlined, splat_d, splat_f, vd, vf
+
+cdef extern from *:
+    """
+    #define CY_P (21.0 / 32)
+    #define CY_Q (49.0 / 32)
+    """
+    double P "CY_P"
+    double Q "CY_Q"
 
 
 cdef inline lanes number(double x, const lanes* like) noexcept nogil:
@@ -19,7 +28,7 @@ cdef inline lanes number(double x, const lanes* like) noexcept nogil:
 
 cdef inline inlined input_1d(const int m, const lanes* d, lanes* y) noexcept nogil:
     """y = B^T d"""
-    cdef lanes u, v, s, w
+    cdef lanes u, v
     if m == 1:
         y[0] = d[0]
     elif m == 2:
@@ -28,16 +37,16 @@ cdef inline inlined input_1d(const int m, const lanes* d, lanes* y) noexcept nog
         y[2] = d[2] - d[1]
         y[3] = d[3] - d[1]
     elif m == 4:
-        u = d[4] - d[2]
-        v = d[3] - d[1]
-        s = u + number(1.5, d) * d[3]
-        w = v + number(1.5, d) * d[2]
-        y[0] = (d[0] - d[2]) + u + number(1.5, d) * v
-        y[1] = s + w
-        y[2] = s - w
-        y[3] = u + number(2, d) * v
-        y[4] = u - number(0.5, d) * v
-        y[5] = (d[5] - d[3]) - v + number(1.5, d) * u
+        y[0] = (d[4] - number(P * P + Q * Q, d) * d[2]) + number(P * P * Q * Q, d) * d[0]
+        u = d[4] - number(Q * Q, d) * d[2]
+        v = number(P, d) * (d[3] - number(Q * Q, d) * d[1])
+        y[1] = u + v
+        y[2] = u - v
+        u = d[4] - number(P * P, d) * d[2]
+        v = number(Q, d) * (d[3] - number(P * P, d) * d[1])
+        y[3] = u + v
+        y[4] = u - v
+        y[5] = (d[5] - number(P * P + Q * Q, d) * d[3]) + number(P * P * Q * Q, d) * d[1]
     elif m == 6:
         y[0] = (d[0] - d[6]) + number(5.25, d) * (d[4] - d[2])
         u = (d[2] + d[6]) - number(4.25, d) * d[4]
@@ -66,10 +75,12 @@ cdef inline inlined output_1d(const int m, const lanes* x, lanes* y) noexcept no
     elif m == 4:
         a = x[1] + x[2]
         b = x[1] - x[2]
-        y[0] = (x[0] + a) + (x[3] + x[4])
-        y[1] = (b + number(0.5, x) * x[3]) - number(2, x) * x[4]
-        y[2] = (a + number(0.25, x) * x[3]) + number(4, x) * x[4]
-        y[3] = ((b + x[5]) + number(0.125, x) * x[3]) - number(8, x) * x[4]
+        c = x[3] + x[4]
+        e = x[3] - x[4]
+        y[0] = (x[0] + a) + c
+        y[1] = keep(number(P, x) * b) + number(Q, x) * e            # kept, or else it is left open which product is rounded
+        y[2] = keep(number(P * P, x) * a) + number(Q * Q, x) * c
+        y[3] = (x[5] + number(P * P * P, x) * b) + number(Q * Q * Q, x) * e
     elif m == 6:
         a = x[1] + x[2]
         b = x[1] - x[2]
@@ -98,12 +109,15 @@ cdef inline inlined weight_1d(const int m, const lanes* g, lanes* y) noexcept no
         y[2] = s - t
         y[3] = g[2]
     elif m == 4:
-        s = g[0] + g[2]
-        y[0] = g[0]
-        y[1] = number(1.0 / 3, g) * (s + g[1])
-        y[2] = number(1.0 / 3, g) * (g[1] - s)
-        y[3] = number(-16.0 / 15, g) * ((g[0] + number(0.5, g) * g[1]) + number(0.25, g) * g[2])
-        y[4] = number(1.0 / 15, g) * ((g[0] - number(2, g) * g[1]) + number(4, g) * g[2])
+        y[0] = number(1 / (P * P * Q * Q), g) * g[0]
+        s = g[0] + number(P * P, g) * g[2]
+        t = number(P, g) * g[1]
+        y[1] = number(0.5 / (P * P * (P * P - Q * Q)), g) * (s + t)
+        y[2] = number(0.5 / (P * P * (P * P - Q * Q)), g) * (s - t)
+        s = g[0] + number(Q * Q, g) * g[2]
+        t = number(Q, g) * g[1]
+        y[3] = number(0.5 / (Q * Q * (Q * Q - P * P)), g) * (s + t)
+        y[4] = number(0.5 / (Q * Q * (Q * Q - P * P)), g) * (s - t)
         y[5] = g[2]
     elif m == 6:
         s = number(-2.0 / 9, g) * (g[0] + g[2])
