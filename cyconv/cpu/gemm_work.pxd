@@ -29,8 +29,10 @@ cdef enum:
     BY_TAP_RUN = 6                      # if so many pixels of a row, on average, have the same taps in the padding
     MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
     QUIET_BYTES = 32 * 1024             # of input of a block, and of a panel
-    OWN_BYTES = 512 * 1024              # of weights that each thread packs sooner than another core's cache hands them over;
-    OWN_TAPS_BYTES = 768 * 1024         # tap by tap, which are not packed a chunk at a time
+    FEW_WEIGHTS = 4096                  # which each thread packs when it begins, if it uses them
+    OFTEN = 8                           # for so many blocks,
+    OWN_BYTES = 512 * 1024              # or bytes of weights for pixels on the lanes: sooner than another core's cache hands them over;
+    OWN_TAPS_BYTES = 768 * 1024         # or tap by tap, which are not packed a chunk at a time
     ROOM = 192                          # bytes of a Room, in whole lines of a cache
     WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
 
@@ -183,6 +185,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
     w.own = w.wide and own_bytes(w) <= min(<double> OWN_BYTES, <double> problem.max_workspace / 4)
     w.own = w.own or w.by_tap and own_bytes(w) <= min(<double> OWN_TAPS_BYTES, <double> problem.max_workspace / 4)
     w.item_blocks = ceil_div(w.batch, w.items)
+    w.own = w.own or w.rows * w.groups * b.products <= FEW_WEIGHTS and w.item_blocks * b.count[0] * b.count[1] * b.count[2] >= OFTEN
     w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
     b.plane = 0
     if not w.in_place:

@@ -32,7 +32,7 @@ from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.gemm_columns cimport COLUMN_ROWS, columns_of, do_columns, has_dots, panels_at_once
 from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
 from cyconv.cpu.gemm_pixels cimport find_inside, find_pixels, find_taps, gather_boxes, has_runs
-from cyconv.cpu.gemm_work cimport RAW_CHUNK, WIDEST_VECTOR, Room, Work, furnish, inside, open_work, reopen_work, room_bytes
+from cyconv.cpu.gemm_work cimport FEW_WEIGHTS, RAW_CHUNK, WIDEST_VECTOR, Room, Work, furnish, inside, open_work, reopen_work, room_bytes
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport HALF, put_stored
 from cyconv.cpu.shuffle cimport STREAMS, drain, lanes, own
@@ -56,7 +56,6 @@ cdef double PACK_SECONDS = 3e-10        # of a packed weight
 cdef enum:
     FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead,
     SHARED_PIXELS = 1568                # or less than having them from another core's cache
-    FEW_WEIGHTS = 4096                  # which are packed before a call of its own has begun
     MANY_PRODUCTS = 48                  # of planes, so far apart that few of their lines fit a first-level cache at once
     MANY_PIXELS = 256                   # of a block, whose products take longer than bringing its input and a panel near
     NEAR_PIXELS = 6                     # of a run that make a tile of their own, where a tile is one vector wide
