@@ -64,7 +64,6 @@ cdef struct Work:
     Py_ssize_t items                    # batch items of a block
     Py_ssize_t item_blocks              # blocks along the batch
     Py_ssize_t panels, shares           # panels of a group; how many items of work they are split into
-    Py_ssize_t all_blocks, abreast      # blocks of all groups; how many of them come side by side, one share after the other
     Py_ssize_t pixels                   # of a block
     int step                            # numbers from one pixel of a row to the next, if tiles can be told: 1 or 2
     Py_ssize_t[MOST_PHASES] remainder   # of the phases into which boxes split rows, for strided pixels on the lanes

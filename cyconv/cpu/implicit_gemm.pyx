@@ -390,16 +390,12 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
 cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     """One share of the panels of one block: gather, sum, write."""
     cdef const Blocks* b = &w.blocks
-    cdef Py_ssize_t share, block, left, g, panel, run, first = item // (w.abreast * w.shares) * w.abreast
-    cdef Py_ssize_t width = min(w.abreast, w.all_blocks - first), least = min(b.block[2], 2 * VB // b.size)
+    cdef Py_ssize_t share = item % w.shares, block = item // w.shares, left = block, g, panel, run, least = min(b.block[2], 2 * VB // b.size)
     cdef Py_ssize_t[4] origin
     cdef Py_ssize_t[4] extent
     cdef int a
     cdef const char* base
     cdef char* to
-    item -= first * w.shares
-    share, block = item // width, first + item % width
-    left = block
     for a in range(2, -1, -1):
         origin[a + 1] = left % b.count[a] * b.block[a]
         extent[a + 1] = b.block[a]
@@ -509,10 +505,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.shares = min(w.panels, ceil_div(8 * workers, items)) if workers > 1 else 1
         if w.copies and workers > 1 and columns_of(w.pixels, VB // b.size, False).panels > panels_at_once(&w):
             w.shares = min(w.panels, ceil_div(workers, items))      # each of them copies all columns
-        w.all_blocks = items
-        items *= w.shares
+        items *= w.shares               # those of a block one after the other: the thread that has them gathers it once
         workers = min(workers, items)
-        w.abreast = workers if w.shares > 1 else 1      # so that each thread stays with a block, which it gathers once
         # Many channels had better be loaded in whole lines, if all of them can be: loads across lines were measured to take up to
         # 1.25 of a call's time, stores across lines nothing.
         w.aligned = w.wide and w.in_place and b.products == b.channels >= 2 * TILE_ROWS and w.input_step[2] % VB == 0

@@ -149,7 +149,6 @@ cdef int open_work(Work* w, object problem, int fused) except -1:
     w.straight = w.b.parts == 1 and w.b.kind != HALF and dx == 1
     w.whole = w.straight and w.pieces == 1 and dy == 1 and w.out_step[1] == w.out[2]
     w.packed = w.own = False
-    w.abreast = 1
     w.past = STREAMS and w.straight and w.planes >= PAST_PLANES and problem.outputs * w.b.size >= PAST_BYTES
     w.blocks = ceil_div(w.segments, max(target // max(ceil_div(longest, w.mx), 1), <Py_ssize_t> 1))
     lay_out(w)
@@ -409,7 +408,6 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         else:
             tables = opened(&w, problem)
     apart = divide(&w, workers)
-    w.abreast = 1 if apart else workers
     if weight.ndim > 2 and not w.fused and not (w.own and apart):
         w.own = False
         weight = prepared(&w, weight)

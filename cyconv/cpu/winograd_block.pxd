@@ -57,8 +57,8 @@ cdef inline void do_panel(const Work* w, const lanes* like, Py_ssize_t group, Py
                 own_places(w, group, panel, first, last, f, w.frequencies)
             if w.fused and past < w.planes:
                 ask_weights(w, group, panel, past, min(past + w.piece, w.planes), f, w.frequencies)
-            elif w.fused and panel + w.abreast < w.panels:
-                ask_weights(w, group, panel + w.abreast, 0, min(w.piece, w.planes), f, w.frequencies)
+            elif w.fused and panel + 1 < w.panels:
+                ask_weights(w, group, panel + 1, 0, min(w.piece, w.planes), f, w.frequencies)
             next = NULL
             if w.fused and w.frequencies * w.v_step >= FAR_V_BYTES:      # what of V stood in a cache, other panels have driven out
                 next = v + (f + 1) * w.v_step + k * w.pitch * w.b.size

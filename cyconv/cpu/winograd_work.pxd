@@ -93,7 +93,6 @@ cdef struct Work:
     bint packed                         # from plain ones that stand in the order of panels
     bint own                            # each thread transforms all of them, before its first block: another's come from its cache
     Py_ssize_t piece                    # planes of such a piece
-    Py_ssize_t abreast                  # threads that take the panels of a block in turn
     # parts of a thread's scratch: where they begin
     Py_ssize_t at_v, at_index, at_list, at_ready, at_m, at_lines, at_sums, at_put, at_u, room
     const char* input
