@@ -83,12 +83,10 @@ cdef extern from *:
       static inline void cy_part_w(char *p, cy_pw v, long n) { memcpy(p, &v, 4 * n); }
       static inline void cy_part_q(char *p, cy_pq v, long n) { memcpy(p, &v, 8 * n); }
     #endif
-    #if CY_PB == 32 && !defined(__AVX512F__)      /* GCC 12 would take three operations, two of them on the one port that crosses lanes */
-      #define CY_PF_HALF(V, a, b, which) \\
-        cy_pd t = (cy_pd)__builtin_shufflevector(a, b, CY_PF_PARTS_##which); \\
-        return (V)__builtin_shufflevector(t, t, 0, 2, 1, 3);
-      #define CY_PF_PARTS_EVEN 0,2,8,10, 4,6,12,14
-      #define CY_PF_PARTS_ODD  1,3,9,11, 5,7,13,15
+    #ifdef CY_HALF_OF_16
+      #define CY_PF_HALF(V, a, b, which) CY_HALF_OF_16(V, cy_pd, a, b, CY_FIRST_##which)
+      #define CY_FIRST_EVEN 0
+      #define CY_FIRST_ODD  1
     #else
       #define CY_PF_HALF(V, a, b, which) return __builtin_shufflevector(a, b, CY_PF_##which);
     #endif

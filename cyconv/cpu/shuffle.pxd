@@ -30,12 +30,10 @@ cdef extern from *:
       #define CY_D_ODD  1,3
       #define CY_D_NEXT 1,2
     #endif
-    #if CY_VB == 32                             /* GCC 12 would take three operations, two of them on the one port that crosses lanes */
-      #define CY_F_HALF(a, b, which) \\
-        cy_vd t = (cy_vd)__builtin_shufflevector(a, b, CY_F_PARTS_##which); \\
-        return (cy_vf)__builtin_shufflevector(t, t, 0, 2, 1, 3);
-      #define CY_F_PARTS_EVEN 0,2,8,10, 4,6,12,14
-      #define CY_F_PARTS_ODD  1,3,9,11, 5,7,13,15
+    #ifdef CY_HALF_OF_16
+      #define CY_F_HALF(a, b, which) CY_HALF_OF_16(cy_vf, cy_vd, a, b, CY_FIRST_##which)
+      #define CY_FIRST_EVEN 0
+      #define CY_FIRST_ODD  1
     #else
       #define CY_F_HALF(a, b, which) return __builtin_shufflevector(a, b, CY_F_##which);
     #endif

@@ -38,6 +38,13 @@ cdef extern from *:
     static inline cy_vd cy_splat_d(double x)   { return x - (cy_vd){0}; }
     static inline cy_vw cy_splat_w(uint32_t x) { return x - (cy_vw){0}; }
     static inline cy_vq cy_splat_q(uint64_t x) { return x - (cy_vq){0}; }
+    #if defined(__AVX2__) && !defined(__AVX512F__)
+      /* Every second one of 16 floats in two vectors, D being doubles: GCC 12 would take three operations, two of them on the
+         one port that crosses lanes. */
+      #define CY_HALF_OF_16(V, D, a, b, i) \\
+        D t = (D)__builtin_shufflevector(a, b, i, i + 2, i + 8, i + 10, i + 4, i + 6, i + 12, i + 14); \\
+        return (V)__builtin_shufflevector(t, t, 0, 2, 1, 3);
+    #endif
     #define CY_INLINED __attribute__((always_inline))
 
     typedef uint16_t cy_half;

@@ -8,7 +8,7 @@ anything is computed twice.
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, keep, lanes, unknown
 from cyconv.cpu.simd cimport VB, inlined, splat, vf
 from cyconv.cpu.tile cimport apart, ceil_div
-from cyconv.cpu.winograd_transforms cimport P, Q, number
+from cyconv.cpu.winograd_transforms cimport P, Q, factor, factorless, number
 from cyconv.cpu.winograd_weights cimport columns_to_lanes
 from cyconv.cpu.winograd_work cimport FEW_PLANES, PANEL, Work
 
@@ -23,31 +23,6 @@ cdef struct Few:                        # one vector of output channels, some pl
     Py_ssize_t m_step
     const char* next                    # kernels that are needed next: `asked` lines for each plane and row of frequencies,
     Py_ssize_t next_step, next_hop      # bytes from plane to plane, and from line to line
-
-
-cdef inline inlined factorless(const lanes* g, lanes* y, lanes p, lanes pp, lanes q, lanes qq) noexcept nogil:
-    """weight_1d(4, g, y) without its factors."""
-    cdef lanes s, t
-    y[0] = g[0]
-    s = g[0] + pp * g[2]
-    t = p * g[1]
-    y[1] = s + t
-    y[2] = s - t
-    s = g[0] + qq * g[2]
-    t = q * g[1]
-    y[3] = s + t
-    y[4] = s - t
-    y[5] = g[2]
-
-
-cdef inline double factor(Py_ssize_t i) noexcept nogil:
-    if i == 0:
-        return 1 / (P * P * Q * Q)
-    elif i <= 2:
-        return 0.5 / (P * P * (P * P - Q * Q))
-    elif i <= 4:
-        return 0.5 / (Q * Q * (Q * Q - P * P))
-    return 1
 
 
 cdef inline void take_factors(const Work* w, const lanes* like, char* v) noexcept nogil:

@@ -96,6 +96,32 @@ cdef inline inlined output_1d(const int m, const lanes* x, lanes* y) noexcept no
         y[5] = ((b + x[7]) + number(32, x) * e) + number(0.03125, x) * g
 
 
+cdef inline inlined factorless(const lanes* g, lanes* y, lanes p, lanes pp, lanes q, lanes qq) noexcept nogil:
+    """weight_1d(4, g, y) without its factors; p, q are P, Q in all lanes, pp and qq their squares."""
+    cdef lanes s, t
+    y[0] = g[0]
+    s = g[0] + pp * g[2]
+    t = p * g[1]
+    y[1] = s + t
+    y[2] = s - t
+    s = g[0] + qq * g[2]
+    t = q * g[1]
+    y[3] = s + t
+    y[4] = s - t
+    y[5] = g[2]
+
+
+cdef inline double factor(Py_ssize_t i) noexcept nogil:
+    """Of row i of G, for m = 4."""
+    if i == 0:
+        return 1 / (P * P * Q * Q)
+    elif i <= 2:
+        return 0.5 / (P * P * (P * P - Q * Q))
+    elif i <= 4:
+        return 0.5 / (Q * Q * (Q * Q - P * P))
+    return 1
+
+
 cdef inline inlined weight_1d(const int m, const lanes* g, lanes* y) noexcept nogil:
     """y = G g"""
     cdef lanes s, t
@@ -109,16 +135,12 @@ cdef inline inlined weight_1d(const int m, const lanes* g, lanes* y) noexcept no
         y[2] = s - t
         y[3] = g[2]
     elif m == 4:
-        y[0] = number(1 / (P * P * Q * Q), g) * g[0]
-        s = g[0] + number(P * P, g) * g[2]
-        t = number(P, g) * g[1]
-        y[1] = number(0.5 / (P * P * (P * P - Q * Q)), g) * (s + t)
-        y[2] = number(0.5 / (P * P * (P * P - Q * Q)), g) * (s - t)
-        s = g[0] + number(Q * Q, g) * g[2]
-        t = number(Q, g) * g[1]
-        y[3] = number(0.5 / (Q * Q * (Q * Q - P * P)), g) * (s + t)
-        y[4] = number(0.5 / (Q * Q * (Q * Q - P * P)), g) * (s - t)
-        y[5] = g[2]
+        factorless(g, y, number(P, g), number(P * P, g), number(Q, g), number(Q * Q, g))
+        y[0] = number(factor(0), g) * y[0]          # one by one: GCC unrolls a loop here too late
+        y[1] = number(factor(1), g) * y[1]
+        y[2] = number(factor(2), g) * y[2]
+        y[3] = number(factor(3), g) * y[3]
+        y[4] = number(factor(4), g) * y[4]
     elif m == 6:
         s = number(-2.0 / 9, g) * (g[0] + g[2])
         t = number(-2.0 / 9, g) * g[1]
