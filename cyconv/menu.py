@@ -83,11 +83,11 @@ def _winograd_bound(problem):
     # The transforms of input and weight and the products of all planes are sums of rounded products: rounding number r of
     # them is at most r u, u = eps/2, times A^T |G g G^T| |B^T x B| A with moduli taken of each matrix's numbers. By
     # Cauchy and Schwarz that is at most |g||x| sum_i |A_i| |G_i| |B_i| for each transformed axis, the norms being those of
-    # rows: 3.864, 9.185 and 24.61 for tiles of 2, 4 and 6. The transforms' longest chains have 26 roundings, and no two of their
+    # rows: 3.864, 5.901, 9.185 and 24.61 for tiles of 2, 3, 4 and 6. The transforms' longest chains have 26 roundings, and no two of their
     # coefficients cancel; 40 covers them.
     module = cpu.load("winograd")
     axes = module.tile_sizes(problem) if module.why_not(problem) is None else ()
-    growth = prod({2: 3.864, 4: 9.185, 6: 24.61}[m] for m in axes)
+    growth = prod({2: 3.864, 3: 5.901, 4: 9.185, 6: 24.61}[m] for m in axes)
     parts = 2 if problem.dtype.startswith("complex") else 1
     return (parts * problem.products / (3 ** len(axes)) + 40) / 2 * growth * parts
 
@@ -100,7 +100,7 @@ CONV = (
     _cpu("im2col", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("separable", _passes_bound, "terms", "((kz + ky + C kx + 1)/2 + 8) eps sum|w||x|, (K + 1)/2 if less", weights="the kernel is not an outer product"),
     _cpu("fft", _fft_bound, "norms", "(6.4 log2(points) + 1.5 C + 2) eps sum_c |w_c||x_c|", spreads_nonfinite=True),
-    _cpu("winograd", _winograd_bound, "norms", "(C + 40)/2 15 eps sum_c |w_c||x_c| in tiles of 2x2, 84 in 4x4, 25 in tiles of 6", spreads_nonfinite=True),
+    _cpu("winograd", _winograd_bound, "norms", "(C + 40)/2 15 eps sum_c |w_c||x_c| in tiles of 2x2, 35 in 3x3, 84 in 4x4, 25 in tiles of 6", spreads_nonfinite=True),
     Algorithm("reference", "cpu", lambda: importlib.import_module("cyconv.reference"), _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
 )
 

@@ -59,6 +59,41 @@ def test_every_remainder_of_tiles_of_six(length):
         assert length < 41 or ROW.module.tile_sizes(problem_of(case, "float32", None)) == (6,)
 
 
+@pytest.mark.parametrize("batch", (3, 20, 33))
+@pytest.mark.parametrize("size", (3, 6, 9))
+def test_every_remainder_of_tiles_of_three(size, batch):
+    for shape, kernel, options in (
+        ((batch, 2, size, size), (3, 2, 3, 3), {"padding": 1}),
+        ((batch, 2, size, size), (3, 2, 3, 3), {"padding": 1, "padding_mode": "reflect"}),
+        ((batch, 2, 5 * size, 5 * size), (3, 2, 3, 3), {"padding": 5, "dilation": 5}),
+        ((batch, 2, 19 * size), (3, 2, 3), {"padding": 19, "dilation": 19}),
+        ((batch, 2, 9), (3, 2, 3), {"padding": 1}),
+        ((batch, 2, size, 9), (3, 2, 1, 3), {"padding": (0, 1)}),
+        ((batch, 2, 9, size), (3, 2, 3, 1), {"padding": (1, 0)}),
+    ):
+        case = Case("", shape, kernel, options)
+        assert batch == 3 or 19 in options.values() or set(ROW.module.tile_sizes(problem_of(case, "float32", None))) == {3}
+        for dtype in ("float16", "float32", "float64"):
+            check(case, dtype)
+
+
+@pytest.mark.parametrize("dilation", (2, 3, 7, 8, 9, 15, 16, 17, 33))
+def test_every_remainder_of_strips(dilation):
+    """Where x is dilated, tiles next to each other are interleaved."""
+    for out in sorted({dilation + 1, 2 * dilation - 1, 2 * dilation, 4 * dilation + 1, 6 * dilation, 7 * dilation + 3}):
+        for dtype in ("float32", "float64"):
+            check(Case("", (2, 3, out), (4, 3, 3), {"padding": dilation, "dilation": dilation}), dtype)
+            check(Case("", (1, 3, 9, out), (4, 3, 3, 3), {"padding": (1, dilation), "dilation": (1, dilation)}), dtype)
+            check(Case("", (1, 3, out, 9), (4, 3, 3, 3), {"padding": (dilation, 0), "dilation": (dilation, 1)}), dtype)
+
+
+def test_dilations_without_a_second_output_are_declined():
+    assert ROW.module.why_not(problem_of(Case("", (1, 2, 14), (3, 2, 3), {"dilation": 4}), "float32", None)) is None
+    for dilation, padding in ((6, 5), (6, 3), (2**60, 2**60)):
+        case = Case("", (1, 2, 8), (3, 2, 3), {"dilation": dilation, "padding": padding})
+        assert "taps" in ROW.module.why_not(problem_of(case, "float32", None))
+
+
 @pytest.mark.parametrize("channels", (1, 2, 15, 16, 17, 33))
 @pytest.mark.parametrize("outputs", (1, 7, 8, 15, 16, 17, 31, 32, 33, 64, 65))
 def test_every_remainder_of_channels(channels, outputs):
@@ -69,7 +104,8 @@ def test_every_remainder_of_channels(channels, outputs):
 KERNELS = {
     "1-d": ((2, 3, 50), (4, 3, 3), {"padding": 1}),
     "1-d dilated": ((2, 3, 50), (4, 3, 3), {"padding": 3, "dilation": 3}),
-    "1-d one output of each phase": ((2, 3, 13), (4, 3, 3), {"dilation": 5}),
+    "1-d, one or two outputs of each phase": ((2, 3, 17), (4, 3, 3), {"dilation": 5}),
+    "1-d, strips of several vectors": ((2, 3, 300), (4, 3, 3), {"dilation": 35}),
     "1-d causal": ((2, 3, 50), (4, 3, 3), {"padding": ((8, 0),), "dilation": 4}),
     "1-d, long": ((2, 3, 500), (40, 3, 3), {"padding": ((1, 0),)}),
     "1-d, long, reflect": ((2, 3, 500), (4, 3, 3), {"padding": 70, "padding_mode": "reflect", "dilation": 3}),
@@ -82,7 +118,7 @@ KERNELS = {
     "2x3, strides and dilation down": ((2, 3, 29, 18), (4, 3, 2, 3), {"padding": (2, 1), "stride": (2, 1), "dilation": (3, 1)}),
     "3x3, strides down": ((2, 3, 29, 18), (4, 3, 3, 3), {"padding": 1, "stride": (2, 1)}),
     "dilated": ((2, 3, 29, 18), (4, 3, 3, 3), {"padding": (2, 3), "dilation": (2, 3)}),
-    "dilated beyond the output": ((2, 3, 12, 11), (4, 3, 3, 3), {"dilation": (5, 4)}),
+    "dilated beyond the output down": ((2, 3, 12, 11), (4, 3, 3, 3), {"dilation": (5, 2)}),
     "more padding than input": ((2, 3, 4, 5), (4, 3, 3, 3), {"padding": ((7, 6), (9, 1))}),
     "full": ((2, 3, 4, 5), (4, 3, 3, 3), {"padding": "full"}),
     "reflect": ((2, 3, 9, 8), (4, 3, 3, 3), {"padding": ((5, 4), (3, 7)), "padding_mode": "reflect"}),
@@ -226,7 +262,7 @@ def test_adversarial_data_along_one_axis(dtype, kernel):
 
 
 def test_the_bound_is_that_of_the_matrices():
-    points = {2: (0, 1, -1), 4: (0, 21 / 32, -21 / 32, 49 / 32, -49 / 32), 6: (0, 1, -1, 2, -2, 0.5, -0.5)}
+    points = {2: (0, 1, -1), 3: (3 / 8, -3 / 8, 41 / 32, -41 / 32), 4: (0, 21 / 32, -21 / 32, 49 / 32, -49 / 32), 6: (0, 1, -1, 2, -2, 0.5, -0.5)}
     for m, at in points.items():
         g = np.array([[p**i / np.prod([p - q for q in at if q != p]) for i in range(3)] for p in at] + [[0, 0, 1.0]])
         b = np.array([[*np.poly([q for q in at if q != p])[::-1], 0] for p in at] + [np.poly(at)[::-1]])
@@ -235,7 +271,7 @@ def test_the_bound_is_that_of_the_matrices():
         d, w = rng.standard_normal(m + 2), rng.standard_normal(3)
         np.testing.assert_allclose(a @ ((g @ w) * (b @ d)), [d[i : i + 3] @ w for i in range(m)], atol=1e-12)
         growth = (np.abs(a) * np.linalg.norm(g, axis=1) * np.linalg.norm(b, axis=1)).sum(1).max()
-        case = Case("", (9, 1, m + 2), (1, 1, 3), {}, bias=False)
+        case = Case("", (30, 1, m + 2), (1, 1, 3), {}, bias=False)
         assert ROW.module.tile_sizes(problem_of(case, "float32", None)) == (m,)
         assert growth * 41 / 2 <= ROW.bound(problem_of(case, "float32", None)) <= growth * 41.1 / 2
 
@@ -263,6 +299,8 @@ WEIGHTY = {  # so many weights that one frequency of all panels is computed afte
     "few weights": ((4, 33, 4, 4), (35, 33, 3, 3), {"padding": 1}),
     "a volume": ((1, 60, 3, 17, 12), (150, 60, 3, 3, 3), {"padding": 1}),
     "groups": ((1, 260, 20, 21), (260, 130, 3, 3), {"groups": 2}),
+    "planes in chunks": ((1, 780, 27, 24), (70, 780, 3, 3), {"padding": 1}),
+    "planes in chunks, in Plans, too": ((1, 1540, 20, 20), (20, 1540, 3, 3), {"padding": 3, "dilation": 3}),
     "half": ((1, 140, 12, 12), (140, 140, 3, 3), {"padding": 1}),
 }
 
@@ -289,7 +327,7 @@ def test_many_weights(name, dtype):
 
 def test_few_tiles_are_small_ones():
     """Where weights cost more than products, tiles have fewer points and smaller errors; not if U is made in registers."""
-    for size, batch, tiles in ((7, 1, (4, 4)), (10, 1, (2, 2)), (8, 2, (2, 4)), (8, 8, (4, 4)), (14, 1, (2, 4)), (28, 1, (4, 4))):
+    for size, batch, tiles in ((7, 1, (4, 4)), (10, 1, (2, 2)), (8, 2, (2, 4)), (8, 8, (4, 4)), (14, 1, (3, 3)), (28, 1, (4, 4))):
         case = Case("", (batch, 8, size, size), (8, 8, 3, 3), {"padding": 1}, bias=False)
         assert ROW.module.tile_sizes(problem_of(case, "float32", None)) == tiles
 

@@ -232,6 +232,10 @@ cdef inline object opened_once(object problem, str name, size_t size, Opener ope
             problem.kept[name] = capsule
     return capsule
 
+cdef inline void close_plain(PyObject* capsule) noexcept:
+    """The Closer of a struct without tables."""
+    PyMem_Free(PyCapsule_GetPointer(capsule, NULL))
+
 cdef inline void* opened_work(object capsule):
     """What stands in the capsule; valid as long as that is held."""
     return PyCapsule_GetPointer(<PyObject*> capsule, NULL)

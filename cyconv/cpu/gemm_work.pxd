@@ -5,7 +5,7 @@ A block is a run of outputs of one row, of whole rows, whole planes or whole bat
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
-from cyconv.cpu.blocks cimport Blocks, PyCapsule_GetPointer, PyMem_Free, PyObject, gcd, set_layout, opened_once, opened_work
+from cyconv.cpu.blocks cimport Blocks, close_plain, gcd, opened_once, opened_work, set_layout
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.simd cimport VB
 from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, ceil_div
@@ -197,14 +197,10 @@ cdef inline Py_ssize_t open_in_place(void* work, object problem) except -1:
     return 0
 
 
-cdef inline void close_work(PyObject* capsule) noexcept:
-    PyMem_Free(PyCapsule_GetPointer(capsule, NULL))
-
-
 cdef inline int reopen_work(Work* w, object problem) except -1:
     """open_work for input that may be read in place, and this level: a copy of what the problem keeps."""
     cdef int a
-    kept = opened_once(problem, "implicit_gemm", sizeof(Work), open_in_place, close_work)
+    kept = opened_once(problem, "implicit_gemm", sizeof(Work), open_in_place, close_plain)
     w[0] = (<const Work*> opened_work(kept))[0]
     for a in range(3):
         w.blocks.box.axis[a].remainder = w.remainder

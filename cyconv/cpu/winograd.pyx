@@ -4,9 +4,10 @@
 
 k counts input planes: channels, times the taps along axes that are not transformed (3-d kernels; 5x3 kernels; strides).
 With points p, A^T[i, j] = p_j**i, row j of B^T holds the coefficients of prod_{q != p_j} (t - q), and G[j, i] =
-p_j**i / prod_{q != p_j} (p_j - q); the last point is infinity. Tiles of 2 have points 0, 1, -1, tiles of 4 have 0, P, -P, Q, -Q
-with P = 21/32 and Q = 49/32. These bound the errors of 4x4 tiles, which take 4 times fewer products, by 0.7 times what the usual
-1/2 or 2 beside 1 would; errors of ordinary data are about twice a plain sum's.
+p_j**i / prod_{q != p_j} (p_j - q); the last point is infinity. Tiles of 2 have points 0, 1, -1, tiles of 3 have R, -R, S, -S with
+R = 3/8 and S = 41/32, tiles of 4 have 0, P, -P, Q, -Q with P = 21/32 and Q = 49/32. These bound the errors of 4x4 tiles, which
+take 4 times fewer products, by 0.7 times what the usual 1/2 or 2 beside 1 would, and those of 3x3 tiles by a third of that;
+errors of ordinary data are about twice a plain sum's.
 
 An axis that is transformed alone has tiles of up to 6, with points 0, 1, -1, 2, -2, 1/2, -1/2: their bound is below that of 4x4 tiles.
 Tiles of 6x6 are no quicker (measured: 0.87 to 0.99 on v4).
@@ -19,8 +20,10 @@ Layout. Tiles form one list: along rows, over rows, planes and batch items; a bl
 Input rows of a block lie side by side while they are transformed, so that small images fill vectors too: between two
 runs of tiles stands a slot that is none, and `pick` closes the gaps. Weights are transformed with output channels on
 the lanes: all at once if several blocks read them, else piece by piece, each piece used while it is in the cache; for few
-tiles of 4x4 in registers, where they are used (winograd_few.pxd).
-A dilated axis is as many interleaved ones, each with tiles of its own.
+tiles of 4x4 in registers, where they are used (winograd_few.pxd). Many planes come in chunks of V then, which go on with the sums in
+M of all panels: otherwise a block would have room for few tiles only, and each block takes a look at all weights.
+A dilated axis is as many interleaved ones, each with tiles of its own. Tiles next to each other read neighbours in memory then, and
+write them: vectors have tiles on their lanes without a shuffle.
 Wins for 3x3 kernels from about 8 channels on. A tile's numbers all share its rounding, so the error bound is one of norms.
 Threads share out blocks, smaller ones if those are few and every thread may read all weights; else the panels of each block,
 or frequencies and then panels. No sum is ever split.
@@ -34,20 +37,20 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t
 
 from cyconv.cpu.blocks cimport (
-    PyCapsule_GetPointer, PyMem_Free, PyMem_Malloc, PyObject, input_steps, opened_once, opened_work, real_bias, real_matrix,
-    scratch_space, set_layout,
+    close_plain, input_steps, opened_once, opened_work, real_bias, real_matrix, scratch_space, set_layout,
 )
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.shuffle cimport STREAMS
 from cyconv.cpu.simd cimport VB
 from cyconv.cpu.tile cimport SOON, ask_next, ceil_div, cut
-from cyconv.cpu.winograd_block cimport Shared, do_block, share_frequency, share_output, share_panel
+from cyconv.cpu.winograd_block cimport Shared, do_block, share_chunks, share_frequency, share_output, share_panel
 from cyconv.cpu.winograd_weights cimport prepare_panel
 from cyconv.cpu.winograd_work cimport (
-    ALONE_BYTES, ALONE_SHARE, BLOCK_BYTES, FEW_BLOCKS, FEW_PLANES, FEW_TILES, FULL_TILE, KEPT_BYTES,
-    MANY_SHARED_BYTES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES, PIECE_BYTES, READ_SHARE,
-    SHARED_BYTES, SHARED_TILES, WEIGHT_SHARE, Ready, Segment, Work, is_few, roles, u_step,
+    ALONE_BYTES, ALONE_SHARE, BLOCK_BYTES, CHUNKED_BYTES, CHUNK_PLANES, FARTHEST_BYTES, FEWEST_TILES, FEW_BLOCKS, FEW_PLANES,
+    FEW_TILES, FULL_TILE, KEPT_BYTES, MANY_PLANES, MANY_SHARED_BYTES, MOST_BLOCK_BYTES, NEAR_BYTES, PANEL, PAST_BYTES, PAST_PLANES,
+    PIECE_BYTES, READ_SHARE, SHARED_BYTES, SHARED_TILES, VERY_MANY_PLANES, WEIGHT_SHARE, Ready, Segment, Work, is_few, numbers_of,
+    roles, tiles_along, u_step,
 )
 
 from cyconv import costs
@@ -65,23 +68,31 @@ cdef double WEIGHT_SECONDS = 5e-9       # of a frequency of the weights of one p
 
 cdef Py_ssize_t tiles_of_block(const Work* w, Py_ssize_t most, bint by_panel) noexcept nogil:
     """How many tiles make a block that takes at most so many bytes; counted as level v4 has vectors, and all levels do the same."""
-    cdef Py_ssize_t panel = 2 * 64, each = w.frequencies * (w.planes * w.b.size + (panel if by_panel else ceil_div(w.rows * w.b.size, panel) * panel))
+    cdef Py_ssize_t panel = 2 * 64, each = w.frequencies * (w.chunk * w.b.size + (panel if by_panel else ceil_div(w.rows * w.b.size, panel) * panel))
     cdef Py_ssize_t wanted = max(w.each // WEIGHT_SHARE, <Py_ssize_t> BLOCK_BYTES) if by_panel else w.each // READ_SHARE
     if by_panel and <double> w.all_tiles * each <= min(w.each // ALONE_SHARE, <Py_ssize_t> ALONE_BYTES):
         wanted = max(wanted, w.all_tiles * each)
-    wanted = min(wanted, <Py_ssize_t> MOST_BLOCK_BYTES) // each
+    wanted = CHUNKED_BYTES // each if w.chunks > 1 else min(wanted, <Py_ssize_t> MOST_BLOCK_BYTES) // each
     wanted = max((wanted + FULL_TILE // 2) // FULL_TILE, <Py_ssize_t> 1) * FULL_TILE
     return max(min(wanted, most // (each + w.my * w.mx * 256 + 2 * w.ny * w.mx * w.b.size)), <Py_ssize_t> 1)
 
 
+cdef bint is_far(const Work* w, object problem) except -1:
+    """Whether transformed weights are too many to be kept: no cache would hold them, or the workspace does not."""
+    return w.many > min(<Py_ssize_t> FARTHEST_BYTES, problem.max_workspace)
+
+
+cdef bint is_chunked(const Work* w) noexcept nogil:
+    """Whether planes come in chunks where weights are transformed piece by piece: V of all of them would leave room for few tiles only."""
+    return w.planes >= MANY_PLANES and w.all_tiles > FEWEST_TILES and <double> w.all_tiles * w.frequencies * w.planes * w.b.size > MOST_BLOCK_BYTES
+
+
 cdef int open_work(Work* w, object problem, int fused) except -1:
-    """Everything but the arrays' places; `fused`: whether weights are transformed piece by piece, -1: as a single call had better
-    do. w.memory is to be freed."""
-    cdef Py_ssize_t a, q, r, i, count, target, along, total, dy, dx, lane, tiles, longest
+    """Everything but the arrays' places; `fused`: whether weights are transformed piece by piece, -1: as a single call had better do."""
+    cdef Py_ssize_t a, q, target, lane
     cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
     cdef tuple pad = problem.pad_before, out = problem.out_size
     cdef str mode = problem.padding_mode
-    cdef Py_ssize_t* table
     set_layout(&w.b, problem)
     roles(w, problem)
     w.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
@@ -97,116 +108,82 @@ cdef int open_work(Work* w, object problem, int fused) except -1:
         w.kernel[1] = 1
     if w.nx > 1:
         w.kernel[2] = 1
-    w.x.n, w.x.pad = w.n[2], w.pad[2]
-    dy = w.dilation[1] if w.ny > 1 else 1
-    dx = w.dilation[2] if w.nx > 1 else 1
-    w.x.stride = dx if w.nx > 1 else w.stride[2]
+    w.x.n, w.x.pad, w.x.stride = w.n[2], w.pad[2], w.stride[2]
     w.planes = problem.in_channels * w.b.parts * w.kernel[0] * w.kernel[1]
     w.rows = problem.out_channels * w.b.parts
     lane = VB // w.b.size
     w.panels = ceil_div(w.rows, 2 * lane)
     w.each = w.frequencies * w.planes * ceil_div(w.rows * w.b.size, 128) * 128
     w.many = w.each * w.groups
-    w.y_tiles = w.pieces = tiles = 0
-    for r in range(min(dy, w.out[1])):
-        w.y_tiles += ceil_div(ceil_div(w.out[1] - r, dy), w.my)
-    for r in range(min(dx, w.out[2])):
-        tiles += ceil_div(ceil_div(w.out[2] - r, dx), w.mx)
-    w.all_tiles = w.batch * w.out[0] * w.y_tiles * tiles
-    w.fused = fused
+    w.y_tiles = tiles_along(w.out[1], w.dy, w.my)
+    w.strips = ceil_div(w.out[2], w.mx * w.dx)
+    w.all_tiles = w.batch * w.out[0] * w.y_tiles * tiles_along(w.out[2], w.dx, w.mx)
+    w.fused, w.chunks, w.chunk = fused, 1, w.planes
     if fused < 0:
-        w.fused = w.many > problem.max_workspace or is_few(w.my, w.mx, w.all_tiles) or ceil_div(w.all_tiles, tiles_of_block(w, problem.max_workspace // 2, True)) <= FEW_BLOCKS
+        w.fused = is_far(w, problem) or is_chunked(w) or is_few(w.my, w.mx, w.all_tiles)
+        w.fused = w.fused or ceil_div(w.all_tiles, tiles_of_block(w, problem.max_workspace // 2, True)) <= FEW_BLOCKS
+    if w.fused and is_chunked(w):
+        w.chunks = ceil_div(w.planes, CHUNK_PLANES)
+        w.chunk = ceil_div(w.planes, w.chunks)
     w.few = w.fused and is_few(w.my, w.mx, w.all_tiles)
-    w.by_panel = w.fused or w.each <= NEAR_BYTES
+    w.by_panel = (w.fused or w.each <= NEAR_BYTES) and w.chunks == 1
     target = tiles_of_block(w, problem.max_workspace // 2, w.by_panel)
-    along = target + target // 4        # of one row: rather a little more than pieces much smaller than a block
-    # the tables
-    for r in range(min(dx, w.out[2])):
-        w.pieces += ceil_div(ceil_div(ceil_div(w.out[2] - r, dx), w.mx), along)
-    table = w.memory = <Py_ssize_t*> PyMem_Malloc(table_bytes(w)) if w.y_tiles + w.pieces < 1 << 40 else NULL
-    if table == NULL:
-        raise MemoryError(f"no room for tables of {w.y_tiles + w.pieces} pieces of rows and columns")
-    w.y_first, w.y_count = table, table + w.y_tiles
-    w.x_first, w.x_count = table + 2 * w.y_tiles, table + 2 * w.y_tiles + w.pieces
-    q = 0
-    for r in range(min(dy, w.out[1])):
-        count = ceil_div(w.out[1] - r, dy)
-        for i in range(ceil_div(count, w.my)):
-            w.y_first[q], w.y_count[q] = r + dy * w.my * i, min(count - w.my * i, <Py_ssize_t> w.my)
-            q += 1
-    q = longest = 0
-    for r in range(min(dx, w.out[2])):
-        count = ceil_div(w.out[2] - r, dx)
-        tiles = ceil_div(count, w.mx)
-        total = ceil_div(tiles, along)
-        for i in range(total):
-            w.x_first[q] = r + dx * w.mx * cut(tiles, i, total)
-            w.x_count[q] = min(count, w.mx * cut(tiles, i + 1, total)) - w.mx * cut(tiles, i, total)
-            longest = max(longest, w.x_count[q])
-            q += 1
+    # strips of one segment: rather a little more than pieces much smaller than a block
+    w.pieces = ceil_div(w.strips, max((target + target // 4) // w.dx, <Py_ssize_t> 1))
     w.segments = w.batch * w.out[0] * w.y_tiles * w.pieces
-    w.width = longest
-    w.straight = w.b.parts == 1 and w.b.kind != HALF and dx == 1
-    w.whole = w.straight and w.pieces == 1 and dy == 1 and w.out_step[1] == w.out[2]
+    w.width = min(ceil_div(w.strips, max(w.pieces, 1)) * w.mx * w.dx, w.out[2])
+    w.longest = tiles_along(w.width, w.dx, w.mx)
+    w.straight = w.b.parts == 1 and w.b.kind != HALF
+    w.whole = w.straight and w.pieces == 1 and w.dy == 1 and w.out_step[1] == w.out[2]
     w.packed = w.own = False
     w.past = STREAMS and w.straight and w.planes >= PAST_PLANES and problem.outputs * w.b.size >= PAST_BYTES
-    w.blocks = ceil_div(w.segments, max(target // max(ceil_div(longest, w.mx), 1), <Py_ssize_t> 1))
+    w.blocks = ceil_div(w.segments, max(target // max(w.longest, 1), <Py_ssize_t> 1))
     lay_out(w)
     return 0
 
 
-cdef Py_ssize_t table_bytes(const Work* w) noexcept nogil:
-    return (2 * (w.y_tiles + w.pieces) + 1) * sizeof(Py_ssize_t)
-
-
 cdef Py_ssize_t open_as_fits(void* work, object problem) except -1:
     open_work(<Work*> work, problem, -1)
-    return table_bytes(<Work*> work)
+    return 0
 
 
 cdef Py_ssize_t open_whole(void* work, object problem) except -1:
     open_work(<Work*> work, problem, False)
-    return table_bytes(<Work*> work)
+    return 0
 
 
 cdef Py_ssize_t open_fused(void* work, object problem) except -1:
     open_work(<Work*> work, problem, True)
-    return table_bytes(<Work*> work)
-
-
-cdef void close_work(PyObject* capsule) noexcept:
-    cdef Work* w = <Work*> PyCapsule_GetPointer(capsule, NULL)
-    PyMem_Free(w.memory)
-    PyMem_Free(w)
+    return 0
 
 
 cdef object opened(Work* w, object problem, int fused=-1):
     """open_work, or a copy of what the problem keeps of it; what is returned is to be held while `w` is in use."""
-    kept = opened_once(problem, "winograd", sizeof(Work), open_as_fits, close_work)
+    kept = opened_once(problem, "winograd", sizeof(Work), open_as_fits, close_plain)
     w[0] = (<const Work*> opened_work(kept))[0]
     if fused >= 0 and fused != w.fused:
         if fused:
-            kept = opened_once(problem, "winograd, fused", sizeof(Work), open_fused, close_work)
+            kept = opened_once(problem, "winograd, fused", sizeof(Work), open_fused, close_plain)
         else:
-            kept = opened_once(problem, "winograd, whole", sizeof(Work), open_whole, close_work)
+            kept = opened_once(problem, "winograd, whole", sizeof(Work), open_whole, close_plain)
         w[0] = (<const Work*> opened_work(kept))[0]
     return kept
 
 
 cdef void lay_out(Work* w) noexcept nogil:
     """The sizes of a block, given how many there are, and where the parts of a thread's scratch begin."""
-    cdef Py_ssize_t q, tiles = ceil_div(w.width, w.mx), lane = VB // w.b.size
+    cdef Py_ssize_t q, lane = VB // w.b.size
     w.together = ceil_div(w.segments, max(w.blocks, 1))
-    w.tiles = w.together * tiles
-    w.slots = w.together * (tiles + (w.mx > 1))
+    w.tiles = w.together * w.longest
+    w.slots = w.together * (w.longest + (w.mx > 1))
     q = 64                              # planes begin where a line does, unless many would end with hardly anything in one
     if ceil_div(w.tiles * w.b.size, 64) * 64 > w.tiles * w.b.size * 5 // 4:
         q = 16
     w.pitch = ceil_div(w.tiles * w.b.size, q) * q // w.b.size
-    w.v_step = (ceil_div(w.planes * w.pitch * w.b.size, 64) | 1) * 64
+    w.v_step = (ceil_div(w.chunk * w.pitch * w.b.size, 64) | 1) * 64
     w.m_step = ((ceil_div(w.tiles, 2) * 2 if w.few else w.tiles) | 1) * PANEL
     q = ceil_div(w.slots, lane)
-    w.line = (q * w.mx + 1) * VB
+    w.line = (q * w.mx + 1) * VB if w.dx == 1 else (ceil_div(w.together * numbers_of(w, w.width), lane) + 1) * VB
     w.at_v = 0
     w.at_index = w.frequencies * w.v_step + 64
     w.at_list = w.at_index + q * (VB + 64)
@@ -217,7 +194,7 @@ cdef void lay_out(Work* w) noexcept nogil:
     w.at_put = w.at_sums + w.my * w.width * PANEL
     w.at_u = w.at_put + (0 if w.straight else 2 * lane * w.my * w.width * w.b.size)
     w.piece = max(PIECE_BYTES // (w.frequencies * PANEL), <Py_ssize_t> 8)
-    w.piece = ceil_div(w.planes, max(ceil_div(w.planes, w.piece), 1)) if w.fused else w.planes
+    w.piece = ceil_div(w.chunk, max(ceil_div(w.chunk, w.piece), 1)) if w.fused else w.chunk
     w.room = ceil_div(w.at_u + (few_bytes(w) if w.few else u_step(w.piece) * w.frequencies if w.fused else whole_u(w) if w.own else 0), 64) * 64 + 64
 
 
@@ -239,7 +216,7 @@ cdef Py_ssize_t shared_bytes(const Work* w, int workers) noexcept nogil:
 
 
 cdef bint may_own(const Work* w, int workers) noexcept nogil:
-    return not w.few and w.groups == 1 and w.each <= NEAR_BYTES and whole_u(w) <= shared_bytes(w, workers)
+    return not w.few and w.chunks == 1 and w.groups == 1 and w.each <= NEAR_BYTES and whole_u(w) <= shared_bytes(w, workers)
 
 
 cdef bint divide(Work* w, int workers) noexcept nogil:
@@ -249,7 +226,7 @@ cdef bint divide(Work* w, int workers) noexcept nogil:
     if workers == 1:
         return True
     if items < 4 * workers and not w.fused and w.each <= shared_bytes(w, workers):
-        most = w.segments // ceil_div(<Py_ssize_t> FULL_TILE, max(ceil_div(w.width, w.mx), 1))
+        most = w.segments // ceil_div(<Py_ssize_t> FULL_TILE, max(w.longest, 1))
         most = min(ceil_div(8 * workers, w.groups), most)
         if w.groups == 1:
             most -= most % workers      # as many for each
@@ -310,7 +287,7 @@ def planned_amounts(problem):
 
 cdef bint keeps_plain(const Work* w, problem) except -1:
     """Whether a Plan keeps weights as they are, and `run` transforms them piece by piece."""
-    if w.many > problem.max_workspace or w.all_tiles < FEW_TILES and w.many > KEPT_BYTES:
+    if is_far(w, problem) or w.planes >= VERY_MANY_PLANES and is_chunked(w) or w.all_tiles < FEW_TILES and w.many > KEPT_BYTES:
         return True
     return w.many > NEAR_BYTES and is_few(w.my, w.mx, w.all_tiles)
 
@@ -437,10 +414,12 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         return not spoiled
     work /= items
     for k in range(items):
-        block.w, block.item, block.at = &w, k, base
+        block.w, block.item, block.at, block.parts = &w, k, base, workers
         for worker in range(workers):
             (<Ready*> (base + worker * w.room + w.at_ready)).tiles = 0
-        if w.by_panel:
+        if w.chunks > 1:
+            run_items(<Item> share_chunks, &block, workers, work, workers, base, w.room, False)
+        elif w.by_panel:
             run_items(<Item> share_panel, &block, w.panels, work, workers, base, w.room, False)
         else:
             run_items(<Item> share_frequency, &block, w.frequencies, work, workers, base, w.room, False)

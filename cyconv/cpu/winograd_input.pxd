@@ -2,7 +2,7 @@
 
 Along y whole rows are combined: contiguous ones where they lie, others are gathered first. Along x, shuffles (`even`, `odd`,
 `third`) bring the columns of as many tiles as a vector has lanes to the same place. Between two segments stands a slot that is
-no tile; `pick` closes the gaps.
+no tile; `pick` closes the gaps. Where x is dilated, neighbours already belong to one tile after the other (`across_of`).
 """
 from cyconv.cpu.packing cimport DOUBLE, SINGLE, gather_row, half, source
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, beginning, even, fetch, lanes, odd, pick, put_some, shift_in, third
@@ -10,22 +10,22 @@ from cyconv.cpu.simd cimport VB, inlined, vd, vf
 from cyconv.cpu.square cimport turn
 from cyconv.cpu.tile cimport ceil_div
 from cyconv.cpu.winograd_transforms cimport input_1d
-from cyconv.cpu.winograd_work cimport MOST, Segment, Work, segment_of
+from cyconv.cpu.winograd_work cimport MOST, Segment, Work, numbers_of, segment_of
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
 
 cdef inline Py_ssize_t fill_index(const Work* w, Py_ssize_t first, Py_ssize_t last, char* index, Segment* list) noexcept nogil:
     """Lists the segments of a block, and for each vector of slots: which of its lanes are tiles (one vector), and the first
-    one's number (64 bytes on). Returns the number of tiles."""
-    cdef Py_ssize_t s, slot = 0, tiles = 0, t, lane = VB // w.b.size, filled = 0, at, columns, rows
+    one's number (64 bytes on); there are none if x is dilated. Returns the number of tiles."""
+    cdef Py_ssize_t s, slot = 0, tiles = 0, t, lane = VB // w.b.size, filled = 0, at, columns, rows, line = 0
     cdef Segment* g
     for s in range(last - first):
         list[s] = segment_of(w, first + s)
         g = list + s
-        g.line = slot * w.mx * w.b.size
+        g.line = line * w.b.size
         at = g.x - w.pad[2]             # used for contiguous rows alone, and padding of zeros
-        columns = g.columns + w.nx - w.mx
+        columns = g.columns + (w.nx - w.mx) * w.dx
         g.begin = min(max(-at, 0), columns)
         g.count = max(min(columns, w.n[2] - at), g.begin) - g.begin
         g.src = w.input + g.n * w.input_step[0] + (at + g.begin) * w.b.size
@@ -36,6 +36,11 @@ cdef inline Py_ssize_t fill_index(const Work* w, Py_ssize_t first, Py_ssize_t la
         if w.ny > 1:
             g.first = min(ceil_div(max(-g.row, 0), w.dilation[1]), rows)
             g.last = max(min(rows, ceil_div(max(w.n[1] - g.row, 0), w.dilation[1])), g.first)
+        if w.dx > 1:
+            line += numbers_of(w, g.columns)
+            tiles += g.tiles
+            continue
+        line += (g.tiles + (w.mx > 1)) * w.mx
         for t in range(g.tiles + (w.mx > 1)):
             if slot % lane == 0:
                 memset(index, 0, VB)
@@ -101,10 +106,10 @@ cdef inline void gather(const Work* w, const Segment* g, Py_ssize_t k, const cha
     jz = k // w.kernel[1] % w.kernel[0]
     c = k // (w.kernel[1] * w.kernel[0])
     uz = source(g.z * w.stride[0] + jz * w.dilation[0] - w.pad[0], w.n[0], w.mode)
-    columns = g.columns + w.nx - w.mx
-    run = g.tiles * w.mx + w.nx - w.mx
+    columns = g.columns + (w.nx - w.mx) * w.dx
+    run = numbers_of(w, g.columns)
     rows = g.rows + w.ny - w.my
-    first = g.x * (1 if w.nx > 1 else w.stride[2]) - w.pad[2]
+    first = g.x * w.x.stride - w.pad[2]
     src = input + g.n * w.input_step[0] + c // w.b.parts * w.input_step[2] + c % w.b.parts * w.b.stored_size
     for i in range(w.ny):
         row = to + i * w.line
@@ -193,6 +198,11 @@ cdef inline inlined along_of(const int m, const bint gaps, const bint last, cons
             d[1] = odd(h[0], h[1])
             d[2] = shift_in(d[0], h[2])
             d[3] = shift_in(d[1], odd(h[2], h[2]))
+        elif m == 3:
+            for j in range(3):
+                d[j] = third(h[0], h[1], h[2], j)
+            d[3] = shift_in(d[0], h[3])
+            d[4] = shift_in(d[1], odd(h[3], h[3]))
         elif m == 4 and VB == 32 and lanes is vf:
             turn(<const char*> h, 16, d)        # tiles overlap as rows of a square: columns 4 and 5 are the next tile's first two
         elif m == 4:
@@ -230,14 +240,47 @@ cdef inline inlined along_of(const int m, const bint gaps, const bint last, cons
         index += VB + 64
 
 
+cdef inline inlined across_of(const int m, const bint last, const lanes* like, const Work* w, const Segment* list, Py_ssize_t segments,
+                              const char* row, char* to) noexcept nogil:
+    """The transform along x of one row of all segments, where tiles are interleaved: neighbouring lanes from neighbouring numbers.
+    What is stored too much, the next vector or plane overwrites, unless this is the `last` plane."""
+    cdef lanes[MOST] d
+    cdef lanes[MOST] e
+    cdef Py_ssize_t s, t, p, x, tiles, at = 0, hop = w.dx * w.b.size
+    cdef const char* from_
+    cdef char* p_to
+    cdef int j, side = LANES_F if lanes is vf else LANES_D, size = VB // side
+    for s in range(segments):
+        for t in range(ceil_div(list[s].columns, m * w.dx)):
+            x = t * m * w.dx
+            tiles = min(list[s].columns - x, w.dx)
+            p = 0
+            while p < tiles:
+                from_ = row + list[s].line + (x + p) * size
+                p_to = to + (at + p) * size
+                for j in range(m + 2):
+                    d[j] = (<const lanes*> (from_ + j * hop))[0]
+                input_1d(m, d, e)
+                if last and w.pitch - at - p < side:
+                    for j in range(m + 2):
+                        put_some(p_to + j * w.v_step, e[j], 0, w.pitch - at - p)
+                else:
+                    for j in range(m + 2):
+                        (<lanes*> (p_to + j * w.v_step))[0] = e[j]
+                p += side
+            at += tiles
+
+
 cdef inline void down_plane(const Work* w, const lanes* like, const Segment* list, Py_ssize_t segments, Py_ssize_t k, Py_ssize_t plane,
-                            const char* input, Py_ssize_t vectors, char* spare, char* lines) noexcept nogil:
+                            const char* input, char* spare, char* lines) noexcept nogil:
     """The rows of plane k of all segments side by side, transformed along y. `spare`: zeros as long as rows, or room for others."""
     cdef Py_ssize_t s
     cdef char* rows = lines if w.my == 1 else spare
     for s in range(segments):
         if w.near and w.my == 2:
             down_near(2, like, w, list + s, first_row(w, list + s, k, plane), spare, lines)
+        elif w.near and w.my == 3:
+            down_near(3, like, w, list + s, first_row(w, list + s, k, plane), spare, lines)
         elif w.near and w.my == 4:
             down_near(4, like, w, list + s, first_row(w, list + s, k, plane), spare, lines)
         elif w.near and w.my == 6:
@@ -247,22 +290,34 @@ cdef inline void down_plane(const Work* w, const lanes* like, const Segment* lis
         else:
             gather(w, list + s, k, input, rows + list[s].line)
     if not w.near and w.my == 2:
-        down_of(2, like, rows, lines, w.line, vectors * w.mx + 1)
+        down_of(2, like, rows, lines, w.line, w.line // VB)
+    elif not w.near and w.my == 3:
+        down_of(3, like, rows, lines, w.line, w.line // VB)
     elif not w.near and w.my == 4:
-        down_of(4, like, rows, lines, w.line, vectors * w.mx + 1)
+        down_of(4, like, rows, lines, w.line, w.line // VB)
     elif not w.near and w.my == 6:
-        down_of(6, like, rows, lines, w.line, vectors * w.mx + 1)
+        down_of(6, like, rows, lines, w.line, w.line // VB)
 
 
-cdef inline inlined along_plane(const Work* w, const bint last, const lanes* like, Py_ssize_t segments, const char* index,
-                             Py_ssize_t vectors, const char* lines, char* to) noexcept nogil:
+cdef inline inlined along_plane(const Work* w, const bint last, const lanes* like, const Segment* list, Py_ssize_t segments,
+                             const char* index, Py_ssize_t vectors, const char* lines, char* to) noexcept nogil:
     """V of one plane from its lines."""
     cdef int i
     for i in range(w.ny):
-        if w.mx == 1:
+        if w.dx > 1 and w.mx == 2:
+            across_of(2, last, like, w, list, segments, lines, to)
+        elif w.dx > 1 and w.mx == 3:
+            across_of(3, last, like, w, list, segments, lines, to)
+        elif w.dx > 1 and w.mx == 4:
+            across_of(4, last, like, w, list, segments, lines, to)
+        elif w.dx > 1:
+            across_of(6, last, like, w, list, segments, lines, to)
+        elif w.mx == 1:
             along_of(1, True, last, like, lines, vectors, index, w.pitch, to, w.v_step)
         elif w.mx == 2:
             along_of(2, True, last, like, lines, vectors, index, w.pitch, to, w.v_step)
+        elif w.mx == 3:
+            along_of(3, True, last, like, lines, vectors, index, w.pitch, to, w.v_step)
         elif w.mx == 6:
             along_of(6, True, last, like, lines, vectors, index, w.pitch, to, w.v_step)
         elif segments > 1:
@@ -273,25 +328,25 @@ cdef inline inlined along_plane(const Work* w, const bint last, const lanes* lik
         to += w.nx * w.v_step
 
 
-cdef inline void transform_planes(const Work* w, const lanes* like, Py_ssize_t group, const Segment* list, Py_ssize_t segments,
-                                  const char* index, char* lines, char* v) noexcept nogil:
+cdef inline void transform_planes(const Work* w, const lanes* like, Py_ssize_t group, Py_ssize_t k0, Py_ssize_t k1, const Segment* list,
+                                  Py_ssize_t segments, const char* index, char* lines, char* v) noexcept nogil:
     cdef Py_ssize_t k, plane, tiles = list[segments - 1].tiles + (w.mx > 1), lane = VB // w.b.size
     cdef Py_ssize_t vectors = ceil_div(list[segments - 1].line // (w.mx * w.b.size) + tiles, lane)
-    cdef Py_ssize_t last = w.planes - ceil_div(lane, w.pitch)         # the first plane behind which a whole vector has no room
+    cdef Py_ssize_t last = k1 - ceil_div(lane, w.pitch)         # the first plane behind which a whole vector has no room
     cdef char* rows = lines + w.ny * w.line
-    for k in range(w.planes):
+    for k in range(k0, k1):
         plane = group * w.input_step[1] + k // (w.kernel[0] * w.kernel[1]) * w.input_step[2]
-        down_plane(w, like, list, segments, k, plane, w.input + group * w.input_step[1], vectors, lines, rows)
+        down_plane(w, like, list, segments, k, plane, w.input + group * w.input_step[1], lines, rows)
         if k < last:
-            along_plane(w, False, like, segments, index, vectors, rows, v + k * w.pitch * w.b.size)
+            along_plane(w, False, like, list, segments, index, vectors, rows, v + (k - k0) * w.pitch * w.b.size)
         else:
-            along_plane(w, True, like, segments, index, vectors, rows, v + k * w.pitch * w.b.size)
+            along_plane(w, True, like, list, segments, index, vectors, rows, v + (k - k0) * w.pitch * w.b.size)
 
 
-cdef inline void transform_input(const Work* w, Py_ssize_t group, const Segment* list, Py_ssize_t segments,
+cdef inline void transform_input(const Work* w, Py_ssize_t group, Py_ssize_t k0, Py_ssize_t k1, const Segment* list, Py_ssize_t segments,
                                  const char* index, char* lines, char* v) noexcept nogil:
-    """V of all planes for the listed segments."""
+    """V of planes k0 to k1 for the listed segments."""
     if w.b.size == 4:
-        transform_planes(w, <vf*> NULL, group, list, segments, index, lines, v)
+        transform_planes(w, <vf*> NULL, group, k0, k1, list, segments, index, lines, v)
     else:
-        transform_planes(w, <vd*> NULL, group, list, segments, index, lines, v)
+        transform_planes(w, <vd*> NULL, group, k0, k1, list, segments, index, lines, v)

@@ -19,7 +19,7 @@ cdef inline void own_places(const Work* w, Py_ssize_t group, Py_ssize_t panel, P
                      Py_ssize_t parts) noexcept nogil:
     """Asks for part of the lines that this panel's outputs will be written to, while there is still something to compute."""
     cdef Py_ssize_t s, q, d, i, size = w.b.size, lane = VB // size, area = w.out[0] * w.out[1] * w.out[2]
-    cdef Py_ssize_t dy = w.dilation[1] if w.ny > 1 else 1, row = group * w.rows + panel * 2 * lane
+    cdef Py_ssize_t row = group * w.rows + panel * 2 * lane
     cdef Py_ssize_t channels = min(w.rows - panel * 2 * lane, 2 * lane), total = (last - first) * channels
     cdef Segment g
     cdef const char* to
@@ -28,16 +28,16 @@ cdef inline void own_places(const Work* w, Py_ssize_t group, Py_ssize_t panel, P
         g = segment_of(w, first + part // channels)
         d = part % channels
         for i in range(g.rows):
-            to = w.out_data + ((g.n * w.groups * w.rows + row + d) * area + g.z * w.out_step[0] + (g.y + dy * i) * w.out_step[1] + g.x) * size
+            to = w.out_data + ((g.n * w.groups * w.rows + row + d) * area + g.z * w.out_step[0] + (g.y + w.dy * i) * w.out_step[1] + g.x) * size
             for q in range(0, g.columns * size + 63, 64):
                 own(to + q)
         part += 1
 
 
 cdef inline inlined tile_out(const int my, const int mx, const lanes* like, const char* m, Py_ssize_t step, const char* bias,
-                             char* to, Py_ssize_t row_step, Py_ssize_t rows, Py_ssize_t columns, lanes* spoiled) noexcept nogil:
-    """One tile, one vector of channels: M of all frequencies becomes rows x columns sums. `spoiled` stays 0 while they are
-    finite, and becomes NaN if not: a product with 0 is added."""
+                             char* to, Py_ssize_t row_step, Py_ssize_t hop, Py_ssize_t rows, Py_ssize_t columns, lanes* spoiled) noexcept nogil:
+    """One tile, one vector of channels: M of all frequencies becomes rows x columns sums, `hop` bytes between columns. `spoiled` stays
+    0 while they are finite, and becomes NaN if not: a product with 0 is added."""
     cdef lanes[MOST] x
     cdef lanes[MOST][LARGEST] t
     cdef lanes[LARGEST] y
@@ -57,23 +57,29 @@ cdef inline inlined tile_out(const int my, const int mx, const lanes* like, cons
                 for j in range(mx):
                     y[j] = y[j] + b
                     bad = bad + y[j] * number(0, like)
-                    (<lanes*> (to + i * row_step + j * PANEL))[0] = y[j]
+                    (<lanes*> (to + i * row_step + j * hop))[0] = y[j]
             else:
                 for j in range(columns):
                     bad = bad + (y[j] + b) * number(0, like)
-                    (<lanes*> (to + i * row_step + j * PANEL))[0] = y[j] + b
+                    (<lanes*> (to + i * row_step + j * hop))[0] = y[j] + b
     spoiled[0] = bad
 
 
 cdef inline inlined tiles_out(const int my, const int mx, const lanes* like, const char* m, Py_ssize_t step, const char* bias,
-                              char* to, Segment* g, char* spoiled) noexcept nogil:
-    """All tiles of a segment, next to each other; `spoiled` becomes 1 if a sum is not finite."""
-    cdef Py_ssize_t t
+                              char* to, Py_ssize_t dx, Segment* g, char* spoiled) noexcept nogil:
+    """All tiles of a segment, strip by strip; `spoiled` becomes 1 if a sum is not finite."""
+    cdef Py_ssize_t t, x, p, count
+    cdef char* at
     cdef lanes[2] bad
     bad[0] = bad[1] = number(0, like)
-    for t in range(g.tiles):
-        tile_out(my, mx, like, m + t * PANEL, step, bias, to + t * mx * PANEL, g.columns * PANEL, g.rows, g.columns - t * mx, &bad[0])
-        tile_out(my, mx, like, m + t * PANEL + VB, step, bias + VB, to + t * mx * PANEL + VB, g.columns * PANEL, g.rows, g.columns - t * mx, &bad[1])
+    for t in range(ceil_div(g.columns, mx * dx)):
+        x = t * mx * dx
+        for p in range(min(g.columns - x, dx)):
+            count = mx if x + mx * dx <= g.columns else ceil_div(g.columns - x - p, dx)
+            at = to + (x + p) * PANEL
+            tile_out(my, mx, like, m, step, bias, at, g.columns * PANEL, dx * PANEL, g.rows, count, &bad[0])
+            tile_out(my, mx, like, m + VB, step, bias + VB, at + VB, g.columns * PANEL, dx * PANEL, g.rows, count, &bad[1])
+            m += PANEL
     if not all_finite(<const char*> &bad, 2 * VB // sizeof(float) if lanes is vf else 2 * VB // sizeof(double), 4 if lanes is vf else 8):
         spoiled[0] = 1
 
@@ -138,7 +144,6 @@ cdef inline void write_segment(const Work* w, const lanes* like, Segment* g, Py_
     """The sums of one segment to their places in the output."""
     cdef Py_ssize_t side = LANES_F if lanes is vf else LANES_D, size = VB // side
     cdef Py_ssize_t area = w.out[0] * w.out[1] * w.out[2], first = panel * 2 * side, channels = min(w.rows - first, 2 * side)
-    cdef Py_ssize_t dy = w.dilation[1] if w.ny > 1 else 1, dx = w.dilation[2] if w.nx > 1 else 1
     cdef Py_ssize_t i, d, row = (g.n * w.groups + group) * w.rows + first, place = g.z * w.out_step[0] + g.x
     cdef char* to
     if w.whole and g.columns == w.out[2]:
@@ -147,14 +152,14 @@ cdef inline void write_segment(const Work* w, const lanes* like, Segment* g, Py_
     if w.straight:
         for i in range(g.rows):
             put_planes(like, sums + i * g.columns * PANEL, g.columns, channels,
-                       w.out_data + (row * area + place + (g.y + dy * i) * w.out_step[1]) * size, area * size, w.past)
+                       w.out_data + (row * area + place + (g.y + w.dy * i) * w.out_step[1]) * size, area * size, w.past)
         return
     put_planes(like, sums, g.rows * g.columns, channels, put, g.rows * g.columns * size, False)
     for d in range(channels):
         to = w.out_data + ((row + d) // w.b.parts * area * w.b.parts + (row + d) % w.b.parts) * w.b.stored_size
         for i in range(g.rows):
             put_stored(w.b.kind, put + (d * g.rows + i) * g.columns * size,
-                       to + (place + (g.y + dy * i) * w.out_step[1]) * w.b.parts * w.b.stored_size, dx * w.b.parts, g.columns)
+                       to + (place + (g.y + w.dy * i) * w.out_step[1]) * w.b.parts * w.b.stored_size, w.b.parts, g.columns)
 
 
 cdef inline Py_ssize_t ahead_of_line(const Work* w, const Segment* g, Py_ssize_t group, Py_ssize_t panel) noexcept nogil:
@@ -175,7 +180,7 @@ cdef inline void transform_output(const Work* w, const lanes* like, Py_ssize_t g
     memcpy(&bias, w.bias + (group * w.rows + panel * 2 * side) * size, min(w.rows - panel * 2 * side, 2 * side) * size)
     for s in range(first, last):
         g = segment_of(w, s)
-        parts = max(g.tiles // CHUNK, <Py_ssize_t> 1) if w.straight and g.columns >= 4 * side else 1
+        parts = max(g.tiles // CHUNK, <Py_ssize_t> 1) if w.straight and w.dx == 1 and g.columns >= 4 * side else 1
         chunk = g
         before = ahead_of_line(w, &g, group, panel) if w.past else 0
         next = 0
@@ -196,22 +201,28 @@ cdef inline void transform_output(const Work* w, const lanes* like, Py_ssize_t g
 
 cdef inline void some_tiles_out(const Work* w, const lanes* like, const char* m, const char* bias, char* sums, Segment* g) noexcept nogil:
     if w.my == 4 and w.mx == 4:
-        tiles_out(4, 4, like, m, w.m_step, bias, sums, g, w.spoiled)
+        tiles_out(4, 4, like, m, w.m_step, bias, sums, w.dx, g, w.spoiled)
+    elif w.my == 3 and w.mx == 3:
+        tiles_out(3, 3, like, m, w.m_step, bias, sums, w.dx, g, w.spoiled)
     elif w.my == 2 and w.mx == 2:
-        tiles_out(2, 2, like, m, w.m_step, bias, sums, g, w.spoiled)
+        tiles_out(2, 2, like, m, w.m_step, bias, sums, w.dx, g, w.spoiled)
     elif w.my == 2 and w.mx == 4:
-        tiles_out(2, 4, like, m, w.m_step, bias, sums, g, w.spoiled)
+        tiles_out(2, 4, like, m, w.m_step, bias, sums, w.dx, g, w.spoiled)
     elif w.my == 4 and w.mx == 2:
-        tiles_out(4, 2, like, m, w.m_step, bias, sums, g, w.spoiled)
+        tiles_out(4, 2, like, m, w.m_step, bias, sums, w.dx, g, w.spoiled)
     elif w.my == 1 and w.mx == 2:
-        tiles_out(1, 2, like, m, w.m_step, bias, sums, g, w.spoiled)
+        tiles_out(1, 2, like, m, w.m_step, bias, sums, w.dx, g, w.spoiled)
+    elif w.my == 1 and w.mx == 3:
+        tiles_out(1, 3, like, m, w.m_step, bias, sums, w.dx, g, w.spoiled)
     elif w.my == 1 and w.mx == 4:
-        tiles_out(1, 4, like, m, w.m_step, bias, sums, g, w.spoiled)
+        tiles_out(1, 4, like, m, w.m_step, bias, sums, w.dx, g, w.spoiled)
     elif w.my == 2 and w.mx == 1:
-        tiles_out(2, 1, like, m, w.m_step, bias, sums, g, w.spoiled)
+        tiles_out(2, 1, like, m, w.m_step, bias, sums, w.dx, g, w.spoiled)
+    elif w.my == 3 and w.mx == 1:
+        tiles_out(3, 1, like, m, w.m_step, bias, sums, w.dx, g, w.spoiled)
     elif w.my == 4 and w.mx == 1:
-        tiles_out(4, 1, like, m, w.m_step, bias, sums, g, w.spoiled)
+        tiles_out(4, 1, like, m, w.m_step, bias, sums, w.dx, g, w.spoiled)
     elif w.my == 1 and w.mx == 6:
-        tiles_out(1, 6, like, m, w.m_step, bias, sums, g, w.spoiled)
+        tiles_out(1, 6, like, m, w.m_step, bias, sums, w.dx, g, w.spoiled)
     elif w.my == 6 and w.mx == 1:
-        tiles_out(6, 1, like, m, w.m_step, bias, sums, g, w.spoiled)
+        tiles_out(6, 1, like, m, w.m_step, bias, sums, w.dx, g, w.spoiled)

@@ -2,8 +2,9 @@
 
     input_1d: y = B^T d        weight_1d: y = G g        output_1d: y = A^T x
 
-Points are 0, 1, -1, infinity for m = 2; 0, P, -P, Q, -Q, infinity for m = 4; 0, 1, -1, 2, -2, 1/2, -1/2, infinity for m = 6.
-P = 21/32 and Q = 49/32 have the least bound of errors, within half a percent, and powers that are floats, so that B and A are exact.
+Points are 0, 1, -1, infinity for m = 2; R, -R, S, -S, infinity for m = 3; 0, P, -P, Q, -Q, infinity for m = 4; 0, 1, -1, 2, -2,
+1/2, -1/2, infinity for m = 6. R = 3/8, S = 41/32 and P = 21/32, Q = 49/32 have the least bound of errors, within half a percent,
+and powers that are floats, so that B and A are exact.
 With constant m all of them are a few dozen additions and multiplications without a branch. winograd.pyx has the formulas and
 the source.
 """
@@ -14,9 +15,13 @@ cdef extern from *:
     """
     #define CY_P (21.0 / 32)
     #define CY_Q (49.0 / 32)
+    #define CY_R (3.0 / 8)
+    #define CY_S (41.0 / 32)
     """
     double P "CY_P"
     double Q "CY_Q"
+    double R "CY_R"
+    double S "CY_S"
 
 
 cdef inline lanes number(double x, const lanes* like) noexcept nogil:
@@ -36,6 +41,16 @@ cdef inline inlined input_1d(const int m, const lanes* d, lanes* y) noexcept nog
         y[1] = d[1] + d[2]
         y[2] = d[2] - d[1]
         y[3] = d[3] - d[1]
+    elif m == 3:
+        u = d[3] - number(S * S, d) * d[1]
+        v = number(R, d) * (d[2] - number(S * S, d) * d[0])
+        y[0] = u + v
+        y[1] = u - v
+        u = d[3] - number(R * R, d) * d[1]
+        v = number(S, d) * (d[2] - number(R * R, d) * d[0])
+        y[2] = u + v
+        y[3] = u - v
+        y[4] = (d[4] - number(R * R + S * S, d) * d[2]) + number(R * R * S * S, d) * d[0]
     elif m == 4:
         y[0] = (d[4] - number(P * P + Q * Q, d) * d[2]) + number(P * P * Q * Q, d) * d[0]
         u = d[4] - number(Q * Q, d) * d[2]
@@ -72,13 +87,21 @@ cdef inline inlined output_1d(const int m, const lanes* x, lanes* y) noexcept no
     elif m == 2:
         y[0] = x[0] + (x[1] + x[2])
         y[1] = (x[1] - x[2]) + x[3]
+    elif m == 3:
+        a = x[0] + x[1]
+        b = x[0] - x[1]
+        c = x[2] + x[3]
+        e = x[2] - x[3]
+        y[0] = a + c
+        y[1] = keep(number(R, x) * b) + number(S, x) * e            # kept, or else it is left open which product is rounded
+        y[2] = (x[4] + number(R * R, x) * a) + number(S * S, x) * c
     elif m == 4:
         a = x[1] + x[2]
         b = x[1] - x[2]
         c = x[3] + x[4]
         e = x[3] - x[4]
         y[0] = (x[0] + a) + c
-        y[1] = keep(number(P, x) * b) + number(Q, x) * e            # kept, or else it is left open which product is rounded
+        y[1] = keep(number(P, x) * b) + number(Q, x) * e
         y[2] = keep(number(P * P, x) * a) + number(Q * Q, x) * c
         y[3] = (x[5] + number(P * P * P, x) * b) + number(Q * Q * Q, x) * e
     elif m == 6:
@@ -134,6 +157,16 @@ cdef inline inlined weight_1d(const int m, const lanes* g, lanes* y) noexcept no
         y[1] = s + t
         y[2] = s - t
         y[3] = g[2]
+    elif m == 3:
+        s = number(0.5 / (R * (R * R - S * S)), g) * (g[0] + number(R * R, g) * g[2])
+        t = number(0.5 / (R * R - S * S), g) * g[1]
+        y[0] = t + s
+        y[1] = t - s
+        s = number(0.5 / (S * (S * S - R * R)), g) * (g[0] + number(S * S, g) * g[2])
+        t = number(0.5 / (S * S - R * R), g) * g[1]
+        y[2] = t + s
+        y[3] = t - s
+        y[4] = g[2]
     elif m == 4:
         factorless(g, y, number(P, g), number(P * P, g), number(Q, g), number(Q * Q, g))
         y[0] = number(factor(0), g) * y[0]          # one by one: GCC unrolls a loop here too late

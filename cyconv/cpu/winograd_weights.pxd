@@ -40,6 +40,8 @@ cdef inline void transform_kernels(const Work* w, const lanes* g, Py_ssize_t ahe
                 fetch(<const char*> (g + ahead * w.taps + q))
         if w.my == 4 and w.mx == 4:
             weights_of(4, 4, g, to, step)
+        elif w.my == 3 and w.mx == 3:
+            weights_of(3, 3, g, to, step)
         elif w.my == 2 and w.mx == 2:
             weights_of(2, 2, g, to, step)
         elif w.my == 2 and w.mx == 4:
@@ -48,10 +50,14 @@ cdef inline void transform_kernels(const Work* w, const lanes* g, Py_ssize_t ahe
             weights_of(4, 2, g, to, step)
         elif w.my == 1 and w.mx == 2:
             weights_of(1, 2, g, to, step)
+        elif w.my == 1 and w.mx == 3:
+            weights_of(1, 3, g, to, step)
         elif w.my == 1 and w.mx == 4:
             weights_of(1, 4, g, to, step)
         elif w.my == 2 and w.mx == 1:
             weights_of(2, 1, g, to, step)
+        elif w.my == 3 and w.mx == 1:
+            weights_of(3, 1, g, to, step)
         elif w.my == 4 and w.mx == 1:
             weights_of(4, 1, g, to, step)
         elif w.my == 1 and w.mx == 6:
