@@ -269,6 +269,9 @@ DILATED = {  # taps that lie in the padding are left out
     "one side": ((1, 64, 400), (18, 64, 2), {"padding": ((200, 0),), "dilation": 200}),
     "many products": ((1, 700, 20, 24), (17, 700, 3, 3), {"padding": 8, "dilation": 8}),
     "volume": ((1, 32, 9, 14, 21), (16, 32, 3, 3, 3), {"padding": (3, 7, 7), "dilation": (3, 7, 7)}),
+    "fewer pixels than a vector": ((1, 48, 2, 7), (20, 48, 1, 3), {"padding": (0, 8), "dilation": (1, 8)}),
+    "rows in several blocks": ((1, 32, 80, 70), (18, 32, 3, 3), {"padding": 30, "dilation": 30}),
+    "channels that fill no line": ((2, 37, 20, 22), (18, 37, 3, 3), {"padding": 9, "dilation": 9}),
     "strides down": ((2, 32, 40, 26), (34, 32, 3, 3), {"padding": 13, "dilation": 13, "stride": (2, 1)}),
     "groups": ((1, 64, 33, 33), (48, 32, 3, 3), {"padding": 11, "dilation": 11, "groups": 2}),
 }

@@ -6,11 +6,11 @@ from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memset
 
 from cyconv.cpu.blocks cimport Blocks
-from cyconv.cpu.gemm_work cimport Room, Work
+from cyconv.cpu.gemm_work cimport Room, Work, lines_of
 from cyconv.cpu.packing cimport HALF, ZEROS, copy_run, gather_stored
 from cyconv.cpu.shuffle cimport fetch
 from cyconv.cpu.simd cimport VB
-from cyconv.cpu.tile cimport SOON, apart, ask_next
+from cyconv.cpu.tile cimport LINE, LINE_BYTES, SOON, apart, ask_next
 
 cdef extern from "Python.h":
     void* PyMem_Malloc(size_t)
@@ -25,6 +25,16 @@ cdef inline bint has_runs(const Work* w) noexcept nogil:
         return (b.box.axis[1].n == 1 or b.box.step[1] == b.box.axis[2].n * b.size) and (
             b.box.axis[0].n == 1 or b.box.step[0] == b.box.axis[1].n * b.box.axis[2].n * b.size)
     return b.out[2] >= 2 * VB // b.size or b.box.step[1] == b.out[2] * b.size
+
+
+cdef inline Py_ssize_t place_of(const Work* w, Py_ssize_t c) noexcept nogil:
+    """Bytes from channel 0 to channel c of a pixel."""
+    cdef const Blocks* b = &w.blocks
+    if w.turned:
+        return c * b.size // LINE_BYTES * b.plane * LINE_BYTES + c * b.size % LINE_BYTES
+    if w.in_place:
+        return c // b.parts * w.input_step[2] + c % b.parts * b.stored_size
+    return c * b.plane * b.size
 
 
 cdef inline bint find_taps(Work* w, problem) except -1:
@@ -47,9 +57,9 @@ cdef inline bint find_taps(Work* w, problem) except -1:
         if farthest >= 2.0**31:
             return False
     else:
-        step[2] *= b.size
-        step[1] *= b.box.axis[2].length * b.size
-        step[0] *= b.box.axis[1].length * b.box.axis[2].length * b.size
+        step[2] *= LINE_BYTES if w.turned else b.size
+        step[1] *= b.box.axis[2].length * (LINE_BYTES if w.turned else b.size)
+        step[0] *= b.box.axis[1].length * b.box.axis[2].length * (LINE_BYTES if w.turned else b.size)
     if b.offset == NULL:
         b.offset = <int32_t*> PyMem_Malloc((b.products + SOON) * sizeof(int32_t))
         if b.offset == NULL:
@@ -59,13 +69,13 @@ cdef inline bint find_taps(Work* w, problem) except -1:
             for y in range(k[1]):
                 for x in range(k[2]):
                     for c in range(b.channels):
-                        channel = c // b.parts * w.input_step[2] + c % b.parts * b.stored_size if w.in_place else c * b.plane * b.size
+                        channel = place_of(w, c)
                         b.offset[i] = <int32_t> (channel + z * step[0] + y * step[1] + x * step[2])
                         i += 1
         ask_next(b.offset, b.products, b.size)
         return True
     for c in range(b.channels):
-        channel = c // b.parts * w.input_step[2] + c % b.parts * b.stored_size if w.in_place else c * b.plane * b.size
+        channel = place_of(w, c)
         for z in range(k[0]):
             for y in range(k[1]):
                 at = channel + z * step[0] + y * step[1]
@@ -193,17 +203,18 @@ cdef inline apart find_pixels(const Work* w, const Py_ssize_t* extent, Room* roo
     """The places of a block's pixels, and how many neighbours each has."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t[4] step
-    cdef Py_ssize_t n, z, y, x, at, p = 0, further = 0, hop = w.step * b.size
+    cdef Py_ssize_t n, z, y, x, at, p = 0, further = 0, hop = LINE_BYTES if w.step == LINE else w.step * b.size
     cdef int a
     if w.in_place:
         step[0] = w.input_step[0]
         for a in range(3):
             step[a + 1] = w.stride[a] * b.box.step[a]
     else:
-        step[0] = b.channels * b.plane * b.size
-        step[1] = w.stride[0] * b.box.axis[1].length * b.box.axis[2].length * b.size
-        step[2] = w.stride[1] * b.box.axis[2].length * b.size
-        step[3] = (w.stride[2] if b.box.axis[2].stride == 1 else 1) * b.size
+        step[3] = LINE_BYTES if w.turned else b.size
+        step[0] = (lines_of(w) if w.turned else b.channels) * b.plane * step[3]
+        step[1] = w.stride[0] * b.box.axis[1].length * b.box.axis[2].length * step[3]
+        step[2] = w.stride[1] * b.box.axis[2].length * step[3]
+        step[3] *= w.stride[2] if b.box.axis[2].stride == 1 else 1
     for n in range(extent[0]):
         for z in range(extent[1]):
             for y in range(extent[2]):

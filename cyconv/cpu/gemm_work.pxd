@@ -8,7 +8,7 @@ from libc.string cimport memset
 from cyconv.cpu.blocks cimport Blocks, close_plain, gcd, opened_once, opened_work, set_layout
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.simd cimport VB
-from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, ceil_div
+from cyconv.cpu.tile cimport LINE, LINE_BYTES, TALLEST_TILE, TILE_ROWS, ceil_div
 
 cdef enum:
     BLOCK_BYTES = 400 * 1024            # input of one block: leaves room for weights and sums in a second-level cache
@@ -26,6 +26,7 @@ cdef enum:
     COLUMN_SUMS = 8192                  # bytes of a tile's sums, and of those of pixels that no vector holds
     BY_TAP_CHANNELS = 32                # that make passes over a block's pixels long enough for each tap to have one of its own,
     BY_TAP_BLOCK = 150                  # pixels of such a block: some leave out more taps than others, and threads share small ones better
+    TURNED_BLOCK = 4608               # if they are turned, which for several blocks is done again and again;
     BY_TAP_RUN = 6                      # if so many pixels of a row, on average, have the same taps in the padding
     MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
     QUIET_BYTES = 32 * 1024             # of input of a block, and of a panel
@@ -39,6 +40,7 @@ cdef enum:
 cdef struct Work:
     Blocks blocks                       # numbers, boxes and table of offsets, as `direct` has them
     bint in_place                       # tiles read the caller's input itself
+    bint turned                         # or boxes without padding that have a line of the cache for each pixel and so many channels
     bint straight                       # sums are the output's numbers
     bint by_tap                         # products come tap by tap, [tap][channel], so that taps in the padding can be left out
     bint skips                          # and they are: the weights are finite
@@ -65,7 +67,7 @@ cdef struct Work:
     Py_ssize_t item_blocks              # blocks along the batch
     Py_ssize_t panels, shares           # panels of a group; how many items of work they are split into
     Py_ssize_t pixels                   # of a block
-    int step                            # numbers from one pixel of a row to the next, if tiles can be told: 1 or 2
+    int step                            # numbers from one pixel of a row to the next, if tiles can be told: 1, 2, LINE; else 0
     Py_ssize_t[MOST_PHASES] remainder   # of the phases into which boxes split rows, for strided pixels on the lanes
     Py_ssize_t chunks
     Py_ssize_t area                     # pixels of a plane of outputs
@@ -85,16 +87,23 @@ cdef struct Room:                       # one thread's scratch; its parts stand 
     Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
 
 
+cdef inline double reach(const Work* w, int a, double outputs, const Py_ssize_t* span) noexcept nogil:
+    """Samples along an axis that so many outputs read, padding among them unless no tap reads it."""
+    cdef double samples = (outputs - 1) * w.stride[a] + span[a]
+    return min(samples, <double> w.blocks.box.axis[a].n) if w.turned else samples
+
+
 cdef inline double block_bytes(const Work* w, double n, double z, double y, double x, const Py_ssize_t* span) noexcept nogil:
     """Bytes of input that a block of so many items and outputs reads."""
-    cdef double numbers = ((z - 1) * w.stride[0] + span[0]) * ((y - 1) * w.stride[1] + span[1]) * ((x - 1) * w.stride[2] + span[2])
-    if w.in_place:                      # what is stepped over costs no room in a cache
+    cdef double numbers = reach(w, 0, z, span) * reach(w, 1, y, span) * reach(w, 2, x, span)
+    if w.in_place or w.turned:          # what is stepped over costs no room in a cache
         numbers = min(numbers, z * y * x * w.blocks.products / max(w.blocks.channels, <Py_ssize_t> 1))
     return n * w.blocks.channels * numbers * w.blocks.size
 
 
-cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t vector) except -1:
-    """Everything that follows from the problem alone, on a level whose vectors have so many bytes."""
+cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_turn, Py_ssize_t vector) except -1:
+    """Everything that follows from the problem alone, on a level whose vectors have so many bytes; and from whether the input lies so that
+    it may be read in place, or turned."""
     cdef Blocks* b = &w.blocks
     cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
     cdef tuple pad = problem.pad_before, out = problem.out_size
@@ -135,6 +144,10 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
     w.copies = is_copied(w, taps)
     w.in_place = w.in_place and may_read_in_place       # packed weights know nothing of how the input lies
     w.skips = w.skips and w.in_place
+    w.turned = may_turn and w.skips and is_turned(w, problem.max_workspace)
+    if w.turned:
+        w.in_place = False
+        w.step = LINE
     for a in range(3):
         b.box.axis[a].stride, b.box.axis[a].phases, b.box.axis[a].remainder = 1, 1, w.remainder
     w.remainder[0] = 0
@@ -153,10 +166,12 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
             b.out[0] = b.out[1] = 1
             b.out[2] = w.area
     if w.by_tap:
-        room = BY_TAP_BLOCK
+        room = TURNED_BLOCK if w.turned else BY_TAP_BLOCK
     # Boxes have to be gathered, and what reaches beyond their own outputs more than once, so they had better be large; and
     # one pass over a block touches one chunk's channels only. What is read in place is read by every panel again.
-    if w.in_place:
+    if w.turned:
+        limit = <double> problem.max_workspace / 8
+    elif w.in_place:
         limit = max(<double> BLOCK_BYTES, block_bytes(w, 1, 1, 1, LEAST_PIXELS, span))
     else:
         limit = min(<double> BLOCK_BYTES * w.chunks, <double> problem.max_workspace / 2)
@@ -177,7 +192,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
                 w.items = most(w, -1, w.batch, w.area, room, limit, span)
     for a in range(3):
         b.count[a] = ceil_div(b.out[a], b.block[a])
-        b.box.axis[a].length = (b.block[a] - 1) * w.stride[a] + span[a]
+        b.box.axis[a].length = <Py_ssize_t> reach(w, <int> a, b.block[a], span)
     if b.box.axis[2].stride > 1:
         b.box.axis[2].length = b.block[2] + (span[2] - 1) // w.stride[2]
     w.quiet = block_bytes(w, w.items, b.block[0], b.block[1], b.block[2], span) + <double> b.products * vector <= QUIET_BYTES
@@ -193,7 +208,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, Py_ssize_t v
 
 
 cdef inline Py_ssize_t open_in_place(void* work, object problem) except -1:
-    open_work(<Work*> work, problem, True, VB)
+    open_work(<Work*> work, problem, True, True, VB)
     return 0
 
 
@@ -245,6 +260,18 @@ cdef inline bint is_copied(const Work* w, Py_ssize_t taps) noexcept nogil:
     if left and (left > lane // 2 or w.batch > 1) and 3 * left < 2 * lane and pixels < 3 * lane:
         return False
     return w.rows >= max(COLUMN_ROWS_EACH * runs, <Py_ssize_t> COLUMN_LEAST)
+
+
+cdef inline Py_ssize_t lines_of(const Work* w) noexcept nogil:
+    """Of a pixel in turned boxes: each has a number of so many channels."""
+    return ceil_div(w.blocks.channels * w.blocks.size, LINE_BYTES)
+
+
+cdef inline bint is_turned(const Work* w, double workspace) noexcept nogil:
+    """Whether a pixel's channels had better be brought together where taps in the padding are left out: if they fill lines of the cache."""
+    cdef const Blocks* b = &w.blocks
+    cdef double item = <double> b.box.axis[0].n * b.box.axis[1].n * b.box.axis[2].n * lines_of(w) * LINE_BYTES
+    return w.straight and 4 * b.channels * b.size >= 3 * lines_of(w) * LINE_BYTES and item <= workspace / 8
 
 
 cdef inline bint is_by_tap(const Work* w, Py_ssize_t taps) noexcept nogil:
@@ -305,6 +332,8 @@ cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
     """One thread's scratch: a Room, then boxes, sums, start, panel, planes, places, in that order."""
     cdef const Blocks* b = &w.blocks
     parts[0] = 0.0 if w.in_place else <double> w.items * b.channels * b.plane * b.size
+    if w.turned:
+        parts[0] = <double> w.items * lines_of(w) * b.plane * LINE_BYTES
     parts[1] = (TALLEST_TILE if w.wide else w.pixels + 1.0) * 2 * WIDEST_VECTOR
     parts[2] = 2 * WIDEST_VECTOR
     parts[3] = 0.0

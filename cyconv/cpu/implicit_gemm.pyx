@@ -11,7 +11,8 @@ output channels, the last panel one vector wide where that is enough (gemm_panel
 The sums of a tile are transposed into the output's planes while they are in the first-level cache. Long sums are
 computed in chunks of products that go on from the stored sums: the same order of additions, whatever the blocks are.
 Where a large dilation puts many taps in the padding, products come tap by tap, tiles are cut where the taps of their pixels change,
-and taps in the padding are left out, if all weights are finite: infinity times padding is no number.
+and taps in the padding are left out, if all weights are finite: infinity times padding is no number. Input whose channels fill lines
+of the cache is turned for that (gemm_turned.pxd).
 Few pixels of many channels are not worth packing weights for: their columns are copied then, and weights stay as the caller has them
 (gemm_columns.pxd). Few products of pixels in long rows are summed the other way round, pixels on the lanes (wide_tile.pxd): no transposition
 then, which would take too large a share.
@@ -32,6 +33,7 @@ from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.gemm_columns cimport COLUMN_ROWS, columns_of, do_columns, has_dots, panels_at_once
 from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
 from cyconv.cpu.gemm_pixels cimport find_inside, find_pixels, find_taps, gather_boxes, has_runs
+from cyconv.cpu.gemm_turned cimport turn_boxes, turned_start
 from cyconv.cpu.gemm_work cimport FEW_WEIGHTS, RAW_CHUNK, WIDEST_VECTOR, Room, Work, furnish, inside, open_work, reopen_work, room_bytes
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport HALF, put_stored
@@ -71,8 +73,8 @@ def scratch(problem):
     cdef double[6] parts
     cdef double most = 0
     for vector in (16, 32, WIDEST_VECTOR):
-        for in_place in (True, False):
-            open_work(&w, problem, in_place, vector)
+        for in_place, turned in ((True, True), (True, False), (False, False)):
+            open_work(&w, problem, in_place, turned, vector)
             w.raw = True
             most = max(most, room_bytes(&w, parts))
     return int(min(most + 4.0 * w.blocks.products, 2.0**62))
@@ -107,7 +109,7 @@ cdef dict work_amounts(problem, bint copies):
     cdef Work w
     cdef Blocks* b = &w.blocks
     cdef Py_ssize_t longest
-    open_work(&w, problem, True, WIDEST_VECTOR)
+    open_work(&w, problem, True, True, WIDEST_VECTOR)
     dtype = problem.dtype
     parts, size = costs.parts_and_size(problem)
     planes = problem.batch * problem.groups
@@ -414,7 +416,6 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     if w.skips and room.gathered != block:
         find_pixels(w, extent, room)
         find_inside(w, origin, extent, room)
-        room.gathered = block
     elif extent[0] != room.extent[0] or extent[1] != room.extent[1] or extent[2] != room.extent[2] or extent[3] != room.extent[3]:
         find_pixels(w, extent, room)
     if w.in_place:
@@ -422,10 +423,12 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
         for a in range(3):
             base += (origin[a + 1] * w.stride[a] - b.box.axis[a].pad) * b.box.step[a]
     else:
-        base = room.boxes
-        if room.gathered != block:
+        base = room.boxes + (turned_start(w, origin) if w.turned else 0)
+        if room.gathered != block and w.turned:
+            turn_boxes(w, g, origin, extent, room.boxes)
+        elif room.gathered != block:
             gather_boxes(w, g, origin, extent, room.boxes)
-            room.gathered = block
+    room.gathered = block
     run = extent[1] * extent[2] * extent[3]
     if w.raw and w.own and not room.packed:
         pack_own(w, room)
@@ -483,12 +486,14 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     reopen_work(&w, problem)
     try:
         input_steps(b, input, w.input_step, b.box.step)
+        w.raw = cnp.PyArray_NDIM(weight) > 1
+        if w.turned and (b.box.step[2] != b.size or w.copies and w.raw):
+            open_work(&w, problem, True, False, VB)
         if w.by_tap:                    # pixels that are no neighbours would make tiles of one
             w.skips = b.box.step[2] == b.size and finite_weights(&w, weight)
         if (w.wide and w.in_place and not has_runs(&w)) or (w.by_tap and not w.skips) or not find_taps(&w, problem):
-            open_work(&w, problem, False, VB)
+            open_work(&w, problem, False, False, VB)
             find_taps(&w, problem)
-        w.raw = cnp.PyArray_NDIM(weight) > 1
         w.copies = w.copies and w.raw
         if w.copies:
             w.panels = ceil_div(w.rows, COLUMN_ROWS)

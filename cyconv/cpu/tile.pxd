@@ -4,7 +4,8 @@
 
 a       one number per pixel i and product k, broadcast. `offset` is a table of byte distances, so `a` may be the image
         itself: nothing is copied into columns.
-step    numbers from one pixel to the next, 1 or 2, if they lie in a row; `a` is the first one's address then.
+step    numbers from one pixel to the next, 1 or 2, if they lie in a row; `a` is the first one's address then. LINE: each stands in
+        the next line of the cache, whose other numbers are those of other products.
 place   byte distances of the pixels otherwise, where step is 0.
 panel   [k][one or two vectors]: the weights of as many output channels, packed.
 next    what is asked for meanwhile, `hop` bytes on with each product; of one vector of channels, hop 0: pixels instead; QUIET: nothing.
@@ -45,6 +46,8 @@ cdef enum:
     TALLEST_TILE = 14                           # of any level, and of one vector on every level: what is taller than
                                                 # TILE_ROWS is dead code that must compile
     SOON = 16                                   # products between the one being summed and the one whose pixels are asked for
+    LINE = 3                                    # a `step`
+    LINE_BYTES = 64
     QUIET = -1                                  # a `hop`: everything is in the first-level cache
     AHEAD = 2048                                # bytes between the panel being read and the prefetch: the next panel comes in time
 
@@ -55,7 +58,7 @@ cdef inline inlined add_product(const int rows, const int vectors, const int ste
     """acc[i][:] += a[offset[k] + place[i]] * panel[k, :]"""
     cdef lanes b0, b1, av
     cdef const char* ak
-    cdef int i, size = 4 if lanes is vf else 8
+    cdef int i, size = 4 if lanes is vf else 8, hop_on = LINE_BYTES if step == LINE else step * size
     b0 = (<const lanes*> (panel + vectors * VB * k))[0]
     if vectors == 2:
         b1 = (<const lanes*> (panel + 2 * VB * k + VB))[0]
@@ -66,15 +69,17 @@ cdef inline inlined add_product(const int rows, const int vectors, const int ste
         fetch(next + hop * k)
     elif asks:
         fetch(a + offset[k + SOON] + (0 if step else place[0]))
-    if VB >= 32 and vectors == 2 and 2 * rows >= TILE_ROWS:     # others have no load to spare
+    if step == LINE and vectors == 2:
+        fetch(a + offset[k + SOON] + (k & SOON - 1) * LINE_BYTES)     # another pixel's line with each product
+    elif VB >= 32 and vectors == 2 and 2 * rows >= TILE_ROWS:   # others have no load to spare
         ak = a + offset[k + SOON]
         fetch(ak + (0 if step else place[0]))
         if VB == 64:
-            fetch(ak + ((rows - 1) * step * size if step else place[rows - 1]))
+            fetch(ak + ((rows - 1) * hop_on if step else place[rows - 1]))
     # one register, which GCC would not add up by itself; products that take two registers for an address are two operations
     ak = <const char*> unknown(<Py_ssize_t> (a + offset[k]))
     for i in range(rows):
-        av = splat(ak + (i * step * size if step else place[i]), like)
+        av = splat(ak + (i * hop_on if step else place[i]), like)
         acc[i][0] = acc[i][0] + av * b0
         if vectors == 2:
             acc[i][1] = acc[i][1] + av * b1
@@ -162,6 +167,11 @@ cdef inline apart pair_strided(int rows, const lanes* like, Py_ssize_t products,
     tile_rows(rows, 2, 2, True, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
+cdef inline apart pair_line(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
+                            const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
+    tile_rows(rows, 2, LINE, True, like, products, a, place, offset, panel, start, sums, next, hop)
+
+
 cdef inline apart pair_far(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
                            const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
     tile_rows(rows, 2, 0, True, like, products, a, place, offset, panel, start, sums, next, hop)
@@ -180,6 +190,11 @@ cdef inline apart single_quiet(int rows, const lanes* like, Py_ssize_t products,
 cdef inline apart single_strided(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
                                  const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
     tile_rows(rows, 1, 2, True, like, products, a, place, offset, panel, start, sums, next, hop)
+
+
+cdef inline apart single_line(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
+                              const char* panel, const char* start, char* sums, const char* next, Py_ssize_t hop) noexcept nogil:
+    tile_rows(rows, 1, LINE, True, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
 cdef inline apart single_far(int rows, const lanes* like, Py_ssize_t products, const char* a, const Py_ssize_t* place, const int32_t* offset,
@@ -201,6 +216,8 @@ cdef inline void tile_at(int rows, int vectors, int step, const lanes* like, Py_
             pair_near(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
         elif step == 2:
             pair_strided(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
+        elif step == LINE:
+            pair_line(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
         else:
             pair_far(rows, like, products, a, place, offset, panel, start, sums, next, hop)
     elif step == 1 and hop == QUIET:
@@ -209,6 +226,8 @@ cdef inline void tile_at(int rows, int vectors, int step, const lanes* like, Py_
         single_near(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
     elif step == 2:
         single_strided(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
+    elif step == LINE:
+        single_line(rows, like, products, a, NULL, offset, panel, start, sums, next, hop)
     else:
         single_far(rows, like, products, a, place, offset, panel, start, sums, next, hop)
 
