@@ -60,7 +60,7 @@ def random_problem(rng):
     side = size(4, {1: 2048, 2: 64, 3: 24}[rank] if small else {1: 10**6, 2: 1024, 3: 128}[rank])
     shape = [side] * rank if rng.random() < 0.7 else [max(1, int(side * rng.uniform(0.3, 1.5))) for _ in range(rank)]
     stride = int(rng.choice([1, 2, 3, 4], p=[0.75, 0.17, 0.04, 0.04]))
-    dilation = int(rng.choice([1, 2, 4], p=[0.88, 0.08, 0.04]))
+    dilation = int(rng.choice([1, 2, 4, 6, 12, 18], p=[0.82, 0.07, 0.04, 0.03, 0.02, 0.02]))
     batch = 1 if rng.random() < 0.7 else size(2, 64)
     if style < 0.15:  # plain filters
         groups, in_channels, out_channels = 1, 1, 1
@@ -68,7 +68,7 @@ def random_problem(rng):
         groups, in_channels, out_channels = size(16, 1024) if small else size(2, 512), 1, 1
     else:
         groups = size(2, 16) if style < 0.38 else 1
-        in_channels, out_channels = size(1, 512 // groups), size(1, 512 // groups)
+        in_channels, out_channels = size(1, 1024 // groups), size(1, 1024 // groups)
     padding = [k // 2 * dilation for k in kernel] if rng.random() < 0.6 else 0
 
     def stand_in(dims):

@@ -299,6 +299,9 @@ cdef dict work_of(const Work* w, problem):
     tiles = w.segments * w.groups * w.tiles / max(w.together, 1)
     width = w.slots * w.mx / max(w.together, 1)
     vectors = -(-w.slots // lane) * w.blocks * w.groups
+    if w.dx > 1:
+        width = numbers_of(w, w.width)
+        vectors = w.segments * w.groups * ceil_div(w.width, w.mx * w.dx) * -(-w.dx // lane)
     weights = w.groups * w.planes * panels
     if w.few:
         tiles += (w.segments * w.groups / max(w.together, 1)) * (w.tiles % 4 == 3)       # registers hold one, two or four
@@ -307,6 +310,7 @@ cdef dict work_of(const Work* w, problem):
         "call": 1,
         "split": 1 if split else 0,
         "split_weight": w.groups * w.rows * w.planes * w.taps if split else 0,
+        "summed_again": tiles * panels * w.frequencies * (w.chunks - 1),
         "weight": 0 if w.few else weights * (w.frequencies + 2 * w.taps) * (w.blocks if w.fused else 1),
         "few": weights * w.blocks * ceil_div(w.tiles, 4) if w.few else 0,
         "turned": weights * w.blocks if w.few and not w.packed else 0,
