@@ -262,6 +262,22 @@ def test_strided_rows_with_pixels_on_the_lanes(stride):
         both(x, w, stride=(1, stride), padding=(1, 3), padding_mode="reflect")
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_planes_whole_pages_apart(dtype):
+    """Such input is copied before tiles read it; a view that begins elsewhere is not."""
+    rng = np.random.default_rng(12)
+    for shape, kernel, options in (
+        ((1, 256, 32, 32), (128, 256, 1, 1), {"stride": 2}),
+        ((1, 330, 16, 64), (130, 330, 1, 1), {}),
+        ((2, 512, 1024), (140, 256, 2), {"groups": 2, "dilation": 3}),
+    ):
+        x, w = whole(rng, shape, dtype), whole(rng, kernel, dtype)
+        want = both(x, w, **options)
+        wide = np.zeros((*shape[:-1], shape[-1] + 1), dtype)
+        wide[..., 1:] = x
+        np.testing.assert_array_equal(conv(len(shape) - 2)(wide[..., 1:], w, algorithm=NAME, **options), want)
+
+
 DILATED = {  # taps that lie in the padding are left out
     "wide": ((2, 40, 30, 31), (20, 40, 3, 3), {"padding": 12, "dilation": 12}),
     "rows only": ((1, 33, 40, 9), (50, 33, 5, 1), {"padding": (16, 0), "dilation": (8, 1)}),
