@@ -197,9 +197,9 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
         b.box.axis[2].length = b.block[2] + (span[2] - 1) // w.stride[2]
     w.quiet = block_bytes(w, w.items, b.block[0], b.block[1], b.block[2], span) + <double> b.products * vector <= QUIET_BYTES
     w.own = w.wide and own_bytes(w) <= min(<double> OWN_BYTES, <double> problem.max_workspace / 4)
-    w.own = w.own or w.by_tap and own_bytes(w) <= min(<double> OWN_TAPS_BYTES, <double> problem.max_workspace / 4)
     w.item_blocks = ceil_div(w.batch, w.items)
-    w.own = w.own or w.rows * w.groups * b.products <= FEW_WEIGHTS and w.item_blocks * b.count[0] * b.count[1] * b.count[2] >= OFTEN
+    w.own = w.own or w.by_tap and blocks_of(w) > 1 and own_bytes(w) <= min(<double> OWN_TAPS_BYTES, <double> problem.max_workspace / 4)
+    w.own = w.own or w.rows * w.groups * b.products <= FEW_WEIGHTS and blocks_of(w) >= OFTEN
     w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
     b.plane = 0
     if not w.in_place:
@@ -317,6 +317,11 @@ cdef inline Py_ssize_t most(Work* w, int axis, Py_ssize_t whole, Py_ssize_t pixe
     return ceil_div(whole, ceil_div(whole, max(m, <Py_ssize_t> 1))) if whole else 1
 
 
+cdef inline Py_ssize_t blocks_of(const Work* w) noexcept nogil:
+    """Of one group."""
+    return w.item_blocks * w.blocks.count[0] * w.blocks.count[1] * w.blocks.count[2]
+
+
 cdef inline double own_bytes(const Work* w) noexcept nogil:
     """Room for all weights: pixels on the lanes, a piece is as long as the longest, in whole vectors of any level."""
     return (2.0 if w.wide else 1.0) * w.groups * (w.rows + 16) * w.blocks.products * w.blocks.size
@@ -338,7 +343,7 @@ cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
     parts[2] = 2 * WIDEST_VECTOR
     parts[3] = 0.0
     if w.raw:
-        parts[3] = own_bytes(w) if w.own else (<double> ceil_div(b.products, w.chunks) + 1) * 2 * WIDEST_VECTOR
+        parts[3] = own_bytes(w) if w.own else (<double> ceil_div(b.products, 1 if w.by_tap else w.chunks) + 1) * 2 * WIDEST_VECTOR
     if w.copies:
         parts[3] = max(parts[3], column_bytes(w))
         parts[1] = max(parts[1], <double> COLUMN_SUMS)

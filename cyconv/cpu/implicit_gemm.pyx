@@ -34,7 +34,7 @@ from cyconv.cpu.gemm_columns cimport COLUMN_ROWS, columns_of, do_columns, has_do
 from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
 from cyconv.cpu.gemm_pixels cimport find_inside, find_pixels, find_taps, gather_boxes, has_runs
 from cyconv.cpu.gemm_turned cimport turn_boxes, turned_start
-from cyconv.cpu.gemm_work cimport FEW_WEIGHTS, RAW_CHUNK, WIDEST_VECTOR, Room, Work, furnish, inside, open_work, reopen_work, room_bytes
+from cyconv.cpu.gemm_work cimport FEW_WEIGHTS, RAW_CHUNK, WIDEST_VECTOR, Room, Work, blocks_of, furnish, inside, open_work, reopen_work, room_bytes
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport HALF, put_stored
 from cyconv.cpu.shuffle cimport STREAMS, drain, lanes, own
@@ -118,7 +118,7 @@ cdef dict work_amounts(problem, bint copies):
     planes = problem.batch * problem.groups
     rows, lane = problem.out_channels * parts, costs.VECTOR_BYTES // size
     vectors = -(-rows // lane)  # rows, lane: Python ints
-    blocks = problem.groups * w.item_blocks * b.count[0] * b.count[1] * b.count[2]
+    blocks = problem.groups * blocks_of(&w)
     tiles = max(ceil_div(w.pixels, TALLEST), <Py_ssize_t> 1)
     height = w.pixels / tiles
     pairs, single = divmod(vectors, 2)
@@ -216,12 +216,14 @@ cdef void pack_own(const Work* w, Room* room) noexcept nogil:
 
 def prepare_once(problem, weight):
     """The weights as they are where they need no packing, or each thread had better pack them for itself: all of them where they
-    are few, or where few pixels use them a chunk whenever it is needed."""
+    are few, or a panel that one block alone uses, or where few pixels use them a chunk whenever it is needed."""
     cdef Work w
     reopen_work(&w, problem)
-    if not w.straight or (w.by_tap or w.wide) and not w.own or w.by_tap and threads_of(&w, 0, problem) == 1:
+    if not w.straight or w.wide and not w.own:
         return prepare(problem, weight)
-    if not w.own and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS and w.batch * w.area > FEW_PIXELS:
+    if w.by_tap and blocks_of(&w) > 1 and (not w.own or threads_of(&w, 0, problem) == 1):
+        return prepare(problem, weight)
+    if not w.own and not w.by_tap and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS and w.batch * w.area > FEW_PIXELS:
         if w.batch * w.area > SHARED_PIXELS or threads_of(&w, 0, problem) == 1:
             return prepare(problem, weight)
     return weight if cnp.PyArray_IS_C_CONTIGUOUS(weight) else np.ascontiguousarray(weight)
@@ -250,13 +252,18 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
     if vectors == 1 and w.quiet and pixels >= MANY_PIXELS:
         hop = QUIET
     tiles = ceil_div(pixels, <Py_ssize_t> TALLEST_TILE if vectors == 1 else <Py_ssize_t> TILE_ROWS)
+    if w.raw and w.by_tap and not w.own:
+        pack(like, w.weight + (g * w.rows + first) * b.products * size, b.products * size, channels, b.products, vectors,
+             w.taps[0] * w.taps[1] * w.taps[2], room.panel)
     if w.skips:
         passes = w.chunks // (w.taps[0] * w.taps[1] * w.taps[2])
     for chunk in range(w.chunks):
         tap = <uint64_t> 1 << chunk // passes
         k0 = cut(b.products, chunk, w.chunks)
         products = cut(b.products, chunk + 1, w.chunks) - k0
-        if w.raw and not w.own:
+        if w.raw and w.by_tap and not w.own:
+            weight = room.panel + k0 * vectors * VB
+        elif w.raw and not w.own:
             pack(like, w.weight + ((g * w.rows + first) * b.products + k0) * size, b.products * size, channels, products, vectors, 1,
                  room.panel)
             weight = room.panel
@@ -508,14 +515,14 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.copies = w.copies and w.raw
         if w.copies:
             w.panels = ceil_div(w.rows, COLUMN_ROWS)
-        elif w.raw and not w.own:
+        elif w.raw and not w.own and not w.by_tap:
             w.chunks = max(ceil_div(b.products, RAW_CHUNK), <Py_ssize_t> 1)
         w.input = <const char*> cnp.PyArray_DATA(input)
         w.weight = <const char*> cnp.PyArray_DATA(weight)
         sums_from = real_bias(b, bias)
         w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
         w.out = <char*> cnp.PyArray_DATA(out)
-        items = w.item_blocks * w.groups * b.count[0] * b.count[1] * b.count[2]
+        items = w.groups * blocks_of(&w)
         room = <Py_ssize_t> room_bytes(&w, parts) // 64 * 64 + 64
         workers = threads_of(&w, room, problem)
         w.shares = min(w.panels, ceil_div(8 * workers, items)) if workers > 1 else 1
