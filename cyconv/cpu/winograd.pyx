@@ -157,8 +157,8 @@ cdef Py_ssize_t open_fused(void* work, object problem) except -1:
     return 0
 
 
-cdef object opened(Work* w, object problem, int fused=-1):
-    """open_work, or a copy of what the problem keeps of it; what is returned is to be held while `w` is in use."""
+cdef int opened(Work* w, object problem, int fused=-1) except -1:
+    """open_work, or a copy of what the problem keeps of it."""
     kept = opened_once(problem, "winograd", sizeof(Work), open_as_fits, close_plain)
     w[0] = (<const Work*> opened_work(kept))[0]
     if fused >= 0 and fused != w.fused:
@@ -167,7 +167,7 @@ cdef object opened(Work* w, object problem, int fused=-1):
         else:
             kept = opened_once(problem, "winograd, whole", sizeof(Work), open_whole, close_plain)
         w[0] = (<const Work*> opened_work(kept))[0]
-    return kept
+    return 0
 
 
 cdef void lay_out(Work* w) noexcept nogil:
@@ -252,9 +252,9 @@ def why_not(problem):
 def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
     cdef Work w
-    tables = opened(&w, problem, True)
+    opened(&w, problem, True)
     room = w.room
-    tables = opened(&w, problem, False)
+    opened(&w, problem, False)
     return costs.seconds("winograd", amounts(problem)), max(room, w.room) + (w.planes + SOON) * 4
 
 
@@ -268,16 +268,16 @@ def tile_sizes(problem):
 def amounts(problem):
     """The work, as costs.py counts it."""
     cdef Work w
-    tables = opened(&w, problem)
+    opened(&w, problem)
     return work_of(&w, problem)
 
 
 def planned_amounts(problem):
     """That of a Plan's calls."""
     cdef Work w
-    tables = opened(&w, problem)
+    opened(&w, problem)
     w.fused = keeps_plain(&w, problem)
-    tables = opened(&w, problem, w.fused)
+    opened(&w, problem, w.fused)
     w.packed = w.fused
     work = work_of(&w, problem)
     if not w.fused:
@@ -330,7 +330,7 @@ def prepare(problem, weight):
     """The transformed weights [group][panel][frequency][plane][lane], a flat array. If `run` transforms them piece by piece:
     the plain ones [group][half panel, plane, tap, lane]."""
     cdef Work w
-    tables = opened(&w, problem)
+    opened(&w, problem)
     w.fused = keeps_plain(&w, problem)
     return prepared(&w, real_matrix(&w.b, problem, weight))
 
@@ -338,7 +338,7 @@ def prepare(problem, weight):
 def prepare_once(problem, weight):
     """For a single call: weights that `run` transforms itself stay as they are, [group][output channel][plane, tap]."""
     cdef Work w
-    tables = opened(&w, problem)
+    opened(&w, problem)
     matrix = real_matrix(&w.b, problem, weight)
     return matrix if w.fused or may_own(&w, 1) else prepared(&w, matrix)
 
@@ -377,17 +377,17 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef char* base
     cdef int32_t* offset
     cdef char spoiled = 0
-    tables = opened(&w, problem, weight.ndim - 1 if weight.ndim < 3 else -1)
+    opened(&w, problem, weight.ndim - 1 if weight.ndim < 3 else -1)
     work = problem.multiply_adds
     if work * SECONDS_EACH > LEAST_SECONDS:
         workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
     if weight.ndim > 2 and workers > 1 and may_own(&w, workers):
-        tables = opened(&w, problem, False)
+        opened(&w, problem, False)
         w.own = workers * (w.room + whole_u(&w) + 64) <= problem.max_workspace
         if w.own:
             lay_out(&w)
         else:
-            tables = opened(&w, problem)
+            opened(&w, problem)
     apart = divide(&w, workers)
     if weight.ndim > 2 and not w.fused and not (w.own and apart):
         w.own = False

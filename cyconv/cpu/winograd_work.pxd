@@ -1,4 +1,4 @@
-"""What one call of Winograd's algorithm is to do: which axes it transforms in what tiles, sizes, tables, and where the parts of a thread's scratch begin.
+"""What one call of Winograd's algorithm is to do: which axes it transforms in what tiles, sizes, and where the parts of a thread's scratch begin.
 
 A tile's outputs are `dilation` apart. A strip are the m * dilation outputs along an axis that as many tiles share as the dilation
 says, or what is left of them at the end; one tile, if there is no dilation. A segment is a run of strips next to each other
