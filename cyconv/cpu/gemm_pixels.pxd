@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memset
 
 from cyconv.cpu.blocks cimport Blocks
-from cyconv.cpu.gemm_work cimport Room, Work, lines_of
+from cyconv.cpu.gemm_work cimport Room, Work, lines_of, pixel_bytes
 from cyconv.cpu.packing cimport HALF, ZEROS, copy_run, gather_stored
 from cyconv.cpu.shuffle cimport fetch
 from cyconv.cpu.simd cimport VB
@@ -57,9 +57,9 @@ cdef inline bint find_taps(Work* w, problem) except -1:
         if farthest >= 2.0**31:
             return False
     else:
-        step[2] *= LINE_BYTES if w.turned else b.size
-        step[1] *= b.box.axis[2].length * (LINE_BYTES if w.turned else b.size)
-        step[0] *= b.box.axis[1].length * b.box.axis[2].length * (LINE_BYTES if w.turned else b.size)
+        step[2] *= pixel_bytes(w)
+        step[1] *= b.box.axis[2].length * pixel_bytes(w)
+        step[0] *= b.box.axis[1].length * b.box.axis[2].length * pixel_bytes(w)
     if b.offset == NULL:
         b.offset = <int32_t*> PyMem_Malloc((b.products + SOON) * sizeof(int32_t))
         if b.offset == NULL:
@@ -210,7 +210,7 @@ cdef inline apart find_pixels(const Work* w, const Py_ssize_t* extent, Room* roo
         for a in range(3):
             step[a + 1] = w.stride[a] * b.box.step[a]
     else:
-        step[3] = LINE_BYTES if w.turned else b.size
+        step[3] = pixel_bytes(w)
         step[0] = (lines_of(w) if w.turned else b.channels) * b.plane * step[3]
         step[1] = w.stride[0] * b.box.axis[1].length * b.box.axis[2].length * step[3]
         step[2] = w.stride[1] * b.box.axis[2].length * step[3]

@@ -26,7 +26,7 @@ cdef enum:
     COLUMN_SUMS = 8192                  # bytes of a tile's sums, and of those of pixels that no vector holds
     BY_TAP_CHANNELS = 32                # that make passes over a block's pixels long enough for each tap to have one of its own,
     BY_TAP_BLOCK = 150                  # pixels of such a block: some leave out more taps than others, and threads share small ones better
-    TURNED_BLOCK = 4608               # if they are turned, which for several blocks is done again and again;
+    TURNED_BLOCK = 4608                 # if they are turned, which for several blocks is done again and again;
     BY_TAP_RUN = 6                      # if so many pixels of a row, on average, have the same taps in the padding
     MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
     QUIET_BYTES = 32 * 1024             # of input of a block, and of a panel
@@ -265,6 +265,11 @@ cdef inline bint is_copied(const Work* w, Py_ssize_t taps) noexcept nogil:
 cdef inline Py_ssize_t lines_of(const Work* w) noexcept nogil:
     """Of a pixel in turned boxes: each has a number of so many channels."""
     return ceil_div(w.blocks.channels * w.blocks.size, LINE_BYTES)
+
+
+cdef inline Py_ssize_t pixel_bytes(const Work* w) noexcept nogil:
+    """From a pixel of a box to its neighbour."""
+    return LINE_BYTES if w.turned else w.blocks.size
 
 
 cdef inline bint is_turned(const Work* w, double workspace) noexcept nogil:

@@ -15,8 +15,8 @@ from libc.string cimport memset
 
 cdef inline void multiply(const Work* w, const lanes* like, Py_ssize_t tiles, Py_ssize_t k0, Py_ssize_t k1, bint begins, const char* v,
                    const char* u, const char* next, Py_ssize_t each, char* m) noexcept nogil:
-    """One frequency of M (+)= U V, planes k0 to k1 of V, which may begin the sums. What lies at `next`, so many bytes for each plane, is asked for meanwhile; or, if
-    that is NULL, the U soon needed."""
+    """One frequency of M (+)= U V, planes k0 to k1 of V, which may begin the sums. What lies at `next`, so many bytes for each
+    plane, is asked for meanwhile; or, if that is NULL, the U soon needed."""
     cdef lanes[2] zero
     cdef Py_ssize_t s, first, count = ceil_div(tiles, TILE_ROWS), hop = PANEL, on = 0
     zero[0] = zero[1] = number(0, like)

@@ -31,6 +31,18 @@ cdef inline lanes number(double x, const lanes* like) noexcept nogil:
         return splat_d(x)
 
 
+cdef inline inlined pair_of_points(const lanes* d, double p, double qq, lanes* y) noexcept nogil:
+    """The rows of points p and -p, where the other ones are the roots of qq."""
+    cdef lanes u = d[3] - number(qq, d) * d[1], v = number(p, d) * (d[2] - number(qq, d) * d[0])
+    y[0] = u + v
+    y[1] = u - v
+
+
+cdef inline lanes last_point(const lanes* d, double sum, double product) noexcept nogil:
+    """The row of infinity, given the sum and the product of the squares of two pairs of points."""
+    return (d[4] - number(sum, d) * d[2]) + number(product, d) * d[0]
+
+
 cdef inline inlined input_1d(const int m, const lanes* d, lanes* y) noexcept nogil:
     """y = B^T d"""
     cdef lanes u, v
@@ -42,26 +54,14 @@ cdef inline inlined input_1d(const int m, const lanes* d, lanes* y) noexcept nog
         y[2] = d[2] - d[1]
         y[3] = d[3] - d[1]
     elif m == 3:
-        u = d[3] - number(S * S, d) * d[1]
-        v = number(R, d) * (d[2] - number(S * S, d) * d[0])
-        y[0] = u + v
-        y[1] = u - v
-        u = d[3] - number(R * R, d) * d[1]
-        v = number(S, d) * (d[2] - number(R * R, d) * d[0])
-        y[2] = u + v
-        y[3] = u - v
-        y[4] = (d[4] - number(R * R + S * S, d) * d[2]) + number(R * R * S * S, d) * d[0]
+        pair_of_points(d, R, S * S, y)
+        pair_of_points(d, S, R * R, y + 2)
+        y[4] = last_point(d, R * R + S * S, R * R * S * S)
     elif m == 4:
-        y[0] = (d[4] - number(P * P + Q * Q, d) * d[2]) + number(P * P * Q * Q, d) * d[0]
-        u = d[4] - number(Q * Q, d) * d[2]
-        v = number(P, d) * (d[3] - number(Q * Q, d) * d[1])
-        y[1] = u + v
-        y[2] = u - v
-        u = d[4] - number(P * P, d) * d[2]
-        v = number(Q, d) * (d[3] - number(P * P, d) * d[1])
-        y[3] = u + v
-        y[4] = u - v
-        y[5] = (d[5] - number(P * P + Q * Q, d) * d[3]) + number(P * P * Q * Q, d) * d[1]
+        y[0] = last_point(d, P * P + Q * Q, P * P * Q * Q)          # 0 is like infinity, one number before
+        pair_of_points(d + 1, P, Q * Q, y + 1)
+        pair_of_points(d + 1, Q, P * P, y + 3)
+        y[5] = last_point(d + 1, P * P + Q * Q, P * P * Q * Q)
     elif m == 6:
         y[0] = (d[0] - d[6]) + number(5.25, d) * (d[4] - d[2])
         u = (d[2] + d[6]) - number(4.25, d) * d[4]
