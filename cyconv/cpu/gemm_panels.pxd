@@ -32,12 +32,17 @@ cdef inline Py_ssize_t first_of(const Work* w, Py_ssize_t panel) noexcept nogil:
     return cut(w.rows, panel, w.panels) if w.wide else min(panel * 2 * VB // w.blocks.size, w.rows)
 
 
+cdef inline Py_ssize_t row_of(Py_ssize_t k, Py_ssize_t taps, Py_ssize_t inner, Py_ssize_t hop) noexcept nogil:
+    return k % taps // inner * hop + k // taps * inner + k % inner
+
+
 cdef inline void pack(const lanes* like, const char* from_, Py_ssize_t pitch, Py_ssize_t channels, Py_ssize_t products, int vectors,
-                      Py_ssize_t taps, char* panel) noexcept nogil:
+                      Py_ssize_t taps, Py_ssize_t inner, char* panel) noexcept nogil:
     """panel[k][channel] = from_[channel][k], missing channels become zeros. Rows of from_ are `pitch` bytes apart; their products
-    come channel by channel, so many taps of each, and in panels tap by tap (which 1 leaves as they are)."""
+    are [channel][tap], in panels [tap // inner][channel][tap % inner]."""
     cdef lanes[LANES_F] t
-    cdef Py_ssize_t k, d, i, row, side = LANES_F if lanes is vf else LANES_D, size = 4 if lanes is vf else 8, hop = products // taps
+    cdef Py_ssize_t k, d, i, row, side = LANES_F if lanes is vf else LANES_D, size = 4 if lanes is vf else 8, hop = products // taps * inner
+    cdef Py_ssize_t stay
     for d in range(vectors):
         k = 0
         while products >= side and k < products:
@@ -46,20 +51,25 @@ cdef inline void pack(const lanes* like, const char* from_, Py_ssize_t pitch, Py
                 turn(from_ + d * side * pitch + k * size, pitch, t)
             else:
                 turn_some(from_ + d * side * pitch + k * size, pitch, channels - d * side, t)
-            if taps == 1:
+            if taps == inner:
                 for i in range(side):
                     (<lanes*> (panel + ((k + i) * vectors + d) * VB))[0] = t[i]
                 k += side
                 continue
-            row = k % taps * hop + k // taps
+            row = row_of(k, taps, inner, hop)
+            stay = inner - k % inner
             for i in range(side):
                 (<lanes*> (panel + (row * vectors + d) * VB))[0] = t[i]
-                row += hop
-                if row >= products:     # the next channel
-                    row += 1 - products
+                row += 1
+                stay -= 1
+                if stay == 0:
+                    stay = inner
+                    row += hop - inner
+                    if row >= products:     # the next channel
+                        row += inner - products
             k += side
         while k < products:             # fewer products than a square has
-            row = k % taps * hop + k // taps
+            row = row_of(k, taps, inner, hop)
             for i in range(side):
                 if d * side + i < channels:
                     memcpy(panel + ((row * vectors + d) * side + i) * size, from_ + (d * side + i) * pitch + k * size, size)

@@ -43,7 +43,7 @@ cdef inline bint find_taps(Work* w, problem) except -1:
     cdef tuple kernel = problem.kernel, dilation = problem.dilation
     cdef Py_ssize_t[3] k
     cdef Py_ssize_t[3] step
-    cdef Py_ssize_t c, z, y, x, at, i = 0, channel, phase
+    cdef Py_ssize_t c, z, y, x, at, i, tap, channel, phase
     cdef double farthest = 0
     cdef int a
     for a in range(3):
@@ -64,28 +64,20 @@ cdef inline bint find_taps(Work* w, problem) except -1:
         b.offset = <int32_t*> PyMem_Malloc((b.products + SOON) * sizeof(int32_t))
         if b.offset == NULL:
             raise MemoryError(f"no room for a table of {b.products} offsets")
-    if w.by_tap:
-        for z in range(k[0]):
-            for y in range(k[1]):
-                for x in range(k[2]):
-                    for c in range(b.channels):
-                        channel = place_of(w, c)
-                        b.offset[i] = <int32_t> (channel + z * step[0] + y * step[1] + x * step[2])
-                        i += 1
-        ask_next(b.offset, b.products, b.size)
-        return True
     for c in range(b.channels):
         channel = place_of(w, c)
+        tap = 0
         for z in range(k[0]):
             for y in range(k[1]):
                 at = channel + z * step[0] + y * step[1]
                 for x in range(k[2]):
+                    i = (tap // w.inner * b.channels + c) * w.inner + tap % w.inner
+                    tap += 1
                     if b.box.axis[2].stride > 1:
                         phase = x % b.box.axis[2].phases * b.box.axis[0].length * b.box.axis[1].length * b.box.axis[2].length
                         b.offset[i] = <int32_t> (at + (phase + x * <Py_ssize_t> dilation[2] // w.stride[2]) * b.size)
                     else:
                         b.offset[i] = <int32_t> (at + x * step[2])
-                    i += 1
     ask_next(b.offset, b.products, b.size)
     return True
 
@@ -188,6 +180,18 @@ cdef inline apart find_inside(const Work* w, const Py_ssize_t* origin, const Py_
             room.neighbours[x] = 1
         elif room.neighbours[x] > 1:
             room.neighbours[x] = room.neighbours[x + 1] + 1
+
+
+cdef inline void frame_products(const Work* w, Py_ssize_t z, Room* room) noexcept nogil:
+    """Which products outputs of frame z have with samples, not with padding along z."""
+    cdef uint64_t taps = taps_inside(w, 0, z)
+    cdef Py_ssize_t tap = 0, each = w.blocks.products // w.taps[0]
+    while tap < w.taps[0] and not taps >> tap & 1:
+        tap += 1
+    room.first = tap * each
+    while taps >> tap & 1:
+        tap += 1
+    room.end = tap * each
 
 
 cdef inline uint64_t taps_inside(const Work* w, int a, Py_ssize_t at) noexcept nogil:

@@ -28,6 +28,7 @@ cdef enum:
     BY_TAP_BLOCK = 150                  # pixels of such a block: some leave out more taps than others, and threads share small ones better
     TURNED_BLOCK = 4608                 # if they are turned, which for several blocks is done again and again;
     BY_TAP_RUN = 6                      # if so many pixels of a row, on average, have the same taps in the padding
+    MOST_INSIDE = 97                    # percents of products with samples: if more are, leaving out the others is worth nothing
     MOST_PHASES = 8                     # of a row: the longest stride with pixels on the lanes
     QUIET_BYTES = 32 * 1024             # of input of a block, and of a panel
     FEW_WEIGHTS = 4096                  # which each thread packs when it begins, if it uses them
@@ -44,6 +45,9 @@ cdef struct Work:
     bint straight                       # sums are the output's numbers
     bint by_tap                         # products come tap by tap, [tap][channel], so that taps in the padding can be left out
     bint skips                          # and they are: the weights are finite
+    bint by_frame                       # or a block has outputs of one frame only (along z), and a run of products is left out, likewise
+    bint reordered                      # products are [tap // inner][channel][tap % inner]; otherwise [channel][tap]
+    Py_ssize_t inner
     Py_ssize_t[3] taps
     Py_ssize_t[3] dilation
     bint wide                           # pixels on the lanes; then a panel is a piece of at most TILE_ROWS channels
@@ -83,6 +87,7 @@ cdef struct Room:                       # one thread's scratch; its parts stand 
     uint64_t* inside                    # which taps of a pixel are not in the padding
     bint packed                         # whether all weights stand in `panel`
     Py_ssize_t columns                  # the block whose columns stand there, or -1
+    Py_ssize_t first, end               # of the products that its outputs have
     Py_ssize_t gathered                 # the block whose boxes, or taps inside, these are, or -1
     Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
 
@@ -135,13 +140,16 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.step = 2 if w.stride[2] == 2 else 1
     limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2)
     w.wide = is_wide(w, span, vector // b.size, limit)
-    w.by_tap = w.skips = w.joined = False
+    w.by_tap = w.skips = w.by_frame = w.joined = False
     w.lead = 0
     if not w.in_place and b.kind != HALF and b.box.mode == ZEROS and not w.wide:
         w.by_tap = w.in_place = w.skips = is_by_tap(w, taps)
     if w.by_tap:
         w.chunks = taps * ceil_div(b.channels, CHUNK)
     w.copies = is_copied(w, taps)
+    w.by_frame = is_by_frame(w)
+    w.reordered = w.by_tap or w.by_frame
+    w.inner = 1 if w.by_tap else taps // w.taps[0] if w.by_frame else taps
     w.in_place = w.in_place and may_read_in_place       # packed weights know nothing of how the input lies
     w.skips = w.skips and w.in_place
     w.turned = may_turn and w.skips and is_turned(w, problem.max_workspace)
@@ -186,10 +194,10 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     b.block[1] = b.block[0] = w.items = 1
     if m == b.out[2]:
         b.block[1] = b.out[1] if w.wide and m < 2 * vector // b.size else most(w, 1, b.out[1], m, room, limit, span)
-        if b.block[1] == b.out[1]:
+        if b.block[1] == b.out[1] and not w.by_frame:
             b.block[0] = most(w, 0, b.out[0], m * b.out[1], room, limit, span)
-            if b.block[0] == b.out[0]:
-                w.items = most(w, -1, w.batch, w.area, room, limit, span)
+        if b.block[1] == b.out[1] and b.block[0] == b.out[0]:
+            w.items = most(w, -1, w.batch, w.area, room, limit, span)
     for a in range(3):
         b.count[a] = ceil_div(b.out[a], b.block[a])
         b.box.axis[a].length = <Py_ssize_t> reach(w, <int> a, b.block[a], span)
@@ -198,7 +206,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.quiet = block_bytes(w, w.items, b.block[0], b.block[1], b.block[2], span) + <double> b.products * vector <= QUIET_BYTES
     w.own = w.wide and own_bytes(w) <= min(<double> OWN_BYTES, <double> problem.max_workspace / 4)
     w.item_blocks = ceil_div(w.batch, w.items)
-    w.own = w.own or w.by_tap and blocks_of(w) > 1 and own_bytes(w) <= min(<double> OWN_TAPS_BYTES, <double> problem.max_workspace / 4)
+    w.own = w.own or w.reordered and blocks_of(w) > 1 and own_bytes(w) <= min(<double> OWN_TAPS_BYTES, <double> problem.max_workspace / 4)
     w.own = w.own or w.rows * w.groups * b.products <= FEW_WEIGHTS and blocks_of(w) >= OFTEN
     w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
     b.plane = 0
@@ -230,20 +238,22 @@ cdef inline Py_ssize_t valid(const Work* w, int a, Py_ssize_t tap, Py_ssize_t* f
     return max(min(last + 1, w.blocks.out[a]) - first[0], <Py_ssize_t> 0)
 
 
+cdef inline double inside_along(const Work* w, int a, Py_ssize_t* longest) noexcept nogil:
+    """Which part of the products of outputs and taps along an axis are not with padding; longest: outputs with the same taps, on average."""
+    cdef double met = 0
+    cdef Py_ssize_t tap, first, count, seams = 0
+    for tap in range(w.taps[a]):
+        count = valid(w, a, tap, &first)
+        met += count
+        seams += (0 < first < w.blocks.out[a]) + (0 < first + count < w.blocks.out[a])
+    longest[0] = w.blocks.out[a] // (seams + 1)
+    return met / (<double> w.taps[a] * max(w.blocks.out[a], <Py_ssize_t> 1))
+
+
 cdef inline double inside(const Work* w, Py_ssize_t* longest) noexcept nogil:
-    """Which part of all products of pixels and taps are not with padding; longest: pixels of a row with the same taps, on average."""
-    cdef double part = 1, met
-    cdef Py_ssize_t tap, first, count, seams
-    cdef int a
-    for a in range(3):
-        met = seams = 0
-        for tap in range(w.taps[a]):
-            count = valid(w, a, tap, &first)
-            met += count
-            seams += (0 < first < w.blocks.out[a]) + (0 < first + count < w.blocks.out[a])
-        part *= met / (<double> w.taps[a] * max(w.blocks.out[a], <Py_ssize_t> 1))
-        longest[0] = w.blocks.out[a] // (seams + 1)
-    return part
+    """The same along all axes; longest: pixels of a row."""
+    cdef double part = inside_along(w, 0, longest) * inside_along(w, 1, longest)
+    return part * inside_along(w, 2, longest)
 
 
 cdef inline bint is_copied(const Work* w, Py_ssize_t taps) noexcept nogil:
@@ -285,6 +295,15 @@ cdef inline bint is_by_tap(const Work* w, Py_ssize_t taps) noexcept nogil:
     if not 2 <= taps <= 64 or w.blocks.channels < BY_TAP_CHANNELS or w.stride[2] > 1:
         return False
     return inside(w, &longest) < 0.85 and longest >= BY_TAP_RUN
+
+
+cdef inline bint is_by_frame(const Work* w) noexcept nogil:
+    """Whether enough taps lie in the padding along z, in frames large enough for blocks of one."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t longest
+    if w.wide or w.by_tap or w.copies or w.taps[0] == 1 or b.box.mode != ZEROS or b.out[1] * b.out[2] < LEAST_PIXELS:
+        return False
+    return 100 * inside_along(w, 0, &longest) < MOST_INSIDE
 
 
 cdef inline bint is_wide(const Work* w, const Py_ssize_t* span, Py_ssize_t lane, double limit) noexcept nogil:
@@ -348,7 +367,7 @@ cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
     parts[2] = 2 * WIDEST_VECTOR
     parts[3] = 0.0
     if w.raw:
-        parts[3] = own_bytes(w) if w.own else (<double> ceil_div(b.products, 1 if w.by_tap else w.chunks) + 1) * 2 * WIDEST_VECTOR
+        parts[3] = own_bytes(w) if w.own else (<double> ceil_div(b.products, 1 if w.reordered else w.chunks) + 1) * 2 * WIDEST_VECTOR
     if w.copies:
         parts[3] = max(parts[3], column_bytes(w))
         parts[1] = max(parts[1], <double> COLUMN_SUMS)

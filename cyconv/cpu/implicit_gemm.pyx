@@ -12,7 +12,8 @@ The sums of a tile are transposed into the output's planes while they are in the
 computed in chunks of products that go on from the stored sums: the same order of additions, whatever the blocks are.
 Where a large dilation puts many taps in the padding, products come tap by tap, tiles are cut where the taps of their pixels change,
 and taps in the padding are left out, if all weights are finite: infinity times padding is no number. Input whose channels fill lines
-of the cache is turned for that (gemm_turned.pxd).
+of the cache is turned for that (gemm_turned.pxd). Outputs of one frame of a volume leave out the same taps along z: there a block is
+of one frame, and products come frame by frame of the kernel.
 Few pixels of many channels are not worth packing weights for: their columns are copied then, and weights stay as the caller has them
 (gemm_columns.pxd). Few products of pixels in long rows are summed the other way round, pixels on the lanes (wide_tile.pxd): no transposition
 then, which would take too large a share.
@@ -32,9 +33,11 @@ from cyconv.cpu.blocks cimport Blocks, input_steps, number_type, real_bias, real
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.gemm_columns cimport COLUMN_ROWS, columns_of, do_columns, has_dots, panels_at_once
 from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
-from cyconv.cpu.gemm_pixels cimport find_inside, find_pixels, find_taps, gather_boxes, has_runs
+from cyconv.cpu.gemm_pixels cimport find_inside, find_pixels, find_taps, frame_products, gather_boxes, has_runs
 from cyconv.cpu.gemm_turned cimport turn_boxes, turned_start
-from cyconv.cpu.gemm_work cimport FEW_WEIGHTS, RAW_CHUNK, WIDEST_VECTOR, Room, Work, blocks_of, furnish, inside, open_work, reopen_work, room_bytes
+from cyconv.cpu.gemm_work cimport (
+    CHUNK, FEW_WEIGHTS, RAW_CHUNK, WIDEST_VECTOR, Room, Work, blocks_of, furnish, inside, inside_along, open_work, reopen_work, room_bytes,
+)
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport HALF, put_stored
 from cyconv.cpu.shuffle cimport STREAMS, drain, lanes, own
@@ -123,8 +126,8 @@ cdef dict work_amounts(problem, bint copies):
     height = w.pixels / tiles
     pairs, single = divmod(vectors, 2)
     fma = blocks * tiles * b.products * (pairs * max(2 * height, LATENCY) + single * max(height, LATENCY))
-    if w.by_tap:
-        fma *= inside(&w, &longest)
+    if w.reordered:
+        fma *= inside(&w, &longest) if w.by_tap else inside_along(&w, 0, &longest)
     if w.wide:
         height = rows / w.panels
         fma = planes * w.panels * ceil_div(w.area, 2 * lane) * b.products * max(2 * height, LATENCY)
@@ -170,8 +173,8 @@ def prepare(problem, weight):
     reopen_work(&w, problem)
     cdef Panels panels = panels_of(&w)
     matrix = real_matrix(b, problem, weight)
-    packed = memory.empty(w.groups * panels.numbers + w.by_tap, number_type(b))
-    if w.by_tap:                        # behind the panels stands whether taps may be left out
+    packed = memory.empty(w.groups * panels.numbers + w.reordered, number_type(b))
+    if w.reordered:                       # behind the panels stands whether taps may be left out
         packed[w.groups * panels.numbers] = all_finite(<const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix), matrix.size, <int> b.size)
     cdef Packing packing
     cdef double seconds = <double> w.groups * w.rows * b.products * PACK_SECONDS
@@ -195,13 +198,13 @@ cdef void pack_panel(const Packing* p, Py_ssize_t item, char* scratch) noexcept 
     cdef Py_ssize_t size = w.blocks.size, products = w.blocks.products, lane = VB // size
     cdef Py_ssize_t group = item // w.panels, panel = item % w.panels, first = first_of(w, panel), channels = first_of(w, panel + 1) - first
     cdef int vectors = <int> p.panels.vectors if w.wide or channels > lane else 1
-    cdef Py_ssize_t taps = w.taps[0] * w.taps[1] * w.taps[2] if w.by_tap else 1
+    cdef Py_ssize_t taps = w.taps[0] * w.taps[1] * w.taps[2]
     cdef const char* source = p.source + (group * w.rows + first) * products * size
     cdef char* to = p.to + (group * p.panels.numbers + panel * p.panels.vectors * lane * products) * size
     if size == 4:
-        pack(<vf*> NULL, source, products * size, channels, products, vectors, taps, to)
+        pack(<vf*> NULL, source, products * size, channels, products, vectors, taps, w.inner, to)
     else:
-        pack(<vd*> NULL, source, products * size, channels, products, vectors, taps, to)
+        pack(<vd*> NULL, source, products * size, channels, products, vectors, taps, w.inner, to)
 
 
 cdef void pack_own(const Work* w, Room* room) noexcept nogil:
@@ -221,9 +224,9 @@ def prepare_once(problem, weight):
     reopen_work(&w, problem)
     if not w.straight or w.wide and not w.own:
         return prepare(problem, weight)
-    if w.by_tap and blocks_of(&w) > 1 and (not w.own or threads_of(&w, 0, problem) == 1):
+    if w.reordered and blocks_of(&w) > 1 and (not w.own or threads_of(&w, 0, problem) == 1):
         return prepare(problem, weight)
-    if not w.own and not w.by_tap and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS and w.batch * w.area > FEW_PIXELS:
+    if not w.own and not w.reordered and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS and w.batch * w.area > FEW_PIXELS:
         if w.batch * w.area > SHARED_PIXELS or threads_of(&w, 0, problem) == 1:
             return prepare(problem, weight)
     return weight if cnp.PyArray_IS_C_CONTIGUOUS(weight) else np.ascontiguousarray(weight)
@@ -237,7 +240,8 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
     """All pixels of a block and one panel of output channels; `to` is the panel's first output of the block's first item."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t size = b.size, lane = VB // size, first = panel * 2 * lane, channels = min(2 * lane, w.rows - first)
-    cdef Py_ssize_t chunk, k0, products, p, q, t, rows, at, end, count, d, tiles, length, passes = 1, hop = 0
+    cdef Py_ssize_t chunk, k0, products, p, q, t, rows, at, end, count, d, tiles, length, passes = 1, hop = 0, chunks = w.chunks
+    cdef Py_ssize_t taps = w.taps[0] * w.taps[1] * w.taps[2]
     cdef uint64_t tap = 0
     cdef int vectors = 1 if channels <= lane else 2
     cdef const char* weight
@@ -252,24 +256,26 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
     if vectors == 1 and w.quiet and pixels >= MANY_PIXELS:
         hop = QUIET
     tiles = ceil_div(pixels, <Py_ssize_t> TALLEST_TILE if vectors == 1 else <Py_ssize_t> TILE_ROWS)
-    if w.raw and w.by_tap and not w.own:
+    if w.raw and w.reordered and not w.own:
         pack(like, w.weight + (g * w.rows + first) * b.products * size, b.products * size, channels, b.products, vectors,
-             w.taps[0] * w.taps[1] * w.taps[2], room.panel)
+             taps, w.inner, room.panel)
     if w.skips:
-        passes = w.chunks // (w.taps[0] * w.taps[1] * w.taps[2])
-    for chunk in range(w.chunks):
+        passes = w.chunks // taps
+    if w.by_frame:
+        chunks = max(ceil_div(room.end - room.first, CHUNK), <Py_ssize_t> 1)
+    for chunk in range(chunks):
         tap = <uint64_t> 1 << chunk // passes
-        k0 = cut(b.products, chunk, w.chunks)
-        products = cut(b.products, chunk + 1, w.chunks) - k0
-        if w.raw and w.by_tap and not w.own:
+        k0 = room.first + cut(room.end - room.first, chunk, chunks)
+        products = room.first + cut(room.end - room.first, chunk + 1, chunks) - k0
+        if w.raw and w.reordered and not w.own:
             weight = room.panel + k0 * vectors * VB
         elif w.raw and not w.own:
-            pack(like, w.weight + ((g * w.rows + first) * b.products + k0) * size, b.products * size, channels, products, vectors, 1,
-                 room.panel)
+            pack(like, w.weight + ((g * w.rows + first) * b.products + k0) * size, b.products * size, channels, products, vectors,
+                 1, 1, room.panel)
             weight = room.panel
         else:
             weight = (room.panel if w.raw else w.weight) + ((g * ceil_div(w.rows, lane) * lane + first) * b.products + k0 * vectors * lane) * size
-        last = chunk == w.chunks - 1
+        last = chunk == chunks - 1
         at = 0
         t = q = 0
         while q < pixels:
@@ -428,6 +434,9 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
         find_inside(w, origin, extent, room)
     elif extent[0] != room.extent[0] or extent[1] != room.extent[1] or extent[2] != room.extent[2] or extent[3] != room.extent[3]:
         find_pixels(w, extent, room)
+    room.first, room.end = 0, b.products
+    if w.by_frame:
+        frame_products(w, origin[1], room)
     if w.in_place:
         base = w.input + origin[0] * w.input_step[0] + g * w.input_step[1]
         for a in range(3):
@@ -509,13 +518,14 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
             open_work(&w, problem, True, False, VB)
         if w.by_tap:                    # pixels that are no neighbours would make tiles of one
             w.skips = b.box.step[2] == b.size and finite_weights(&w, weight)
+        w.by_frame = w.by_frame and finite_weights(&w, weight)
         if (w.wide and w.in_place and not has_runs(&w)) or (w.by_tap and not w.skips) or not find_taps(&w, problem):
             open_work(&w, problem, False, False, VB)
             find_taps(&w, problem)
         w.copies = w.copies and w.raw
         if w.copies:
             w.panels = ceil_div(w.rows, COLUMN_ROWS)
-        elif w.raw and not w.own and not w.by_tap:
+        elif w.raw and not w.own and not w.reordered:
             w.chunks = max(ceil_div(b.products, RAW_CHUNK), <Py_ssize_t> 1)
         w.input = <const char*> cnp.PyArray_DATA(input)
         w.weight = <const char*> cnp.PyArray_DATA(weight)
