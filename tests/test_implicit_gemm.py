@@ -293,6 +293,7 @@ DILATED = {  # taps that lie in the padding are left out
     "frames": ((2, 6, 5, 30, 31), (20, 6, 3, 5, 5), {"padding": (1, 2, 2), "stride": (1, 2, 2)}),
     "frames of nothing but padding": ((1, 8, 3, 13, 14), (35, 8, 2, 3, 3), {"padding": (5, 1, 1), "dilation": (2, 1, 1)}),
     "frames with many products": ((1, 70, 4, 12, 12), (17, 70, 3, 3, 3), {"padding": 1, "stride": (2, 1, 1)}),
+    "frames of long kernels": ((1, 6, 70, 13, 12), (17, 6, 64, 1, 1), {"padding": (40, 0, 0)}),
     "frames and groups": ((1, 24, 3, 20, 27), (27, 8, 5, 3, 2), {"padding": (4, 1, 1), "groups": 3}),
 }
 

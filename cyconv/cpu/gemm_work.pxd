@@ -301,7 +301,7 @@ cdef inline bint is_by_frame(const Work* w) noexcept nogil:
     """Whether enough taps lie in the padding along z, in frames large enough for blocks of one."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t longest
-    if w.wide or w.by_tap or w.copies or w.taps[0] == 1 or b.box.mode != ZEROS or b.out[1] * b.out[2] < LEAST_PIXELS:
+    if w.wide or w.by_tap or w.copies or not 1 < w.taps[0] < 64 or b.box.mode != ZEROS or b.out[1] * b.out[2] < LEAST_PIXELS:
         return False
     return 100 * inside_along(w, 0, &longest) < MOST_INSIDE
 
