@@ -332,6 +332,35 @@ def test_channels_farther_apart_than_offsets_reach_with_taps_in_the_padding():
     both(x, whole(rng, (18, 40, 2)), padding=((200, 0),), dilation=200)
 
 
+COPIED = {  # the first output channels of a block copy its pixels for the others
+    "pages": ((1, 100, 32, 64), (131, 100)),
+    "pages, many products": ((1, 330, 32, 32), (60, 330)),
+    "many output channels": ((1, 97, 17, 19), (395, 97)),
+    "several blocks": ((1, 260, 31, 33), (400, 260)),
+    "small planes of a batch": ((5, 120, 6, 7), (400, 120)),
+    "a run and a half": ((1, 128, 48), (393, 128)),
+    "volume and groups": ((2, 200, 4, 16, 16), (262, 100)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", COPIED)
+def test_copied_pixels(name, dtype):
+    rng = np.random.default_rng(8)
+    shape, kernel = COPIED[name]
+    x, w = whole(rng, shape, dtype), whole(rng, kernel, dtype).reshape(kernel + (1,) * (len(shape) - 2))
+    bias, groups = whole(rng, kernel[0], dtype), shape[1] // kernel[1]
+    want = both(x, w, bias, groups=groups)
+    area = x[0, 0].size
+    for first in (1, 3):  # elsewhere in lines and pages, and the planes apart
+        memory = np.zeros((*shape[:2], area + 4 * first), dtype)
+        moved = memory[..., first : first + area].reshape(shape)
+        moved[...] = x
+        for threads in (1, 2):
+            with cyconv.threads(threads):
+                np.testing.assert_array_equal(conv(len(shape) - 2)(moved, w, bias, groups=groups, algorithm=NAME), want)
+
+
 @pytest.mark.parametrize("at", [0, 1, 4, 5, 15])
 @pytest.mark.parametrize("width", [16, 31, 100, 128, 131, 224, 420])
 def test_large_results_at_any_address(width, at):

@@ -38,7 +38,7 @@ cdef inline Py_ssize_t place_of(const Work* w, Py_ssize_t c) noexcept nogil:
 
 
 cdef inline bint find_taps(Work* w, problem) except -1:
-    """Fills the table of offsets; False if one of them does not fit 32 bits."""
+    """Fills the table of offsets, and behind it the one for copied pixels; False if an offset does not fit 32 bits."""
     cdef Blocks* b = &w.blocks
     cdef tuple kernel = problem.kernel, dilation = problem.dilation
     cdef Py_ssize_t[3] k
@@ -61,9 +61,12 @@ cdef inline bint find_taps(Work* w, problem) except -1:
         step[1] *= b.box.axis[2].length * pixel_bytes(w)
         step[0] *= b.box.axis[1].length * b.box.axis[2].length * pixel_bytes(w)
     if b.offset == NULL:
-        b.offset = <int32_t*> PyMem_Malloc((b.products + SOON) * sizeof(int32_t))
+        b.offset = <int32_t*> PyMem_Malloc((b.products + SOON) * (1 + w.packs) * sizeof(int32_t))
         if b.offset == NULL:
             raise MemoryError(f"no room for a table of {b.products} offsets")
+    if w.packs:
+        for i in range(b.products + SOON):
+            b.offset[b.products + SOON + i] = <int32_t> (i * 2 * VB)
     for c in range(b.channels):
         channel = place_of(w, c)
         tap = 0

@@ -15,6 +15,13 @@ cdef enum:
     BLOCK_PIXELS = 448                  # their sums, two vectors each, stay in that cache, too
     LEAST_PIXELS = 96                   # fewer, and weights come from farther than their multiply-adds hide
     WIDE_PIXELS = 1792                  # of a block whose sums are not stored
+    PAGE = 4096                         # bytes that numbers at the same place of a first-level cache lie apart
+    PACKED_PRODUCTS = 24                # that are worth copying pixels for,
+    MOST_PACKED = 2048                  # unless a piece's weights leave them no room in a second-level cache,
+    FEW_PIECES = 5                      # for so many pieces of output channels: from planes whole pages apart,
+    PIECES = 9                          # from others, where tiles are short,
+    MANY_PIECES = 18                    # and where they are tall
+    SHORT_TILE = 6                      # rows of a register tile where vectors are not the widest
     WIDE_PRODUCTS = 320                 # up to which transposing sums costs more than unaligned loads of pixels
     CHUNK = 512                         # products of one pass over a block's pixels;
     RAW_CHUNK = 128                     # of weights that are packed then: they stay in a first-level cache
@@ -52,6 +59,7 @@ cdef struct Work:
     Py_ssize_t[3] dilation
     bint wide                           # pixels on the lanes; then a panel is a piece of at most TILE_ROWS channels
     bint joined                         # and each plane is taken for one row, in the output and in the input
+    bint packs                          # and the first piece of a block copies its pixels for the others
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
     const char* weight
@@ -88,6 +96,7 @@ cdef struct Room:                       # one thread's scratch; its parts stand 
     bint packed                         # whether all weights stand in `panel`
     Py_ssize_t columns                  # the block whose columns stand there, or -1
     Py_ssize_t first, end               # of the products that its outputs have
+    Py_ssize_t copied                   # the block whose pixels stand in `boxes` as a piece copied them, or -1
     Py_ssize_t gathered                 # the block whose boxes, or taps inside, these are, or -1
     Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
 
@@ -112,9 +121,10 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     cdef Blocks* b = &w.blocks
     cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
     cdef tuple pad = problem.pad_before, out = problem.out_size
-    cdef Py_ssize_t a, m, taps = 1, room = BLOCK_PIXELS
+    cdef Py_ssize_t a, m, pieces, taps = 1, room = BLOCK_PIXELS
     cdef Py_ssize_t[3] span
     cdef double limit
+    cdef bint tall                      # whether register tiles of this level are
     cdef str mode = problem.padding_mode
     set_layout(b, problem)
     b.memory = NULL
@@ -139,6 +149,9 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.chunks = max(ceil_div(b.products, CHUNK), <Py_ssize_t> 1)
     w.step = 2 if w.stride[2] == 2 else 1
     limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2)
+    tall = vector == WIDEST_VECTOR
+    pieces = ceil_div(w.rows, <Py_ssize_t> TALLEST_TILE if tall else <Py_ssize_t> SHORT_TILE)
+    w.packs = w.in_place and taps == 1 and stride == (1, 1, 1) and is_packed(w, pieces, tall)
     w.wide = is_wide(w, span, vector // b.size, limit)
     w.by_tap = w.skips = w.by_frame = w.joined = False
     w.lead = 0
@@ -167,12 +180,13 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
             b.box.axis[2].phases = min(<Py_ssize_t> kernel[2], w.stride[2] // gcd(w.stride[2], <Py_ssize_t> dilation[2]))
             for a in range(b.box.axis[2].phases):
                 w.remainder[a] = a * <Py_ssize_t> dilation[2] % w.stride[2]
-        w.panels = ceil_div(w.rows, <Py_ssize_t> TILE_ROWS if vector == VB else <Py_ssize_t> TALLEST_TILE)
+        w.panels = pieces
         room = WIDE_PIXELS
         w.joined = w.in_place and taps == 1 and stride == (1, 1, 1)
         if w.joined:
             b.out[0] = b.out[1] = 1
             b.out[2] = w.area
+            room = max(min(room, <Py_ssize_t> (limit / max(b.channels * b.size, <Py_ssize_t> 1))), LEAST_PIXELS)
     if w.by_tap:
         room = TURNED_BLOCK if w.turned else BY_TAP_BLOCK
     # Boxes have to be gathered, and what reaches beyond their own outputs more than once, so they had better be large; and
@@ -206,6 +220,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.quiet = block_bytes(w, w.items, b.block[0], b.block[1], b.block[2], span) + <double> b.products * vector <= QUIET_BYTES
     w.own = w.wide and own_bytes(w) <= min(<double> OWN_BYTES, <double> problem.max_workspace / 4)
     w.item_blocks = ceil_div(w.batch, w.items)
+    w.packs = w.packs and w.joined and packed_bytes(w) <= min(4.0 * BLOCK_BYTES, problem.max_workspace / 4)
     w.own = w.own or w.reordered and blocks_of(w) > 1 and own_bytes(w) <= min(<double> OWN_TAPS_BYTES, <double> problem.max_workspace / 4)
     w.own = w.own or w.rows * w.groups * b.products <= FEW_WEIGHTS and blocks_of(w) >= OFTEN
     w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
@@ -306,17 +321,26 @@ cdef inline bint is_by_frame(const Work* w) noexcept nogil:
     return 100 * inside_along(w, 0, &longest) < MOST_INSIDE
 
 
+cdef inline bint is_packed(const Work* w, Py_ssize_t pieces, bint tall) noexcept nogil:
+    """Whether so many pieces of output channels had better read copies of a block's pixels (measured: 1.0 to 1.2, otherwise 0.9): many
+    pieces, or planes whole pages apart, whose lines share few places of the caches. Short tiles load a pixel more often."""
+    cdef const Blocks* b = &w.blocks
+    if not PACKED_PRODUCTS <= b.products <= MOST_PACKED or not w.straight:
+        return False
+    return pieces >= (FEW_PIECES if w.area * b.size % PAGE == 0 else MANY_PIECES if tall else PIECES)
+
+
 cdef inline bint is_wide(const Work* w, const Py_ssize_t* span, Py_ssize_t lane, double limit) noexcept nogil:
     """Whether pixels had better stand on the lanes: few products, and runs of pixels that are nearly whole vectors."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t run = b.out[2]
-    if not w.straight or b.products > WIDE_PRODUCTS or w.stride[2] > MOST_PHASES:
+    if not w.straight or b.products > WIDE_PRODUCTS and not w.packs or w.stride[2] > MOST_PHASES:
         return False
     if w.stride[2] > 1 and w.rows < b.channels * w.stride[0] * w.stride[1] * w.stride[2] * (1 if w.stride[2] == 2 else 4):
         return False                    # splitting rows into phases costs more than transposing the sums
     if w.in_place and w.stride[2] == 1 and w.stride[1] == 1 and span[2] == 1 and b.out[2] == b.box.axis[2].n:
         run *= b.out[1]                 # rows without a gap between them
-    if b.out[2] < 2 * lane and (run < 2 * lane or run > WIDE_PIXELS or <double> b.channels * run * b.size > limit):
+    if b.out[2] < 2 * lane and (run < 2 * lane or run > WIDE_PIXELS or <double> b.channels * run * b.size > (4 if w.packs else 1) * limit):
         return False                    # a block has whole rows, and these are too short
     # measured: transposing costs a sum of K products as much as 16 products more
     return ceil_div(run, lane) * lane * b.products <= run * (b.products + 16)
@@ -351,6 +375,11 @@ cdef inline double own_bytes(const Work* w) noexcept nogil:
     return (2.0 if w.wide else 1.0) * w.groups * (w.rows + 16) * w.blocks.products * w.blocks.size
 
 
+cdef inline double packed_bytes(const Work* w) noexcept nogil:
+    """Room for the pixels of a block in tiles of two vectors, and for those of three tiles more, at the ends of a run."""
+    return w.items * (w.blocks.block[2] * w.blocks.size + 3.0 * 2 * WIDEST_VECTOR) * w.blocks.products
+
+
 cdef inline double column_bytes(const Work* w) noexcept nogil:
     """Room for the columns of a block, or for so many panels of them as are copied at once, and for pixels that no vector holds."""
     cdef double each = <double> w.blocks.products * WIDEST_VECTOR
@@ -361,6 +390,8 @@ cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
     """One thread's scratch: a Room, then boxes, sums, start, panel, planes, places, in that order."""
     cdef const Blocks* b = &w.blocks
     parts[0] = 0.0 if w.in_place else <double> w.items * b.channels * b.plane * b.size
+    if w.packs:
+        parts[0] = packed_bytes(w)
     if w.turned:
         parts[0] = <double> w.items * lines_of(w) * b.plane * LINE_BYTES
     parts[1] = (TALLEST_TILE if w.wide else w.pixels + 1.0) * 2 * WIDEST_VECTOR
@@ -393,5 +424,5 @@ cdef inline void furnish(Room* room, const double* parts) noexcept nogil:
     room.neighbours = room.place + <Py_ssize_t> parts[5] // (2 * sizeof(Py_ssize_t) + sizeof(uint64_t))
     room.inside = <uint64_t*> (room.neighbours + (room.neighbours - room.place))
     room.packed = False
-    room.columns = room.gathered = -1
+    room.columns = room.gathered = room.copied = -1
     memset(room.extent, 0, sizeof(room.extent))

@@ -16,7 +16,8 @@ of the cache is turned for that (gemm_turned.pxd). Outputs of one frame of a vol
 of one frame, and products come frame by frame of the kernel.
 Few pixels of many channels are not worth packing weights for: their columns are copied then, and weights stay as the caller has them
 (gemm_columns.pxd). Few products of pixels in long rows are summed the other way round, pixels on the lanes (wide_tile.pxd): no transposition
-then, which would take too large a share.
+then, which would take too large a share. So are any products of 1x1 layers with many output channels: the first of these copy the pixels of
+a block while they read them, so that the others do not meet planes far apart, whose lines and pages caches have few places for.
 Complex numbers are pairs of real channels, half precision is computed in float32.
 Wins wherever there are many output channels and many products: nearly all layers of networks but depthwise ones.
 Threads share out blocks, and panels where blocks are few; no sum is split between them.
@@ -26,7 +27,7 @@ van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34 (20
 import numpy as np
 
 cimport numpy as cnp
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from cyconv.cpu.blocks cimport Blocks, input_steps, number_type, real_bias, real_matrix, scratch_space
@@ -36,14 +37,14 @@ from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
 from cyconv.cpu.gemm_pixels cimport find_inside, find_pixels, find_taps, frame_products, gather_boxes, has_runs
 from cyconv.cpu.gemm_turned cimport turn_boxes, turned_start
 from cyconv.cpu.gemm_work cimport (
-    CHUNK, FEW_WEIGHTS, RAW_CHUNK, WIDEST_VECTOR, Room, Work, blocks_of, furnish, inside, inside_along, open_work, reopen_work, room_bytes,
+    CHUNK, FEW_WEIGHTS, PAGE, RAW_CHUNK, WIDEST_VECTOR, Room, Work, blocks_of, furnish, inside, inside_along, open_work, reopen_work, room_bytes,
 )
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport HALF, put_stored
 from cyconv.cpu.shuffle cimport STREAMS, drain, lanes, own
 from cyconv.cpu.simd cimport VB, vd, vf
 from cyconv.cpu.tile cimport AHEAD, QUIET, SOON, TALLEST_TILE, TILE_ROWS, ceil_div, cut, tile_at, write_back
-from cyconv.cpu.wide_tile cimport JOINED, KEPT, PARTLY, PAST, PLAINLY, Target, wide_pair, wide_single
+from cyconv.cpu.wide_tile cimport FEWEST_COPY, JOINED, KEPT, PARTLY, PAST, PLAINLY, Target, copy_pair, copy_single, wide_pair, wide_single
 
 from cyconv import costs, memory
 from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
@@ -62,8 +63,7 @@ cdef enum:
     FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead,
     SHARED_PIXELS = 1568                # or less than having them from another core's cache
     MANY_PRODUCTS = 48                  # of planes, so far apart that few of their lines fit a first-level cache at once
-    PAGE = 4096                         # bytes that numbers at the same place of a first-level cache lie apart:
-    MANY_PLANES = 256                   # so many planes find no room there, nor in a second-level cache,
+    MANY_PLANES = 256                   # so many planes whole pages apart find no room there, nor in a second-level cache,
     PLANE_USES = 512                    # if each is read for so many bytes of output channels
     MANY_PIXELS = 256                   # of a block, whose products take longer than bringing its input and a panel near
     NEAR_PIXELS = 6                     # of a run that make a tile of their own, where a tile is one vector wide
@@ -355,19 +355,29 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
     cdef char* out
     cdef Target target
     cdef int soon = SOON if w.in_place and b.products >= MANY_PRODUCTS else 0      # else the next tile's come soon enough
+    cdef const int32_t* offset = b.offset
+    cdef const char* from_
+    cdef const char* row
+    cdef char* packed
+    cdef bint copies, copied = w.packs and room.gathered == room.copied     # pixels of this block, all tiles one behind the other
     target.plane, target.joint = plane, room.sums
     # A block's input stays in a cache and meets one piece after the other: few planes are written at a time, in long runs.
     for piece in range(begin, end):
         first = cut(w.rows, piece, w.panels)
         rows = cut(w.rows, piece + 1, w.panels) - first
+        row = weight + piece * b.products * pitch
+        packed = room.boxes
+        if copied:
+            offset = b.offset + b.products + SOON
+        copies = w.packs and not copied and rows >= FEWEST_COPY
         p = 0
         kept = False                            # whether the beginning of the next line stands in the joint
         while p < pixels:
             length = min(room.neighbours[p], run - p % run)
             out = to + p // run * w.groups * w.rows * plane + p % run * size + first * plane
             shift = 0
-            if length >= 8 * lane and (plane % VB == 0 or w.aligned):
-                # up to the first whole line one short tile, so that the others write whole lines, or read them
+            if length >= 8 * lane and (plane % VB == 0 and not w.packs or w.aligned):
+                # up to the first whole line one short tile, so that the others write whole lines, or read them; copies stand in whole ones
                 shift = (VB - <Py_ssize_t> (<size_t> (base + room.place[p] if w.aligned else out) % VB)) % VB // size
             past = w.past and (length >= 8 * lane or length % lane == 0 and <size_t> out % VB == 0)
             x = 0
@@ -392,15 +402,24 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                     target.tiles = max((length - x) // step, <Py_ssize_t> 1)
                 x = min(x, length - step)       # the last tile overlaps the one before
                 target.out = out + x * size
-                if step == lane:
-                    wide_single(<int> rows, like, b.products, base + room.place[p + x], b.offset, weight + piece * b.products * pitch,
-                                pitch, soon, bias + first * size, &target)
+                target.next = b.products * 2 * VB if copied else step * size
+                target.copy = packed
+                from_ = packed if copied else base + room.place[p + x]
+                if copies and step == lane:
+                    copy_single(<int> rows, like, b.products, from_, offset, row, pitch, soon, bias + first * size, &target)
+                elif copies:
+                    copy_pair(<int> rows, like, b.products, from_, offset, row, pitch, soon, bias + first * size, &target)
+                elif step == lane:
+                    wide_single(<int> rows, like, b.products, from_, offset, row, pitch, soon, bias + first * size, &target)
                 else:
-                    wide_pair(<int> rows, like, b.products, base + room.place[p + x], b.offset, weight + piece * b.products * pitch,
-                              pitch, soon, bias + first * size, &target)
+                    wide_pair(<int> rows, like, b.products, from_, offset, row, pitch, soon, bias + first * size, &target)
+                packed += target.tiles * b.products * 2 * VB
                 x += shift if shift else step * target.tiles
                 shift = 0
             p += length
+        copied = copied or copies
+    if copied:
+        room.copied = room.gathered
     if w.past:
         drain()
 
@@ -542,7 +561,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         workers = min(workers, items)
         # Many channels had better be loaded in whole lines, if all of them can be: loads across lines were measured to take up to
         # 1.25 of a call's time, stores across lines nothing.
-        w.aligned = w.wide and w.in_place and b.products == b.channels >= 2 * TILE_ROWS and w.input_step[2] % VB == 0
+        w.aligned = w.wide and w.in_place and not w.packs and b.products == b.channels >= 2 * TILE_ROWS and w.input_step[2] % VB == 0
         if w.aligned and w.joined and b.count[2] > 1:
             w.lead = (VB - <Py_ssize_t> (<size_t> w.input % VB)) % VB // b.size
         # whoever reads so large a result finds none of it in a cache anyway, and its lines need not be read before they are written

@@ -6,6 +6,9 @@ Sums go from the registers to the output's planes, so there is nothing to transp
 pixels in long runs. The order of additions is that of tile.pxd, and so are the bits.
 weight  [k][pitch], the output channels of one piece.
 ahead   how many products ahead pixels are asked for; 0: those of the next tile.
+next    bytes from a tile's pixels to the next tile's.
+copy    where a tile that `copies` leaves its pixels, each product's in room for two vectors: the other output channels read them there,
+        side by side, instead of in planes far apart.
 way     how sums are written. PAST: past the caches; whole lines only, that is vectors at multiples of VB. A line so written must
         not be written otherwise soon before or after, or else it has to be fetched. So one that two tiles of one vector share is
         first put together in `joint`, rows of two vectors: KEPT puts the lanes from `lo` on there, JOINED the others,
@@ -15,6 +18,14 @@ from libc.stdint cimport int32_t
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, own, put_some, stream, unknown
 from cyconv.cpu.simd cimport VB, inlined, splat, vf
 from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, apart
+
+
+cdef extern from *:
+    """
+    #define CY_FEWEST_COPY (3 * CY_TILE_ROWS / 4)
+    """
+    enum:
+        FEWEST_COPY "CY_FEWEST_COPY"    # rows of a tile that copies: one of several nearly equal pieces
 
 
 cdef enum Way:
@@ -32,27 +43,30 @@ cdef struct Target:                     # where sums go, of so many tiles one be
     Way way
     Py_ssize_t lo, hi
     char* joint
+    Py_ssize_t next
+    char* copy
 
 
-cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like, Py_ssize_t products, const char* a,
+cdef inline inlined wide_of(const int rows, const int vectors, const bint copies, const lanes* like, Py_ssize_t products, const char* a,
                             const int32_t* offset, const char* weight, Py_ssize_t pitch, Py_ssize_t ahead, const char* bias,
                             const Target* to) noexcept nogil:
-    """`rows` and `vectors` are constants once inlined. pitch and plane in bytes."""
+    """`rows`, `vectors` and `copies` are constants once inlined. pitch and plane in bytes."""
     cdef lanes[TALLEST_TILE][2] acc
     cdef lanes x0, x1, w
     cdef const char* at
     cdef const char* wk
-    cdef char* first = to.out
     cdef char* out
-    cdef Way way = to.way
-    cdef Py_ssize_t plane = to.plane, lo = to.lo, hi = to.hi
-    cdef char* joint = to.joint
+    cdef Way way
+    cdef Py_ssize_t plane, lo, hi
+    cdef char* joint
+    cdef char* copy = to.copy
     cdef Py_ssize_t k, done, lane = LANES_F if lanes is vf else LANES_D
     cdef int i, size = 4 if lanes is vf else 8
     cdef const char* soon = a + (0 if ahead else vectors * VB) + VB - size      # a vector may end in the next line
     cdef const int32_t* ask = offset + ahead
     for done in range(unknown(to.tiles)):       # the next tile's first products do not wait for this one's last
-        out = first
+        out = to.out + done * vectors * VB
+        way, plane = to.way, to.plane
         if way == PLAINLY or way == PARTLY:
             for i in range(rows):               # ask early for the lines that will be written
                 own(out)
@@ -69,6 +83,11 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
             x0 = (<const lanes*> at)[0]
             if vectors == 2:
                 x1 = (<const lanes*> (at + VB))[0]
+            if copies:
+                (<lanes*> copy)[0] = x0
+                if vectors == 2:
+                    (<lanes*> (copy + VB))[0] = x1
+                copy += 2 * VB
             at = soon + ask[k]
             fetch(at)
             if vectors == 2 and VB == 64:
@@ -79,7 +98,9 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
                 if vectors == 2:
                     acc[i][1] = acc[i][1] + w * x1
             wk += pitch
-        out = <char*> unknown(<Py_ssize_t> first)      # or else all rows' addresses are kept on the stack meanwhile
+        to = <const Target*> unknown(<Py_ssize_t> to)   # or else what follows is kept in registers meanwhile, which the loop needs
+        out = to.out + done * vectors * VB
+        way, plane, lo, hi, joint = to.way, to.plane, to.lo, to.hi, to.joint
         if way == PAST:
             for i in range(rows):
                 stream(out + i * plane, <vf> acc[i][0])
@@ -100,49 +121,63 @@ cdef inline inlined wide_of(const int rows, const int vectors, const lanes* like
                 (<lanes*> (out + i * plane))[0] = acc[i][0]
                 if vectors == 2:
                     (<lanes*> (out + i * plane + VB))[0] = acc[i][1]
-        a += vectors * VB
-        soon += vectors * VB
-        first += vectors * VB
+        a += to.next
+        soon += to.next
 
 
-cdef inline inlined wide_rows(int rows, const int vectors, const lanes* like, Py_ssize_t products, const char* a,
+cdef inline inlined wide_rows(int rows, const int vectors, const bint copies, const int least, const lanes* like, Py_ssize_t products, const char* a,
                               const int32_t* offset, const char* weight, Py_ssize_t pitch, Py_ssize_t ahead, const char* bias,
                               const Target* to) noexcept nogil:
-    if rows == 1:
-        wide_of(1, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
-    elif rows == 2:
-        wide_of(2, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
-    elif rows == 3:
-        wide_of(3, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
-    elif rows == 4:
-        wide_of(4, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
-    elif rows == 5:
-        wide_of(5, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
-    elif rows == 6:
-        wide_of(6, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
-    elif rows == 7 and TILE_ROWS >= 7:
-        wide_of(7, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
-    elif rows == 8 and TILE_ROWS >= 8:
-        wide_of(8, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
-    elif rows == 9 and TILE_ROWS >= 9:
-        wide_of(9, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
-    elif rows == 10 and TILE_ROWS >= 10:
-        wide_of(10, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
-    elif rows == 11 and TILE_ROWS >= 11:
-        wide_of(11, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
-    elif rows == 12 and TILE_ROWS >= 12:
-        wide_of(12, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
-    elif rows == 13 and TILE_ROWS >= 13:
-        wide_of(13, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
-    elif rows == 14 and TILE_ROWS >= 14:
-        wide_of(14, vectors, like, products, a, offset, weight, pitch, ahead, bias, to)
+    # two chains, the tallest first: the compiler thinks the end of a long one so rare that it spares it registers
+    if rows > 7:
+        if rows == 14 and least <= 14 and TILE_ROWS >= 14:
+            wide_of(14, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+        elif rows == 13 and least <= 13 and TILE_ROWS >= 13:
+            wide_of(13, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+        elif rows == 12 and least <= 12 and TILE_ROWS >= 12:
+            wide_of(12, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+        elif rows == 11 and least <= 11 and TILE_ROWS >= 11:
+            wide_of(11, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+        elif rows == 10 and least <= 10 and TILE_ROWS >= 10:
+            wide_of(10, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+        elif rows == 9 and least <= 9 and TILE_ROWS >= 9:
+            wide_of(9, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+        elif rows == 8 and least <= 8 and TILE_ROWS >= 8:
+            wide_of(8, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+    else:
+        if rows == 7 and least <= 7 and TILE_ROWS >= 7:
+            wide_of(7, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+        elif rows == 6 and least <= 6:
+            wide_of(6, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+        elif rows == 5 and least <= 5:
+            wide_of(5, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+        elif rows == 4 and least <= 4:
+            wide_of(4, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+        elif rows == 3 and least <= 3:
+            wide_of(3, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+        elif rows == 2 and least <= 2:
+            wide_of(2, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+        elif rows == 1 and least <= 1:
+            wide_of(1, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
+
+
 
 
 cdef inline apart wide_pair(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset, const char* weight,
                            Py_ssize_t pitch, Py_ssize_t ahead, const char* bias, const Target* to) noexcept nogil:
-    wide_rows(rows, 2, like, products, a, offset, weight, pitch, ahead, bias, to)
+    wide_rows(rows, 2, False, 1, like, products, a, offset, weight, pitch, ahead, bias, to)
 
 
 cdef inline apart wide_single(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset, const char* weight,
                              Py_ssize_t pitch, Py_ssize_t ahead, const char* bias, const Target* to) noexcept nogil:
-    wide_rows(rows, 1, like, products, a, offset, weight, pitch, ahead, bias, to)
+    wide_rows(rows, 1, False, 1, like, products, a, offset, weight, pitch, ahead, bias, to)
+
+
+cdef inline apart copy_pair(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset, const char* weight,
+                           Py_ssize_t pitch, Py_ssize_t ahead, const char* bias, const Target* to) noexcept nogil:
+    wide_rows(rows, 2, True, FEWEST_COPY, like, products, a, offset, weight, pitch, ahead, bias, to)
+
+
+cdef inline apart copy_single(int rows, const lanes* like, Py_ssize_t products, const char* a, const int32_t* offset, const char* weight,
+                             Py_ssize_t pitch, Py_ssize_t ahead, const char* bias, const Target* to) noexcept nogil:
+    wide_rows(rows, 1, True, FEWEST_COPY, like, products, a, offset, weight, pitch, ahead, bias, to)
