@@ -290,6 +290,7 @@ DILATED = {  # taps that lie in the padding are left out
     "channels that fill no line": ((2, 37, 20, 22), (18, 37, 3, 3), {"padding": 9, "dilation": 9}),
     "strides down": ((2, 32, 40, 26), (34, 32, 3, 3), {"padding": 13, "dilation": 13, "stride": (2, 1)}),
     "groups": ((1, 64, 33, 33), (48, 32, 3, 3), {"padding": 11, "dilation": 11, "groups": 2}),
+    "slices of channels": ((2, 1280, 41, 41), (34, 1280, 3, 1), {"padding": (30, 0), "dilation": (30, 1)}),
     "frames": ((2, 6, 5, 30, 31), (20, 6, 3, 5, 5), {"padding": (1, 2, 2), "stride": (1, 2, 2)}),
     "frames of nothing but padding": ((1, 8, 3, 13, 14), (35, 8, 2, 3, 3), {"padding": (5, 1, 1), "dilation": (2, 1, 1)}),
     "frames with many products": ((1, 70, 4, 12, 12), (17, 70, 3, 3, 3), {"padding": 1, "stride": (2, 1, 1)}),

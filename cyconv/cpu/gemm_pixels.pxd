@@ -31,6 +31,7 @@ cdef inline Py_ssize_t place_of(const Work* w, Py_ssize_t c) noexcept nogil:
     """Bytes from channel 0 to channel c of a pixel."""
     cdef const Blocks* b = &w.blocks
     if w.turned:
+        c %= b.channels // w.slices
         return c * b.size // LINE_BYTES * b.plane * LINE_BYTES + c * b.size % LINE_BYTES
     if w.in_place:
         return c // b.parts * w.input_step[2] + c % b.parts * b.stored_size
@@ -44,8 +45,10 @@ cdef inline bint find_taps(Work* w, problem) except -1:
     cdef Py_ssize_t[3] k
     cdef Py_ssize_t[3] step
     cdef Py_ssize_t c, z, y, x, at, i, tap, channel, phase
+    cdef Py_ssize_t slice = max(b.channels // w.slices, <Py_ssize_t> 1), outer
     cdef double farthest = 0
     cdef int a
+    outer = w.taps[0] * w.taps[1] * w.taps[2] // w.inner
     for a in range(3):
         k[a] = kernel[a]
         step[a] = <Py_ssize_t> dilation[a]
@@ -74,7 +77,8 @@ cdef inline bint find_taps(Work* w, problem) except -1:
             for y in range(k[1]):
                 at = channel + z * step[0] + y * step[1]
                 for x in range(k[2]):
-                    i = (tap // w.inner * b.channels + c) * w.inner + tap % w.inner
+                    i = (c // slice * outer + tap // w.inner) * slice + c % slice
+                    i = i * w.inner + tap % w.inner
                     tap += 1
                     if b.box.axis[2].stride > 1:
                         phase = x % b.box.axis[2].phases * b.box.axis[0].length * b.box.axis[1].length * b.box.axis[2].length

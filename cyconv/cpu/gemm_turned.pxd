@@ -2,7 +2,8 @@
 
 Tiles are short then, and read a pixel's channels in planes far apart for each tap again. Where a line of the cache has sixteen
 channels of a pixel, they read sixteen times fewer lines, which lie side by side (2048 channels: 1.3 times as quick).
-A box is what a block reads of its item; it has no padding.
+A box is what a block reads of its item; it has no padding. Of many channels it holds a slice at a time, which all panels read while it
+stays in a second-level cache, and their sums go on with the next one (two threads: 1.3 to 1.4 times as quick).
 """
 from libc.string cimport memcpy, memset
 
@@ -62,11 +63,12 @@ cdef inline Py_ssize_t first_sample(const Work* w, int a, Py_ssize_t origin) noe
     return origin * w.stride[a] - w.blocks.box.axis[a].pad
 
 
-cdef inline apart turn_boxes(const Work* w, Py_ssize_t g, const Py_ssize_t* origin, const Py_ssize_t* extent, char* boxes) noexcept nogil:
-    """The boxes of a block, one for each item; origin and extent in items and outputs."""
+cdef inline apart turn_boxes(const Work* w, Py_ssize_t g, Py_ssize_t slice, const Py_ssize_t* origin, const Py_ssize_t* extent, char* boxes) noexcept nogil:
+    """The boxes of a block, one for each item, with a slice of the channels; origin and extent in items and outputs."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t[3] count
     cdef Py_ssize_t first, last, n, q, start = 0, lines = lines_of(w), each = LINE_BYTES // b.size
+    cdef Py_ssize_t channels = b.channels // w.slices
     cdef int a
     cdef const char* src
     cdef char* to
@@ -77,12 +79,12 @@ cdef inline apart turn_boxes(const Work* w, Py_ssize_t g, const Py_ssize_t* orig
         start += first * b.box.step[a]
     for n in range(extent[0]):
         for q in range(lines):
-            src = w.input + (origin[0] + n) * w.input_step[0] + g * w.input_step[1] + start + q * each * w.input_step[2]
+            src = w.input + (origin[0] + n) * w.input_step[0] + g * w.input_step[1] + start + (slice * channels + q * each) * w.input_step[2]
             to = boxes + (n * lines + q) * b.plane * LINE_BYTES
             if b.size == 4:
-                turn_line(<vf*> NULL, w, src, count, b.channels - q * each, to)
+                turn_line(<vf*> NULL, w, src, count, channels - q * each, to)
             else:
-                turn_line(<vd*> NULL, w, src, count, b.channels - q * each, to)
+                turn_line(<vd*> NULL, w, src, count, channels - q * each, to)
 
 
 cdef inline Py_ssize_t turned_start(const Work* w, const Py_ssize_t* origin) noexcept nogil:

@@ -33,6 +33,9 @@ cdef enum:
     COLUMN_SUMS = 8192                  # bytes of a tile's sums, and of those of pixels that no vector holds
     BY_TAP_CHANNELS = 32                # that make passes over a block's pixels long enough for each tap to have one of its own,
     BY_TAP_BLOCK = 150                  # pixels of such a block: some leave out more taps than others, and threads share small ones better
+    SLICED_BYTES = 8 << 20              # of turned input that is better cut into slices:
+    SLICE_BYTES = 1200 * 1024           # so much stays in a second-level cache while all panels read it,
+    SLICE_LINES = 8                     # if that are at least so many lines of channels, and sums are not fetched all the time
     TURNED_BLOCK = 4608                 # if they are turned, which for several blocks is done again and again;
     BY_TAP_RUN = 6                      # if so many pixels of a row, on average, have the same taps in the padding
     MOST_INSIDE = 97                    # percents of products with samples: if more are, leaving out the others is worth nothing
@@ -53,8 +56,9 @@ cdef struct Work:
     bint by_tap                         # products come tap by tap, [tap][channel], so that taps in the padding can be left out
     bint skips                          # and they are: the weights are finite
     bint by_frame                       # or a block has outputs of one frame only (along z), and a run of products is left out, likewise
-    bint reordered                      # products are [tap // inner][channel][tap % inner]; otherwise [channel][tap]
+    bint reordered                      # products are [slice of channels][tap // inner][channel][tap % inner]; otherwise [channel][tap]
     Py_ssize_t inner
+    Py_ssize_t slices                   # of which each meets all panels before the next one: what a block reads of one stays in a cache
     Py_ssize_t[3] taps
     Py_ssize_t[3] dilation
     bint wide                           # pixels on the lanes; then a panel is a piece of at most TILE_ROWS channels
@@ -86,7 +90,8 @@ cdef struct Work:
 
 cdef struct Room:                       # one thread's scratch; its parts stand behind it
     char* boxes
-    char* sums
+    char* sums                          # of a panel, among those of all panels that meet a slice
+    char* all_sums
     char* start
     char* panel
     char* planes
@@ -95,7 +100,8 @@ cdef struct Room:                       # one thread's scratch; its parts stand 
     uint64_t* inside                    # which taps of a pixel are not in the padding
     bint packed                         # whether all weights stand in `panel`
     Py_ssize_t columns                  # the block whose columns stand there, or -1
-    Py_ssize_t first, end               # of the products that its outputs have
+    Py_ssize_t first, end               # of the products that outputs have, and that are summed before those of another panel:
+    Py_ssize_t slice                    # all of them, or one of their slices
     Py_ssize_t copied                   # the block whose pixels stand in `boxes` as a piece copied them, or -1
     Py_ssize_t gathered                 # the block whose boxes, or taps inside, these are, or -1
     Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
@@ -157,8 +163,10 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.lead = 0
     if not w.in_place and b.kind != HALF and b.box.mode == ZEROS and not w.wide:
         w.by_tap = w.in_place = w.skips = is_by_tap(w, taps)
+    w.slices = 1
     if w.by_tap:
-        w.chunks = taps * ceil_div(b.channels, CHUNK)
+        w.slices = slices_of(w, problem.max_workspace)
+        w.chunks = taps * w.slices * ceil_div(b.channels // w.slices, CHUNK)
     w.copies = is_copied(w, taps)
     w.by_frame = is_by_frame(w)
     w.reordered = w.by_tap or w.by_frame
@@ -289,7 +297,7 @@ cdef inline bint is_copied(const Work* w, Py_ssize_t taps) noexcept nogil:
 
 cdef inline Py_ssize_t lines_of(const Work* w) noexcept nogil:
     """Of a pixel in turned boxes: each has a number of so many channels."""
-    return ceil_div(w.blocks.channels * w.blocks.size, LINE_BYTES)
+    return ceil_div(w.blocks.channels // w.slices * w.blocks.size, LINE_BYTES)
 
 
 cdef inline Py_ssize_t pixel_bytes(const Work* w) noexcept nogil:
@@ -300,8 +308,21 @@ cdef inline Py_ssize_t pixel_bytes(const Work* w) noexcept nogil:
 cdef inline bint is_turned(const Work* w, double workspace) noexcept nogil:
     """Whether a pixel's channels had better be brought together where taps in the padding are left out: if they fill lines of the cache."""
     cdef const Blocks* b = &w.blocks
-    cdef double item = <double> b.box.axis[0].n * b.box.axis[1].n * b.box.axis[2].n * lines_of(w) * LINE_BYTES
-    return w.straight and 4 * b.channels * b.size >= 3 * lines_of(w) * LINE_BYTES and item <= workspace / 8
+    cdef double line = ceil_div(b.channels * b.size, LINE_BYTES) * LINE_BYTES
+    return w.straight and 4 * b.channels * b.size >= 3 * line and <double> b.box.axis[0].n * b.box.axis[1].n * b.box.axis[2].n * line <= workspace / 8
+
+
+cdef inline Py_ssize_t slices_of(const Work* w, double workspace) noexcept nogil:
+    """Into how many equal slices the channels of turned input fall."""
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t slices, lines = b.channels * b.size // LINE_BYTES
+    cdef double bytes = <double> b.box.axis[0].n * b.box.axis[1].n * b.box.axis[2].n * b.channels * b.size
+    if bytes < SLICED_BYTES or b.channels * b.size % LINE_BYTES or not is_turned(w, workspace):
+        return 1
+    for slices in range(1, lines // SLICE_LINES + 1):
+        if lines % slices == 0 and bytes / slices <= SLICE_BYTES:
+            return slices
+    return 1
 
 
 cdef inline bint is_by_tap(const Work* w, Py_ssize_t taps) noexcept nogil:
@@ -394,11 +415,11 @@ cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
         parts[0] = packed_bytes(w)
     if w.turned:
         parts[0] = <double> w.items * lines_of(w) * b.plane * LINE_BYTES
-    parts[1] = (TALLEST_TILE if w.wide else w.pixels + 1.0) * 2 * WIDEST_VECTOR
+    parts[1] = (TALLEST_TILE if w.wide else w.pixels + 1.0) * (2 * WIDEST_VECTOR if w.slices == 1 else w.rows * b.size + 2.0 * WIDEST_VECTOR)
     parts[2] = 2 * WIDEST_VECTOR
     parts[3] = 0.0
     if w.raw:
-        parts[3] = own_bytes(w) if w.own else (<double> ceil_div(b.products, 1 if w.reordered else w.chunks) + 1) * 2 * WIDEST_VECTOR
+        parts[3] = own_bytes(w) if w.own else (<double> ceil_div(b.products, w.slices if w.reordered else w.chunks) + 1) * 2 * WIDEST_VECTOR
     if w.copies:
         parts[3] = max(parts[3], column_bytes(w))
         parts[1] = max(parts[1], <double> COLUMN_SUMS)
@@ -419,6 +440,7 @@ cdef inline void furnish(Room* room, const double* parts) noexcept nogil:
     for i in range(6):
         at[i] = base
         base += ceil_div(<Py_ssize_t> parts[i], 64) * 64
+    room.all_sums = at[1]
     room.boxes, room.sums, room.start, room.panel, room.planes = at[0], at[1], at[2], at[3], at[4]
     room.place = <Py_ssize_t*> at[5]
     room.neighbours = room.place + <Py_ssize_t> parts[5] // (2 * sizeof(Py_ssize_t) + sizeof(uint64_t))

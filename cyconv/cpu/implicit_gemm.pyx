@@ -201,10 +201,13 @@ cdef void pack_panel(const Packing* p, Py_ssize_t item, char* scratch) noexcept 
     cdef Py_ssize_t taps = w.taps[0] * w.taps[1] * w.taps[2]
     cdef const char* source = p.source + (group * w.rows + first) * products * size
     cdef char* to = p.to + (group * p.panels.numbers + panel * p.panels.vectors * lane * products) * size
-    if size == 4:
-        pack(<vf*> NULL, source, products * size, channels, products, vectors, taps, w.inner, to)
-    else:
-        pack(<vd*> NULL, source, products * size, channels, products, vectors, taps, w.inner, to)
+    cdef Py_ssize_t slice, each = products // w.slices
+    for slice in range(w.slices):
+        if size == 4:
+            pack(<vf*> NULL, source + slice * each * size, products * size, channels, each, vectors, taps, w.inner, to)
+        else:
+            pack(<vd*> NULL, source + slice * each * size, products * size, channels, each, vectors, taps, w.inner, to)
+        to += each * vectors * VB
 
 
 cdef void pack_own(const Work* w, Room* room) noexcept nogil:
@@ -240,13 +243,15 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
     """All pixels of a block and one panel of output channels; `to` is the panel's first output of the block's first item."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t size = b.size, lane = VB // size, first = panel * 2 * lane, channels = min(2 * lane, w.rows - first)
-    cdef Py_ssize_t chunk, k0, products, p, q, t, rows, at, end, count, d, tiles, length, passes = 1, hop = 0, chunks = w.chunks
+    cdef Py_ssize_t chunk, k0, products, p, q, t, rows, at, end, count, d, tiles, length, passes = 1, hop = 0, chunks = w.chunks // w.slices
+    cdef Py_ssize_t each = b.products // w.slices
     cdef Py_ssize_t taps = w.taps[0] * w.taps[1] * w.taps[2]
     cdef uint64_t tap = 0
     cdef int vectors = 1 if channels <= lane else 2
     cdef const char* weight
     cdef const char* start
     cdef bint last, row                 # row: whether a tile's pixels lie in one
+    cdef bint begins = room.slice == 0, ends = room.slice == w.slices - 1
     cdef Py_ssize_t item_step = w.groups * w.rows * w.area * size, plane = w.area * size
     cdef char* sums
     memset(room.start, 0, 2 * VB)
@@ -257,10 +262,10 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
         hop = QUIET
     tiles = ceil_div(pixels, <Py_ssize_t> TALLEST_TILE if vectors == 1 else <Py_ssize_t> TILE_ROWS)
     if w.raw and w.reordered and not w.own:
-        pack(like, w.weight + (g * w.rows + first) * b.products * size, b.products * size, channels, b.products, vectors,
+        pack(like, w.weight + ((g * w.rows + first) * b.products + room.slice * each) * size, b.products * size, channels, each, vectors,
              taps, w.inner, room.panel)
     if w.skips:
-        passes = w.chunks // taps
+        passes = chunks // taps
     if w.by_frame:
         chunks = max(ceil_div(room.end - room.first, CHUNK), <Py_ssize_t> 1)
     for chunk in range(chunks):
@@ -268,14 +273,14 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
         k0 = room.first + cut(room.end - room.first, chunk, chunks)
         products = room.first + cut(room.end - room.first, chunk + 1, chunks) - k0
         if w.raw and w.reordered and not w.own:
-            weight = room.panel + k0 * vectors * VB
+            weight = room.panel + (k0 - room.slice * each) * vectors * VB
         elif w.raw and not w.own:
             pack(like, w.weight + ((g * w.rows + first) * b.products + k0) * size, b.products * size, channels, products, vectors,
                  1, 1, room.panel)
             weight = room.panel
         else:
             weight = (room.panel if w.raw else w.weight) + ((g * ceil_div(w.rows, lane) * lane + first) * b.products + k0 * vectors * lane) * size
-        last = chunk == chunks - 1
+        last = ends and chunk == chunks - 1
         at = 0
         t = q = 0
         while q < pixels:
@@ -293,9 +298,9 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
             if last and w.straight and run > 1:
                 for d in range(channels):       # ask early for the lines that will be written
                     own(to + p // run * item_step + d * plane + p % run * size)
-            start = room.start if chunk == 0 else NULL
+            start = room.start if begins and chunk == 0 else NULL
             if w.skips:
-                start = room.start if chunk % passes == 0 and room.inside[p] & (tap - 1) == 0 else NULL
+                start = room.start if begins and chunk % passes == 0 and room.inside[p] & (tap - 1) == 0 else NULL
             if w.skips and not room.inside[p] & tap:
                 if last and not room.inside[p]:
                     for d in range(rows):
@@ -428,6 +433,8 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     """One share of the panels of one block: gather, sum, write."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t share = item % w.shares, block = item // w.shares, left = block, g, panel, run, least = min(b.block[2], 2 * VB // b.size)
+    cdef Py_ssize_t begin = cut(w.panels, share, w.shares), end = cut(w.panels, share + 1, w.shares), slice
+    cdef bint found = room.gathered == block
     cdef Py_ssize_t[4] origin
     cdef Py_ssize_t[4] extent
     cdef int a
@@ -448,12 +455,12 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     g = left % w.groups
     origin[0] = left // w.groups * w.items
     extent[0] = min(w.items, w.batch - origin[0])
-    if w.skips and room.gathered != block:
+    if w.skips and not found:
         find_pixels(w, extent, room)
         find_inside(w, origin, extent, room)
     elif extent[0] != room.extent[0] or extent[1] != room.extent[1] or extent[2] != room.extent[2] or extent[3] != room.extent[3]:
         find_pixels(w, extent, room)
-    room.first, room.end = 0, b.products
+    room.first, room.end, room.slice = 0, b.products, 0
     if w.by_frame:
         frame_products(w, origin[1], room)
     if w.in_place:
@@ -462,9 +469,7 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
             base += (origin[a + 1] * w.stride[a] - b.box.axis[a].pad) * b.box.step[a]
     else:
         base = room.boxes + (turned_start(w, origin) if w.turned else 0)
-        if room.gathered != block and w.turned:
-            turn_boxes(w, g, origin, extent, room.boxes)
-        elif room.gathered != block:
+        if not found and not w.turned:
             gather_boxes(w, g, origin, extent, room.boxes)
     room.gathered = block
     run = extent[1] * extent[2] * extent[3]
@@ -485,14 +490,22 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
         else:
             do_columns(<vd*> NULL, w, room, g, share, block, extent[0] * run, run, base, to)
         return
-    for panel in range(cut(w.panels, share, w.shares), cut(w.panels, share + 1, w.shares)):
-        # panels hold an even number of channels, so that parts of one complex number never part
-        to = w.out + (((origin[0] * w.groups + g) * w.rows + panel * 2 * VB // b.size) * w.area
-                      + ((origin[1] * b.out[1] + origin[2]) * b.out[2] + origin[3]) * b.parts) * b.stored_size
-        if b.size == 4:
-            do_panel(<vf*> NULL, w, room, g, panel, extent[0] * run, run, base, to)
-        else:
-            do_panel(<vd*> NULL, w, room, g, panel, extent[0] * run, run, base, to)
+    for slice in range(w.slices):
+        if w.slices > 1:
+            room.slice, room.first = slice, slice * (b.products // w.slices)
+            room.end = room.first + b.products // w.slices
+        if w.turned and (not found or w.slices > 1):
+            turn_boxes(w, g, slice, origin, extent, room.boxes)
+        for panel in range(begin, end):
+            # panels hold an even number of channels, so that parts of one complex number never part
+            to = w.out + (((origin[0] * w.groups + g) * w.rows + panel * 2 * VB // b.size) * w.area
+                          + ((origin[1] * b.out[1] + origin[2]) * b.out[2] + origin[3]) * b.parts) * b.stored_size
+            if w.slices > 1:
+                room.sums = room.all_sums + (panel - begin) * w.pixels * 2 * VB
+            if b.size == 4:
+                do_panel(<vf*> NULL, w, room, g, panel, extent[0] * run, run, base, to)
+            else:
+                do_panel(<vd*> NULL, w, room, g, panel, extent[0] * run, run, base, to)
 
 
 cdef inline double work_of(const Work* w) noexcept nogil:
@@ -557,6 +570,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.shares = min(w.panels, ceil_div(8 * workers, items)) if workers > 1 else 1
         if w.copies and workers > 1 and columns_of(w.pixels, VB // b.size, False).panels > panels_at_once(&w):
             w.shares = min(w.panels, ceil_div(workers, items))      # each of them copies all columns
+        if w.slices > 1 and workers > 1:
+            w.shares = min(w.panels, ceil_div(workers, items))
         items *= w.shares               # those of a block one after the other: the thread that has them gathers it once
         workers = min(workers, items)
         # Many channels had better be loaded in whole lines, if all of them can be: loads across lines were measured to take up to
