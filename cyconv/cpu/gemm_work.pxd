@@ -43,7 +43,8 @@ cdef enum:
     QUIET_BYTES = 32 * 1024             # of input of a block, and of a panel
     FEW_WEIGHTS = 4096                  # which each thread packs when it begins, if it uses them
     OFTEN = 8                           # for so many blocks,
-    OWN_BYTES = 512 * 1024              # or bytes of weights for pixels on the lanes: sooner than another core's cache hands them over;
+    OWN_BYTES = 5 << 20                 # or bytes of weights for pixels on the lanes: sooner than another core's cache hands them over,
+    OWN_ONCE_BYTES = 512 * 1024         # which it need not where one block takes them all;
     OWN_TAPS_BYTES = 768 * 1024         # or tap by tap, which are not packed a chunk at a time
     ROOM = 192                          # bytes of a Room, in whole lines of a cache
     WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
@@ -226,8 +227,8 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     if b.box.axis[2].stride > 1:
         b.box.axis[2].length = b.block[2] + (span[2] - 1) // w.stride[2]
     w.quiet = block_bytes(w, w.items, b.block[0], b.block[1], b.block[2], span) + <double> b.products * vector <= QUIET_BYTES
-    w.own = w.wide and own_bytes(w) <= min(<double> OWN_BYTES, <double> problem.max_workspace / 4)
     w.item_blocks = ceil_div(w.batch, w.items)
+    w.own = w.wide and own_bytes(w) <= min(<double> (OWN_BYTES if blocks_of(w) > 1 else OWN_ONCE_BYTES), <double> problem.max_workspace / 4)
     w.packs = w.packs and w.joined and packed_bytes(w) <= min(4.0 * BLOCK_BYTES, problem.max_workspace / 4)
     w.own = w.own or w.reordered and blocks_of(w) > 1 and own_bytes(w) <= min(<double> OWN_TAPS_BYTES, <double> problem.max_workspace / 4)
     w.own = w.own or w.rows * w.groups * b.products <= FEW_WEIGHTS and blocks_of(w) >= OFTEN
