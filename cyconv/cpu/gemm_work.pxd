@@ -18,9 +18,8 @@ cdef enum:
     PAGE = 4096                         # bytes that numbers at the same place of a first-level cache lie apart
     PACKED_PRODUCTS = 24                # that are worth copying pixels for,
     MOST_PACKED = 2048                  # unless a piece's weights leave them no room in a second-level cache,
-    FEW_PIECES = 5                      # for so many pieces of output channels: from planes whole pages apart,
-    PIECES = 9                          # from others, where tiles are short,
-    MANY_PIECES = 18                    # and where they are tall
+    FEW_PIECES = 5                      # for so many pieces of output channels, from planes whole pages apart,
+    PIECES = 9                          # and from others
     SHORT_TILE = 6                      # rows of a register tile where vectors are not the widest
     WIDE_PRODUCTS = 320                 # up to which transposing sums costs more than unaligned loads of pixels
     CHUNK = 512                         # products of one pass over a block's pixels;
@@ -131,7 +130,6 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     cdef Py_ssize_t a, m, pieces, taps = 1, room = BLOCK_PIXELS
     cdef Py_ssize_t[3] span
     cdef double limit
-    cdef bint tall                      # whether register tiles of this level are
     cdef str mode = problem.padding_mode
     set_layout(b, problem)
     b.memory = NULL
@@ -156,9 +154,8 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.chunks = max(ceil_div(b.products, CHUNK), <Py_ssize_t> 1)
     w.step = 2 if w.stride[2] == 2 else 1
     limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2)
-    tall = vector == WIDEST_VECTOR
-    pieces = ceil_div(w.rows, <Py_ssize_t> TALLEST_TILE if tall else <Py_ssize_t> SHORT_TILE)
-    w.packs = w.in_place and taps == 1 and stride == (1, 1, 1) and is_packed(w, pieces, tall)
+    pieces = ceil_div(w.rows, <Py_ssize_t> TALLEST_TILE if vector == WIDEST_VECTOR else <Py_ssize_t> SHORT_TILE)
+    w.packs = w.in_place and taps == 1 and stride == (1, 1, 1) and is_packed(w, pieces)
     w.wide = is_wide(w, span, vector // b.size, limit)
     w.by_tap = w.skips = w.by_frame = w.joined = False
     w.lead = 0
@@ -343,13 +340,13 @@ cdef inline bint is_by_frame(const Work* w) noexcept nogil:
     return 100 * inside_along(w, 0, &longest) < MOST_INSIDE
 
 
-cdef inline bint is_packed(const Work* w, Py_ssize_t pieces, bint tall) noexcept nogil:
+cdef inline bint is_packed(const Work* w, Py_ssize_t pieces) noexcept nogil:
     """Whether so many pieces of output channels had better read copies of a block's pixels (measured: 1.0 to 1.2, otherwise 0.9): many
-    pieces, or planes whole pages apart, whose lines share few places of the caches. Short tiles load a pixel more often."""
+    pieces, or planes whole pages apart, whose lines share few places of the caches."""
     cdef const Blocks* b = &w.blocks
     if not PACKED_PRODUCTS <= b.products <= MOST_PACKED or not w.straight:
         return False
-    return pieces >= (FEW_PIECES if w.area * b.size % PAGE == 0 else MANY_PIECES if tall else PIECES)
+    return pieces >= (FEW_PIECES if w.area * b.size % PAGE == 0 else PIECES)
 
 
 cdef inline bint is_wide(const Work* w, const Py_ssize_t* span, Py_ssize_t lane, double limit) noexcept nogil:
