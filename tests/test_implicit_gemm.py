@@ -341,6 +341,7 @@ COPIED = {  # the first output channels of a block copy its pixels for the other
     "small planes of a batch": ((5, 120, 6, 7), (400, 120)),
     "a run and a half": ((1, 128, 48), (393, 128)),
     "volume and groups": ((2, 200, 4, 16, 16), (262, 100)),
+    "one block unless read in place": ((1, 600, 13, 16), (130, 600)),
 }
 
 
@@ -360,6 +361,11 @@ def test_copied_pixels(name, dtype):
         for threads in (1, 2):
             with cyconv.threads(threads):
                 np.testing.assert_array_equal(conv(len(shape) - 2)(moved, w, bias, groups=groups, algorithm=NAME), want)
+    wide = np.repeat(x, 2, -1)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    for view in (wide[..., ::2], last, np.pad(x, [(0, 0)] * (len(shape) - 1) + [(1, 2)])[..., 1:-2]):
+        np.testing.assert_array_equal(view, x)
+        both(view, w, bias, groups=groups)  # boxes then, and the same weights
 
 
 @pytest.mark.parametrize("at", [0, 1, 4, 5, 15])

@@ -64,10 +64,10 @@ cdef inline bint find_taps(Work* w, problem) except -1:
         step[1] *= b.box.axis[2].length * pixel_bytes(w)
         step[0] *= b.box.axis[1].length * b.box.axis[2].length * pixel_bytes(w)
     if b.offset == NULL:
-        b.offset = <int32_t*> PyMem_Malloc((b.products + SOON) * (1 + w.packs) * sizeof(int32_t))
+        b.offset = <int32_t*> PyMem_Malloc((b.products + SOON) * (1 + w.copies_pixels) * sizeof(int32_t))
         if b.offset == NULL:
             raise MemoryError(f"no room for a table of {b.products} offsets")
-    if w.packs:
+    if w.copies_pixels:
         for i in range(b.products + SOON):
             b.offset[b.products + SOON + i] = <int32_t> (i * 2 * VB)
     for c in range(b.channels):

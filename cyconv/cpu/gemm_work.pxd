@@ -16,8 +16,8 @@ cdef enum:
     LEAST_PIXELS = 96                   # fewer, and weights come from farther than their multiply-adds hide
     WIDE_PIXELS = 1792                  # of a block whose sums are not stored
     PAGE = 4096                         # bytes that numbers at the same place of a first-level cache lie apart
-    PACKED_PRODUCTS = 24                # that are worth copying pixels for,
-    MOST_PACKED = 2048                  # unless a piece's weights leave them no room in a second-level cache,
+    COPIED_PRODUCTS = 24                # that are worth copying pixels for,
+    MOST_COPIED = 2048                  # unless a piece's weights leave them no room in a second-level cache,
     FEW_PIECES = 5                      # for so many pieces of output channels, from planes whole pages apart,
     PIECES = 9                          # and from others
     SHORT_TILE = 6                      # rows of a register tile where vectors are not the widest
@@ -43,7 +43,7 @@ cdef enum:
     FEW_WEIGHTS = 4096                  # which each thread packs when it begins, if it uses them
     OFTEN = 8                           # for so many blocks,
     OWN_BYTES = 5 << 20                 # or bytes of weights for pixels on the lanes: sooner than another core's cache hands them over,
-    OWN_ONCE_BYTES = 512 * 1024         # which it need not where one block takes them all;
+    OWN_ONCE_BYTES = 512 * 1024         # which it need not where the input is hardly more than a block;
     OWN_TAPS_BYTES = 768 * 1024         # or tap by tap, which are not packed a chunk at a time
     ROOM = 192                          # bytes of a Room, in whole lines of a cache
     WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
@@ -55,15 +55,15 @@ cdef struct Work:
     bint straight                       # sums are the output's numbers
     bint by_tap                         # products come tap by tap, [tap][channel], so that taps in the padding can be left out
     bint skips                          # and they are: the weights are finite
-    bint by_frame                       # or a block has outputs of one frame only (along z), and a run of products is left out, likewise
-    bint reordered                      # products are [slice of channels][tap // inner][channel][tap % inner]; otherwise [channel][tap]
-    Py_ssize_t inner
-    Py_ssize_t slices                   # of which each meets all panels before the next one: what a block reads of one stays in a cache
+    bint by_frame                       # a block has outputs of one frame (along z), which leave out the same run of products; if weights are finite
+    bint reordered                      # products come [slice of channels][tap // inner][channel][tap % inner]; otherwise [channel][tap]
+    Py_ssize_t inner                    # taps that stay together then
+    Py_ssize_t slices                   # each meets all panels before the next one: what a block reads of one stays in a cache
     Py_ssize_t[3] taps
     Py_ssize_t[3] dilation
     bint wide                           # pixels on the lanes; then a panel is a piece of at most TILE_ROWS channels
     bint joined                         # and each plane is taken for one row, in the output and in the input
-    bint packs                          # and the first piece of a block copies its pixels for the others
+    bint copies_pixels                  # and the first piece of a block copies its pixels for the others
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
     const char* weight
@@ -100,9 +100,9 @@ cdef struct Room:                       # one thread's scratch; its parts stand 
     uint64_t* inside                    # which taps of a pixel are not in the padding
     bint packed                         # whether all weights stand in `panel`
     Py_ssize_t columns                  # the block whose columns stand there, or -1
-    Py_ssize_t first, end               # of the products that outputs have, and that are summed before those of another panel:
-    Py_ssize_t slice                    # all of them, or one of their slices
-    Py_ssize_t copied                   # the block whose pixels stand in `boxes` as a piece copied them, or -1
+    Py_ssize_t slice                    # of the channels, whose products are being summed
+    Py_ssize_t first, end               # of these products, less those that a frame leaves out
+    Py_ssize_t copied                   # the block whose pixels a piece copied to `boxes`, tile by tile, or -1
     Py_ssize_t gathered                 # the block whose boxes, or taps inside, these are, or -1
     Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
 
@@ -127,7 +127,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     cdef Blocks* b = &w.blocks
     cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
     cdef tuple pad = problem.pad_before, out = problem.out_size
-    cdef Py_ssize_t a, m, pieces, taps = 1, room = BLOCK_PIXELS
+    cdef Py_ssize_t a, m, pieces, most_own, taps = 1, room = BLOCK_PIXELS
     cdef Py_ssize_t[3] span
     cdef double limit
     cdef str mode = problem.padding_mode
@@ -155,7 +155,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.step = 2 if w.stride[2] == 2 else 1
     limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2)
     pieces = ceil_div(w.rows, <Py_ssize_t> TALLEST_TILE if vector == WIDEST_VECTOR else <Py_ssize_t> SHORT_TILE)
-    w.packs = w.in_place and taps == 1 and stride == (1, 1, 1) and is_packed(w, pieces)
+    w.copies_pixels = w.in_place and taps == 1 and stride == (1, 1, 1) and copying_pays(w, pieces)
     w.wide = is_wide(w, span, vector // b.size, limit)
     w.by_tap = w.skips = w.by_frame = w.joined = False
     w.lead = 0
@@ -225,10 +225,12 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
         b.box.axis[2].length = b.block[2] + (span[2] - 1) // w.stride[2]
     w.quiet = block_bytes(w, w.items, b.block[0], b.block[1], b.block[2], span) + <double> b.products * vector <= QUIET_BYTES
     w.item_blocks = ceil_div(w.batch, w.items)
-    w.own = w.wide and own_bytes(w) <= min(<double> (OWN_BYTES if blocks_of(w) > 1 else OWN_ONCE_BYTES), <double> problem.max_workspace / 4)
-    w.packs = w.packs and w.joined and packed_bytes(w) <= min(4.0 * BLOCK_BYTES, problem.max_workspace / 4)
+    # packed or plain weights know nothing of how the input lies: what `own` says of pixels on the lanes depends on nothing else, too
+    most_own = OWN_BYTES if <double> w.batch * w.area * b.channels * b.size > BLOCK_BYTES else OWN_ONCE_BYTES
+    w.own = w.wide and own_bytes(w) <= min(<double> most_own, <double> problem.max_workspace / 4)
+    w.copies_pixels = w.copies_pixels and w.joined and copied_bytes(w) <= min(4.0 * BLOCK_BYTES, problem.max_workspace / 4)
     w.own = w.own or w.reordered and blocks_of(w) > 1 and own_bytes(w) <= min(<double> OWN_TAPS_BYTES, <double> problem.max_workspace / 4)
-    w.own = w.own or w.rows * w.groups * b.products <= FEW_WEIGHTS and blocks_of(w) >= OFTEN
+    w.own = w.own or not w.wide and w.rows * w.groups * b.products <= FEW_WEIGHTS and blocks_of(w) >= OFTEN
     w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
     b.plane = 0
     if not w.in_place:
@@ -317,6 +319,8 @@ cdef inline Py_ssize_t slices_of(const Work* w, double workspace) noexcept nogil
     cdef double bytes = <double> b.box.axis[0].n * b.box.axis[1].n * b.box.axis[2].n * b.channels * b.size
     if bytes < SLICED_BYTES or b.channels * b.size % LINE_BYTES or not is_turned(w, workspace):
         return 1
+    if <double> min(w.area, <Py_ssize_t> TURNED_BLOCK) * w.rows * b.size > workspace / 8:      # sums of all panels
+        return 1
     for slices in range(1, lines // SLICE_LINES + 1):
         if lines % slices == 0 and bytes / slices <= SLICE_BYTES:
             return slices
@@ -340,11 +344,11 @@ cdef inline bint is_by_frame(const Work* w) noexcept nogil:
     return 100 * inside_along(w, 0, &longest) < MOST_INSIDE
 
 
-cdef inline bint is_packed(const Work* w, Py_ssize_t pieces) noexcept nogil:
+cdef inline bint copying_pays(const Work* w, Py_ssize_t pieces) noexcept nogil:
     """Whether so many pieces of output channels had better read copies of a block's pixels (measured: 1.0 to 1.2, otherwise 0.9): many
     pieces, or planes whole pages apart, whose lines share few places of the caches."""
     cdef const Blocks* b = &w.blocks
-    if not PACKED_PRODUCTS <= b.products <= MOST_PACKED or not w.straight:
+    if not COPIED_PRODUCTS <= b.products <= MOST_COPIED or not w.straight:
         return False
     return pieces >= (FEW_PIECES if w.area * b.size % PAGE == 0 else PIECES)
 
@@ -353,13 +357,13 @@ cdef inline bint is_wide(const Work* w, const Py_ssize_t* span, Py_ssize_t lane,
     """Whether pixels had better stand on the lanes: few products, and runs of pixels that are nearly whole vectors."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t run = b.out[2]
-    if not w.straight or b.products > WIDE_PRODUCTS and not w.packs or w.stride[2] > MOST_PHASES:
+    if not w.straight or b.products > WIDE_PRODUCTS and not w.copies_pixels or w.stride[2] > MOST_PHASES:
         return False
     if w.stride[2] > 1 and w.rows < b.channels * w.stride[0] * w.stride[1] * w.stride[2] * (1 if w.stride[2] == 2 else 4):
         return False                    # splitting rows into phases costs more than transposing the sums
     if w.in_place and w.stride[2] == 1 and w.stride[1] == 1 and span[2] == 1 and b.out[2] == b.box.axis[2].n:
         run *= b.out[1]                 # rows without a gap between them
-    if b.out[2] < 2 * lane and (run < 2 * lane or run > WIDE_PIXELS or <double> b.channels * run * b.size > (4 if w.packs else 1) * limit):
+    if b.out[2] < 2 * lane and (run < 2 * lane or run > WIDE_PIXELS or <double> b.channels * run * b.size > (4 if w.copies_pixels else 1) * limit):
         return False                    # a block has whole rows, and these are too short
     # measured: transposing costs a sum of K products as much as 16 products more
     return ceil_div(run, lane) * lane * b.products <= run * (b.products + 16)
@@ -394,7 +398,7 @@ cdef inline double own_bytes(const Work* w) noexcept nogil:
     return (2.0 if w.wide else 1.0) * w.groups * (w.rows + 16) * w.blocks.products * w.blocks.size
 
 
-cdef inline double packed_bytes(const Work* w) noexcept nogil:
+cdef inline double copied_bytes(const Work* w) noexcept nogil:
     """Room for the pixels of a block in tiles of two vectors, and for those of three tiles more, at the ends of a run."""
     return w.items * (w.blocks.block[2] * w.blocks.size + 3.0 * 2 * WIDEST_VECTOR) * w.blocks.products
 
@@ -409,8 +413,8 @@ cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
     """One thread's scratch: a Room, then boxes, sums, start, panel, planes, places, in that order."""
     cdef const Blocks* b = &w.blocks
     parts[0] = 0.0 if w.in_place else <double> w.items * b.channels * b.plane * b.size
-    if w.packs:
-        parts[0] = packed_bytes(w)
+    if w.copies_pixels:
+        parts[0] = copied_bytes(w)
     if w.turned:
         parts[0] = <double> w.items * lines_of(w) * b.plane * LINE_BYTES
     parts[1] = (TALLEST_TILE if w.wide else w.pixels + 1.0) * (2 * WIDEST_VECTOR if w.slices == 1 else w.rows * b.size + 2.0 * WIDEST_VECTOR)

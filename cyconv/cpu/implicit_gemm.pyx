@@ -82,8 +82,8 @@ def scratch(problem):
         for in_place, turned in ((True, True), (True, False), (False, False)):
             open_work(&w, problem, in_place, turned, vector)
             w.raw = True
-            most = max(most, room_bytes(&w, parts))
-    return int(min(most + 4.0 * w.blocks.products, 2.0**62))
+            most = max(most, room_bytes(&w, parts) + 4.0 * (w.blocks.products + SOON) * (1 + w.copies_pixels))
+    return int(min(most, 2.0**62))
 
 
 def why_not(problem):
@@ -174,7 +174,7 @@ def prepare(problem, weight):
     cdef Panels panels = panels_of(&w)
     matrix = real_matrix(b, problem, weight)
     packed = memory.empty(w.groups * panels.numbers + w.reordered, number_type(b))
-    if w.reordered:                       # behind the panels stands whether taps may be left out
+    if w.reordered:                     # behind the panels stands whether taps may be left out
         packed[w.groups * panels.numbers] = all_finite(<const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix), matrix.size, <int> b.size)
     cdef Packing packing
     cdef double seconds = <double> w.groups * w.rows * b.products * PACK_SECONDS
@@ -364,7 +364,7 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
     cdef const char* from_
     cdef const char* row
     cdef char* packed
-    cdef bint copies, copied = w.packs and room.gathered == room.copied     # pixels of this block, all tiles one behind the other
+    cdef bint copies, copied = w.copies_pixels and room.gathered == room.copied     # pixels of this block, all tiles one behind the other
     target.plane, target.joint = plane, room.sums
     # A block's input stays in a cache and meets one piece after the other: few planes are written at a time, in long runs.
     for piece in range(begin, end):
@@ -374,14 +374,14 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
         packed = room.boxes
         if copied:
             offset = b.offset + b.products + SOON
-        copies = w.packs and not copied and rows >= FEWEST_COPY
+        copies = w.copies_pixels and not copied and rows >= FEWEST_COPY
         p = 0
         kept = False                            # whether the beginning of the next line stands in the joint
         while p < pixels:
             length = min(room.neighbours[p], run - p % run)
             out = to + p // run * w.groups * w.rows * plane + p % run * size + first * plane
             shift = 0
-            if length >= 8 * lane and (plane % VB == 0 and not w.packs or w.aligned):
+            if length >= 8 * lane and (plane % VB == 0 and not w.copies_pixels or w.aligned):
                 # up to the first whole line one short tile, so that the others write whole lines, or read them; copies stand in whole ones
                 shift = (VB - <Py_ssize_t> (<size_t> (base + room.place[p] if w.aligned else out) % VB)) % VB // size
             past = w.past and (length >= 8 * lane or length % lane == 0 and <size_t> out % VB == 0)
@@ -576,7 +576,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         workers = min(workers, items)
         # Many channels had better be loaded in whole lines, if all of them can be: loads across lines were measured to take up to
         # 1.25 of a call's time, stores across lines nothing.
-        w.aligned = w.wide and w.in_place and not w.packs and b.products == b.channels >= 2 * TILE_ROWS and w.input_step[2] % VB == 0
+        w.aligned = w.wide and w.in_place and not w.copies_pixels and b.products == b.channels >= 2 * TILE_ROWS and w.input_step[2] % VB == 0
         if w.aligned and w.joined and b.count[2] > 1:
             w.lead = (VB - <Py_ssize_t> (<size_t> w.input % VB)) % VB // b.size
         # whoever reads so large a result finds none of it in a cache anyway, and its lines need not be read before they are written
