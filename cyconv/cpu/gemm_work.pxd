@@ -155,9 +155,10 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.step = 2 if w.stride[2] == 2 else 1
     limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2)
     pieces = ceil_div(w.rows, <Py_ssize_t> TALLEST_TILE if vector == WIDEST_VECTOR else <Py_ssize_t> SHORT_TILE)
-    w.copies_pixels = w.in_place and taps == 1 and stride == (1, 1, 1) and copying_pays(w, pieces)
+    w.joined = w.in_place and taps == 1 and stride == (1, 1, 1)
+    w.copies_pixels = w.joined and copying_pays(w, pieces)
     w.wide = is_wide(w, span, vector // b.size, limit)
-    w.by_tap = w.skips = w.by_frame = w.joined = False
+    w.by_tap = w.skips = w.by_frame = False
     w.lead = 0
     if not w.in_place and b.kind != HALF and b.box.mode == ZEROS and not w.wide:
         w.by_tap = w.in_place = w.skips = is_by_tap(w, taps)
@@ -171,6 +172,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.inner = 1 if w.by_tap else taps // w.taps[0] if w.by_frame else taps
     w.in_place = w.in_place and may_read_in_place       # packed weights know nothing of how the input lies
     w.skips = w.skips and w.in_place
+    w.joined = w.joined and w.wide and w.in_place
     w.turned = may_turn and w.skips and is_turned(w, problem.max_workspace)
     if w.turned:
         w.in_place = False
@@ -188,7 +190,6 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
                 w.remainder[a] = a * <Py_ssize_t> dilation[2] % w.stride[2]
         w.panels = pieces
         room = WIDE_PIXELS
-        w.joined = w.in_place and taps == 1 and stride == (1, 1, 1)
         if w.joined:
             b.out[0] = b.out[1] = 1
             b.out[2] = w.area

@@ -269,7 +269,8 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
     if w.by_frame:
         chunks = max(ceil_div(room.end - room.first, CHUNK), <Py_ssize_t> 1)
     for chunk in range(chunks):
-        tap = <uint64_t> 1 << chunk // passes
+        if w.skips:
+            tap = <uint64_t> 1 << chunk // passes
         k0 = room.first + cut(room.end - room.first, chunk, chunks)
         products = room.first + cut(room.end - room.first, chunk + 1, chunks) - k0
         if w.raw and w.reordered and not w.own:
@@ -568,10 +569,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         room = <Py_ssize_t> room_bytes(&w, parts) // 64 * 64 + 64
         workers = threads_of(&w, room, problem)
         w.shares = min(w.panels, ceil_div(8 * workers, items)) if workers > 1 else 1
-        if w.copies and workers > 1 and columns_of(w.pixels, VB // b.size, False).panels > panels_at_once(&w):
-            w.shares = min(w.panels, ceil_div(workers, items))      # each of them copies all columns
-        if w.slices > 1 and workers > 1:
-            w.shares = min(w.panels, ceil_div(workers, items))
+        if workers > 1 and (w.slices > 1 or w.copies and columns_of(w.pixels, VB // b.size, False).panels > panels_at_once(&w)):
+            w.shares = min(w.panels, ceil_div(workers, items))      # each of them turns all input, or copies all columns
         items *= w.shares               # those of a block one after the other: the thread that has them gathers it once
         workers = min(workers, items)
         # Many channels had better be loaded in whole lines, if all of them can be: loads across lines were measured to take up to
