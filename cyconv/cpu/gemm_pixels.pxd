@@ -10,7 +10,7 @@ from cyconv.cpu.gemm_work cimport Room, Work, lines_of, pixel_bytes
 from cyconv.cpu.packing cimport HALF, ZEROS, copy_run, gather_stored
 from cyconv.cpu.shuffle cimport fetch
 from cyconv.cpu.simd cimport VB
-from cyconv.cpu.tile cimport LINE, LINE_BYTES, SOON, apart, ask_next
+from cyconv.cpu.tile cimport LINE, LINE_BYTES, SOON, TILE_ROWS, apart, ask_next
 
 cdef extern from "Python.h":
     void* PyMem_Malloc(size_t)
@@ -85,7 +85,7 @@ cdef inline bint find_taps(Work* w, problem) except -1:
                         b.offset[i] = <int32_t> (at + (phase + x * <Py_ssize_t> dilation[2] // w.stride[2]) * b.size)
                     else:
                         b.offset[i] = <int32_t> (at + x * step[2])
-    ask_next(b.offset, b.products, b.size)
+    ask_next(b.offset, b.products, 2 * VB if w.wide else TILE_ROWS * b.size)
     return True
 
 

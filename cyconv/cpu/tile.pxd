@@ -232,11 +232,12 @@ cdef inline void tile_at(int rows, int vectors, int step, const lanes* like, Py_
         single_far(rows, like, products, a, place, offset, panel, start, sums, next, hop)
 
 
-cdef inline void ask_next(int32_t* offset, Py_ssize_t products, Py_ssize_t size) noexcept nogil:
-    """The SOON entries behind a table of offsets, which tiles only ask for: the first products of the pixels behind."""
+cdef inline void ask_next(int32_t* offset, Py_ssize_t products, Py_ssize_t hop) noexcept nogil:
+    """The SOON entries behind a table of offsets, which tiles only ask for: the first products of the next tiles, each `hop` bytes behind
+    the one before."""
     cdef Py_ssize_t k
     for k in range(SOON):
-        offset[products + k] = offset[min(k, products - 1)] + <int32_t> (TILE_ROWS * size) if products else 0
+        offset[products + k] = offset[k] + <int32_t> hop if products else 0
 
 
 cdef inline Py_ssize_t ceil_div(Py_ssize_t n, Py_ssize_t d) noexcept nogil:

@@ -17,7 +17,7 @@ way     how sums are written. PAST: past the caches; whole lines only, that is v
 from libc.stdint cimport int32_t
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, own, put_some, stream, unknown
 from cyconv.cpu.simd cimport VB, inlined, splat, vf
-from cyconv.cpu.tile cimport TALLEST_TILE, TILE_ROWS, apart
+from cyconv.cpu.tile cimport LINE_BYTES, SOON, TALLEST_TILE, TILE_ROWS, apart
 
 
 cdef extern from *:
@@ -92,6 +92,10 @@ cdef inline inlined wide_of(const int rows, const int vectors, const bint copies
             fetch(at)
             if vectors == 2 and VB == 64:
                 fetch(at + VB)
+            if VB == 64 and rows > 8:           # pixels of many products drive weights out of a first-level cache; others have no load to spare
+                fetch(wk + SOON * pitch)
+                if rows * size > LINE_BYTES:
+                    fetch(wk + SOON * pitch + LINE_BYTES)
             for i in range(rows):
                 w = splat(wk + i * size, like)
                 acc[i][0] = acc[i][0] + w * x0

@@ -43,7 +43,7 @@ from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.shuffle cimport STREAMS
 from cyconv.cpu.simd cimport VB
-from cyconv.cpu.tile cimport SOON, ask_next, ceil_div, cut
+from cyconv.cpu.tile cimport SOON, TILE_ROWS, ask_next, ceil_div, cut
 from cyconv.cpu.winograd_block cimport Shared, do_block, share_chunks, share_frequency, share_output, share_panel
 from cyconv.cpu.winograd_weights cimport prepare_panel
 from cyconv.cpu.winograd_work cimport (
@@ -409,7 +409,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     offset = <int32_t*> (base + w.room * workers)
     for k in range(w.planes):
         offset[k] = <int32_t> (k * w.pitch * w.b.size)
-    ask_next(offset, w.planes, w.b.size)
+    ask_next(offset, w.planes, TILE_ROWS * w.b.size)
     w.offset = offset
     for worker in range(workers):
         (<Ready*> (base + worker * w.room + w.at_ready)).weights = False
