@@ -31,7 +31,7 @@ COMMON = ["-O3", "-g0", "-fno-math-errno", "-Wno-discarded-qualifiers"]  # Cytho
 # keep it, because there FMA is the whole speed; their results on v2 (no FMA) differ in the last bits for inexact data.
 UNCONTRACTED = {"fft", "im2col", "pool"}
 # May be imported before cyconv/threads.py has prepared the loading of OpenMP's library, and so must not load it.
-UNTHREADED = {"_calls", "_memory", "_taps"}
+UNTHREADED = {"_calls", "_memory", "_taps", "_threads"}
 
 
 def source_name(extension):
@@ -109,7 +109,7 @@ def extensions():
         "embedsignature": True,
     }
     macros = [("NPY_NO_DEPRECATED_API", "NPY_1_22_API_VERSION")]
-    headers = glob("cyconv/cpu/*.pxd")
+    headers = glob("cyconv/*.pxd") + glob("cyconv/cpu/*.pxd")
     sources = sorted(glob("cyconv/cpu/*.pyx"))
     one_each = [
         Extension(f"cyconv.cpu.{Path(source).stem}", [source], include_dirs=[np.get_include()], define_macros=macros, depends=headers)

@@ -54,6 +54,16 @@ def another(row, problem, algorithm, weight):
     return prepared
 
 
+def planned(plan, input, out):
+    """A call of a Plan."""
+    input, problem = array("input", input), plan.problem
+    if input.shape != problem.input_shape:
+        raise ValueError(f"input must have the plan's shape {problem.input_shape}, got {input.shape}")
+    if input.dtype is not plan._dtype and input.dtype != plan._dtype:
+        raise TypeError(f"input must have the plan's dtype {problem.dtype}, got {input.dtype}")
+    return execute(plan._row, problem, input, plan._prepared, plan._bias, out, plan._another, private=True)
+
+
 def execute(row, problem, input, prepared, bias, out, another=None, bint private=False):
     """Runs a chosen algorithm into `out`, or into a new array; private: nobody else has `prepared` and `bias`.
 

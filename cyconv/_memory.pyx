@@ -166,19 +166,38 @@ def empty(tuple shape, cnp.dtype dtype):
     """An uninitialised C-contiguous array that begins at a cache line if it is of some size."""
     cdef cnp.npy_intp[cnp.NPY_MAXDIMS] lengths
     cdef Py_ssize_t i, rank = len(shape)
-    cdef double size = dtype.itemsize
     if rank > cnp.NPY_MAXDIMS:
         raise ValueError(f"an array has at most {cnp.NPY_MAXDIMS} axes")
     for i in range(rank):
         lengths[i] = shape[i]
+    return new_array(<int> rank, lengths, dtype.num)
+
+
+cdef cnp.ndarray new_array(int rank, cnp.npy_intp* lengths, int type):
+    """The same, of NumPy's number for a type."""
+    cdef double size = cnp.PyArray_DescrFromType(type).itemsize
+    cdef int i
+    for i in range(rank):
         size *= lengths[i]
     if size < STORED:
-        return cnp.PyArray_EMPTY(<int> rank, lengths, dtype.num, 0)
+        return cnp.PyArray_EMPTY(rank, lengths, type, 0)
     before = PyDataMem_SetHandler(capsule)
     try:
-        return cnp.PyArray_EMPTY(<int> rank, lengths, dtype.num, 0)
+        return cnp.PyArray_EMPTY(rank, lengths, type, 0)
     finally:
         PyDataMem_SetHandler(before)
+
+
+cdef cnp.ndarray nothing = empty((0,), cnp.PyArray_DescrFromType(cnp.NPY_UINT8))
+
+
+cdef cnp.ndarray zeros(Py_ssize_t bytes):
+    """At least so many zeros, which nobody writes to: callers share them."""
+    global nothing
+    cdef cnp.npy_intp count = bytes
+    if nothing.size < bytes:
+        nothing = cnp.PyArray_ZEROS(1, &count, cnp.NPY_UINT8, 0)
+    return nothing
 
 
 def release():

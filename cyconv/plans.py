@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from ._calls import another, execute
+from ._calls import another, planned
 from .arguments import as_array, check_bytes, integer
 from .memory import overlaps
 from .problem import CONV_DTYPES, conv_problem, spatial_rank
@@ -71,12 +71,7 @@ class Plan:
 
     def __call__(self, input, out=None):
         """The convolution of `input`, whose shape and dtype are the plan's; written to `out` if given."""
-        input, problem = as_array("input", input), self.problem
-        if input.shape != problem.input_shape:
-            raise ValueError(f"input must have the plan's shape {problem.input_shape}, got {input.shape}")
-        if input.dtype is not self._dtype and input.dtype != self._dtype:
-            raise TypeError(f"input must have the plan's dtype {problem.dtype}, got {input.dtype}")
-        return execute(self._row, problem, input, self._prepared, self._bias, out, self._another, private=True)
+        return planned(self, input, out)
 
     def __repr__(self):
         return f"<cyconv.Plan {self.algorithm}: {self.problem}>"

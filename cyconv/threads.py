@@ -6,7 +6,6 @@ No result depends on it.
 """
 
 import contextlib
-import contextvars
 import ctypes
 import math
 import operator
@@ -22,7 +21,7 @@ _quiet = "GOMP_SPINCOUNT" not in os.environ and "OMP_WAIT_POLICY" not in os.envi
 if _quiet:
     os.environ["GOMP_SPINCOUNT"] = "3000"
 try:
-    from . import _platform  # the first extension module: loads libgomp
+    from . import _platform, _threads  # the first extension modules: _platform loads libgomp
 except ImportError as error:
     raise ImportError(
         f"cyconv's compiled modules cannot be loaded from {Path(__file__).parent}. If that is the source tree: run from another "
@@ -34,8 +33,6 @@ if _quiet:
 
 VARIABLES = ("CYCONV_NUM_THREADS", "OMP_NUM_THREADS")  # of the environment; the first that is set counts
 _LIMIT = 1024  # more threads than this is a slip of the keyboard
-_set = None
-_inner = contextvars.ContextVar("cyconv_threads", default=None)
 
 
 def _checked(name, value):
@@ -72,8 +69,7 @@ def set_num_threads(n):
     1
     >>> cyconv.set_num_threads(before)
     """
-    global _set
-    _set = _checked("n", n)
+    _threads.choose(_checked("n", n))
 
 
 def get_num_threads():
@@ -91,9 +87,7 @@ def get_num_threads():
     ...     cyconv.get_num_threads()
     1
     """
-    if not _platform.has_openmp():
-        return 1
-    return _inner.get() or _set or _default()
+    return _threads.count()
 
 
 @contextlib.contextmanager
@@ -118,14 +112,13 @@ def threads(n):
     ...     cyconv.conv1d(x, np.ones((1, 1, 3), np.float32))
     array([[[3., 3., 3.]]], dtype=float32)
     """
-    token = _inner.set(_checked("n", n))
+    token = _threads.inner.set(_checked("n", n))
     try:
         yield
     finally:
-        _inner.reset(token)
+        _threads.inner.reset(token)
 
 
-@cache
 def _default():
     for variable in VARIABLES:
         text = os.environ.get(variable, "").strip()
@@ -135,6 +128,9 @@ def _default():
                 raise ValueError(f"the environment variable {variable} must be a number from 1 to {_LIMIT}, got {text!r}")
             return int(first)
     return available_cpus()
+
+
+_threads.open_threads(_default if _platform.has_openmp() else None)
 
 
 def available_cpus():
@@ -204,15 +200,3 @@ def one_blas_thread():
         yield
     finally:
         _platform.release_blas()
-
-
-# ---- dividing one call's work --------------------------------------------------------------------------------------
-
-WORTH_A_THREAD = 25e-6  # seconds of work below which another thread costs more than it brings: a call of 50 us gains 10 %
-
-
-def workers(seconds, scratch, max_workspace):
-    """Threads for a call of so many (predicted) seconds, each of them needing `scratch` bytes."""
-    by_work = int(seconds / WORTH_A_THREAD)
-    by_memory = max_workspace // max(scratch, 1)
-    return max(1, min(get_num_threads(), by_work, by_memory))

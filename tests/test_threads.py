@@ -12,7 +12,8 @@ import pytest
 
 import cyconv
 from cyconv import _platform
-from cyconv.threads import _cgroup_quota, available_cpus, can_hold_blas, one_blas_thread, workers
+from cyconv._threads import workers
+from cyconv.threads import _cgroup_quota, available_cpus, can_hold_blas, one_blas_thread
 
 needs_openmp = pytest.mark.skipif(not _platform.has_openmp(), reason="built without OpenMP")
 

@@ -8,6 +8,7 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy
+from cyconv._memory cimport new_array, zeros
 from cyconv.cpu.packing cimport (
     Axis, Box, Stored, ZEROS, REFLECT, REPLICATE, CIRCULAR, HALF, SINGLE, DOUBLE, BITS8, BITS16, BITS32, BITS64,
     gather_stored,
@@ -24,7 +25,6 @@ cdef extern from "Python.h":
 cdef enum:
     LEAST_ROWS = 6                      # fewer rows in a block, and most of its box is what the next block gathers again
     LEAST_PLANE = 256                   # and with fewer outputs, too many lanes of the last vectors compute nothing
-    SMALL_SPACE = 32 * 1024             # bytes of scratch that NumPy allocates as quickly as anybody
     KEPT_BYTES = 32 * 1024              # tables up to this size are remembered with the problem
 
 cdef struct Blocks:
@@ -267,20 +267,14 @@ cdef inline int number_code(const Blocks* b) noexcept nogil:
     return cnp.NPY_UINT64 if b.kind == BITS64 else cnp.NPY_UINT32
 
 cdef inline object scratch_space(Py_ssize_t bytes):
-    """Uninitialised memory. What is too small for the store of warm memory costs less without a look at it."""
+    """Uninitialised memory."""
     cdef cnp.npy_intp count = bytes
-    if bytes < SMALL_SPACE:
-        return cnp.PyArray_SimpleNew(1, &count, cnp.NPY_UINT8)
-    from cyconv.memory import empty     # here: a header's imports are not its modules'
-    return empty(bytes, np.uint8)
+    return new_array(1, &count, cnp.NPY_UINT8)
 
 cdef inline object new_numbers(const Blocks* b, Py_ssize_t count):
-    """So many uninitialised numbers as are computed with, from where scratch_space would take them."""
+    """So many uninitialised numbers as are computed with."""
     cdef cnp.npy_intp numbers = count
-    if count * b.size < SMALL_SPACE:
-        return cnp.PyArray_SimpleNew(1, &numbers, number_code(b))
-    from cyconv.memory import empty
-    return empty(count, number_type(b))
+    return new_array(1, &numbers, number_code(b))
 
 cdef inline object number_type(const Blocks* b):
     """The NumPy type that is computed with."""
@@ -315,10 +309,9 @@ cdef inline void widen(const half* halves, float* to, Py_ssize_t count) noexcept
         to[i] = half_to_float(halves[i])
 
 cdef inline object real_bias(const Blocks* b, object bias):
-    """The bias as one real vector, zeros if there is none."""
-    cdef cnp.npy_intp rows = b.out_planes
+    """The bias as one real vector, zeros if there is none; an array to read from."""
     if bias is None:
-        return cnp.PyArray_ZEROS(1, &rows, number_code(b), 0)
+        return zeros(b.out_planes * b.size)
     bias = np.ascontiguousarray(bias)
     return bias.view(number_type(b)) if b.parts == 2 else bias.astype(number_type(b), copy=False)
 

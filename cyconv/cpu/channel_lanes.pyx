@@ -19,6 +19,7 @@ cimport numpy as cnp
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
+from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport ceil_div, scratch_space
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.items cimport Item, run_items
@@ -28,13 +29,11 @@ from cyconv.cpu.square cimport turn
 
 from cyconv import costs
 from cyconv.memory import empty
-from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
 cdef double SECONDS_EACH = 2.2e-11      # of a multiply-add,
-cdef double SECONDS_TURNED = 1.5e-10    # of a number of input, weight or output: enough to tell whether a second thread is worth its start,
-cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
+cdef double SECONDS_TURNED = 1.5e-10    # of a number of input, weight or output: enough to tell whether a second thread is worth its start
 
 cdef enum:
     LINE = 64                           # bytes of the widest vector: the cut is the same on every level
@@ -409,7 +408,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous). `weight` is what `prepare` or `prepare_once` returned."""
     cdef Work w
     cdef Py_ssize_t items, a, batched, rank
-    cdef int workers = 1, worker = 0
+    cdef int workers, worker = 0
     cdef double work, seconds
     cdef char* base
     open_work(&w, problem, VB)
@@ -434,8 +433,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     items = w.batch * w.blocks * w.strips if w.out[1] else 0
     seconds = work * SECONDS_EACH + SECONDS_TURNED * w.groups * (
         <double> w.batch * (<double> w.n[0] * w.n[1] + w.out[0] * w.out[1]) + w.k[0] * w.k[1])
-    if seconds > LEAST_SECONDS:
-        workers = worth_workers(seconds, w.room, problem.max_workspace)
+    workers = worth_workers(seconds, w.room, problem.max_workspace)
     space = scratch_space(w.room * workers + LINE)
     base = <char*> cnp.PyArray_DATA(<cnp.ndarray> space)
     base += -<Py_ssize_t> base & (LINE - 1)

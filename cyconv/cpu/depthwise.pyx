@@ -18,6 +18,7 @@ import numpy as np
 
 cimport numpy as cnp
 
+from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport ceil_div, input_steps, opened_work, real_bias, real_matrix, scratch_space
 from cyconv.cpu.depthwise_cut cimport FEW_WALK_ROWS, WALK_ROWS, WAY_BYTES, Work, open_work, opened
 from cyconv.cpu.items cimport Item, run_items
@@ -30,13 +31,11 @@ from cyconv.cpu.simd cimport VB, vd, vf, vq, vw
 
 from cyconv import costs
 from cyconv.memory import empty
-from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
 cdef double SECONDS_EACH = 3e-11        # of a multiply-add, and
-cdef double SECONDS_OUT = 2e-10         # of an output: enough to tell whether a second thread is worth its start,
-cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
+cdef double SECONDS_OUT = 2e-10         # of an output: enough to tell whether a second thread is worth its start
 
 cdef enum:
     WIDEST_VECTOR = 64                  # bytes, of any level, and
@@ -384,7 +383,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
     cdef Work w
     cdef Py_ssize_t items, room, first
-    cdef int workers = 1, worker = 0
+    cdef int workers, worker = 0
     cdef double work, seconds
     cdef char* base
     tables = opened(problem)
@@ -409,8 +408,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     work = <double> w.batch * w.groups * w.rows * w.out[0] * w.out[1] * w.out[2]
     items = ceil_div(w.batch * w.groups, w.planes) * w.count[0] * w.count[1] * w.count[2]
     seconds = work * SECONDS_OUT + work * w.channels * w.k[0] * w.k[1] * w.k[2] * SECONDS_EACH
-    if seconds > LEAST_SECONDS:
-        workers = worth_workers(seconds, w.at[4], problem.max_workspace)
+    workers = worth_workers(seconds, w.at[4], problem.max_workspace)
     work *= <double> w.channels * w.k[0] * w.k[1] * w.k[2] + 8
     room = w.at[4]
     space = scratch_space(room * workers + 64)

@@ -14,6 +14,7 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
+from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport (
     Blocks, PyCapsule_GetPointer, PyMem_Free, PyObject, ceil_div, close_blocks, cut_of, gather_block, input_steps, locate,
     new_numbers, open_blocks, opened_once, opened_work, real_bias, real_matrix, scratch_space, set_layout, table_bytes,
@@ -25,12 +26,10 @@ from cyconv.cpu.simd cimport ROWS, VB, VECTORS, inlined, splat, vd, vector, vf, 
 from cyconv.cpu.tile cimport apart
 
 from cyconv import costs
-from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
-cdef double SECONDS_EACH = 3e-11        # of a multiply-add: enough to tell whether a second thread is worth its start,
-cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
+cdef double SECONDS_EACH = 3e-11        # of a multiply-add: enough to tell whether a second thread is worth its start
 
 cdef enum:
     BOX_BYTES = 256 * 1024              # boxes of all channels of one block: stays in a second-level cache
@@ -352,7 +351,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef Work w
     cdef Blocks* b = &w.blocks
     cdef Py_ssize_t room
-    cdef int workers = 1
+    cdef int workers
     cdef char* base
     tables = opened(problem)
     w = (<const Work*> opened_work(tables))[0]
@@ -362,8 +361,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     sums_from = real_bias(b, bias)
     w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
     w.out = <char*> cnp.PyArray_DATA(out)
-    if w.multiply_adds * SECONDS_EACH > LEAST_SECONDS:
-        workers = worth_workers(w.multiply_adds * SECONDS_EACH, scratch_bytes(b), problem.max_workspace)
+    workers = worth_workers(w.multiply_adds * SECONDS_EACH, scratch_bytes(b), problem.max_workspace)
     w.shares = min(w.pieces, ceil_div(2 * workers, w.items)) if workers > 1 else 1
     room = ceil_div(scratch_bytes(b), 64) * 64
     space = scratch_space(room * workers + 64)

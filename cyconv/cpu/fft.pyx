@@ -25,6 +25,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, log2
 from libc.string cimport memset
 
+from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport Blocks, ceil_div, set_layout
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.items cimport Item, flushing, mode, run_items, set_mode
@@ -35,7 +36,6 @@ from cyconv.cpu.simd cimport VB, inlined, splat, vd, vf
 
 from cyconv import costs
 from cyconv.memory import empty
-from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
 

@@ -38,11 +38,9 @@ cdef inline Py_ssize_t place_of(const Work* w, Py_ssize_t c) noexcept nogil:
     return c * b.plane * b.size
 
 
-cdef inline bint find_taps(Work* w, problem) except -1:
+cdef inline bint find_taps(Work* w) except -1:
     """Fills the table of offsets, and behind it the one for copied pixels; False if an offset does not fit 32 bits."""
     cdef Blocks* b = &w.blocks
-    cdef tuple kernel = problem.kernel, dilation = problem.dilation
-    cdef Py_ssize_t[3] k
     cdef Py_ssize_t[3] step
     cdef Py_ssize_t c, z, y, x, at, i, tap, channel, phase
     cdef Py_ssize_t slice = max(b.channels // w.slices, <Py_ssize_t> 1), outer
@@ -50,12 +48,11 @@ cdef inline bint find_taps(Work* w, problem) except -1:
     cdef int a
     outer = w.taps[0] * w.taps[1] * w.taps[2] // w.inner
     for a in range(3):
-        k[a] = kernel[a]
-        step[a] = <Py_ssize_t> dilation[a]
+        step[a] = w.dilation[a]
     if w.in_place:
         for a in range(3):
             step[a] *= b.box.step[a]
-            farthest += abs((k[a] - 1.0) * step[a])
+            farthest += abs((w.taps[a] - 1.0) * step[a])
         farthest += abs(<double> w.input_step[2] * max(b.channels - 1, <Py_ssize_t> 0)) + 8
         if farthest >= 2.0**31:
             return False
@@ -73,16 +70,16 @@ cdef inline bint find_taps(Work* w, problem) except -1:
     for c in range(b.channels):
         channel = place_of(w, c)
         tap = 0
-        for z in range(k[0]):
-            for y in range(k[1]):
+        for z in range(w.taps[0]):
+            for y in range(w.taps[1]):
                 at = channel + z * step[0] + y * step[1]
-                for x in range(k[2]):
+                for x in range(w.taps[2]):
                     i = (c // slice * outer + tap // w.inner) * slice + c % slice
                     i = i * w.inner + tap % w.inner
                     tap += 1
                     if b.box.axis[2].stride > 1:
                         phase = x % b.box.axis[2].phases * b.box.axis[0].length * b.box.axis[1].length * b.box.axis[2].length
-                        b.offset[i] = <int32_t> (at + (phase + x * <Py_ssize_t> dilation[2] // w.stride[2]) * b.size)
+                        b.offset[i] = <int32_t> (at + (phase + x * w.dilation[2] // w.stride[2]) * b.size)
                     else:
                         b.offset[i] = <int32_t> (at + x * step[2])
     ask_next(b.offset, b.products, 2 * VB if w.wide else TILE_ROWS * b.size)
@@ -211,7 +208,7 @@ cdef inline uint64_t taps_inside(const Work* w, int a, Py_ssize_t at) noexcept n
 
 
 cdef inline apart find_pixels(const Work* w, const Py_ssize_t* extent, Room* room) noexcept nogil:
-    """The places of a block's pixels, and how many neighbours each has."""
+    """The places of a block's pixels, and how many neighbours each has. Nobody needs either where an item's pixels are one run."""
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t[4] step
     cdef Py_ssize_t n, z, y, x, at, p = 0, further = 0, hop = LINE_BYTES if w.step == LINE else w.step * b.size

@@ -427,7 +427,7 @@ cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
         parts[3] = max(parts[3], column_bytes(w))
         parts[1] = max(parts[1], <double> COLUMN_SUMS)
     parts[4] = 0.0 if w.straight else w.pixels * 2.0 * WIDEST_VECTOR
-    parts[5] = (w.pixels + WIDEST_VECTOR / 4.0) * (2.0 * sizeof(Py_ssize_t) + sizeof(uint64_t))
+    parts[5] = 0.0 if w.joined else (w.pixels + WIDEST_VECTOR / 4.0) * (2.0 * sizeof(Py_ssize_t) + sizeof(uint64_t))
     cdef double total = ROOM
     cdef int i
     for i in range(6):

@@ -14,6 +14,7 @@ cimport numpy as cnp
 from libc.limits cimport INT_MAX
 from libc.string cimport memset
 
+from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blas cimport Blas, gemm_d, gemm_f, load_blas
 from cyconv.cpu.blocks cimport (
     Blocks, ceil_div, close_blocks, cut_of, input_steps, locate, open_blocks, real_bias, real_matrix, scratch_space, set_layout,
@@ -24,7 +25,6 @@ from cyconv.cpu.packing cimport DOUBLE, HALF, SINGLE, computed, gather_row, half
 from cyconv import costs
 from cyconv.memory import empty
 from cyconv.threads import can_hold_blas, one_blas_thread
-from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
 

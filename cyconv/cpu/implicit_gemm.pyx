@@ -28,8 +28,9 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.stdint cimport int32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
+from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport Blocks, input_steps, number_type, real_bias, real_matrix, scratch_space
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.gemm_columns cimport COLUMN_ROWS, columns_of, do_columns, has_dots, panels_at_once
@@ -47,7 +48,6 @@ from cyconv.cpu.tile cimport AHEAD, QUIET, SOON, TALLEST_TILE, TILE_ROWS, ceil_d
 from cyconv.cpu.wide_tile cimport FEWEST_COPY, JOINED, KEPT, PARTLY, PAST, PLAINLY, Target, copy_pair, copy_single, wide_pair, wide_single
 
 from cyconv import costs, memory
-from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
@@ -55,8 +55,7 @@ cdef extern from "Python.h":
     void PyMem_Free(void*)
 
 cdef double SECONDS_EACH = 2.2e-11      # of a multiply-add,
-cdef double BYTE_SECONDS = 4e-11        # of a byte of weights, for single pixels: enough to tell whether a second thread is worth its start,
-cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
+cdef double BYTE_SECONDS = 4e-11        # of a byte of weights, for single pixels: enough to tell whether a second thread is worth its start
 cdef double PACK_SECONDS = 3e-10        # of a packed weight
 
 cdef enum:
@@ -178,7 +177,7 @@ def prepare(problem, weight):
         packed[w.groups * panels.numbers] = all_finite(<const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix), matrix.size, <int> b.size)
     cdef Packing packing
     cdef double seconds = <double> w.groups * w.rows * b.products * PACK_SECONDS
-    cdef int threads = worth_workers(seconds, 1, 1 << 40) if seconds > LEAST_SECONDS else 1
+    cdef int threads = worth_workers(seconds, 1, 1 << 40)
     packing.w, packing.panels = &w, panels
     packing.source = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
     packing.to = <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
@@ -362,6 +361,7 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
     cdef Target target
     cdef int soon = SOON if w.in_place and b.products >= MANY_PRODUCTS else 0      # else the next tile's come soon enough
     cdef const int32_t* offset = b.offset
+    cdef const char* start
     cdef const char* from_
     cdef const char* row
     cdef char* packed
@@ -379,12 +379,13 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
         p = 0
         kept = False                            # whether the beginning of the next line stands in the joint
         while p < pixels:
-            length = min(room.neighbours[p], run - p % run)
+            length = run if w.joined else min(room.neighbours[p], run - p % run)
+            start = base + (p // run * w.input_step[0] if w.joined else room.place[p])
             out = to + p // run * w.groups * w.rows * plane + p % run * size + first * plane
             shift = 0
             if length >= 8 * lane and (plane % VB == 0 and not w.copies_pixels or w.aligned):
                 # up to the first whole line one short tile, so that the others write whole lines, or read them; copies stand in whole ones
-                shift = (VB - <Py_ssize_t> (<size_t> (base + room.place[p] if w.aligned else out) % VB)) % VB // size
+                shift = (VB - <Py_ssize_t> (<size_t> (start if w.aligned else out) % VB)) % VB // size
             past = w.past and (length >= 8 * lane or length % lane == 0 and <size_t> out % VB == 0)
             x = 0
             while x < length:
@@ -410,7 +411,7 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                 target.out = out + x * size
                 target.next = b.products * 2 * VB if copied else step * size
                 target.copy = packed
-                from_ = packed if copied else base + room.place[p + x]
+                from_ = packed if copied else start + x * size
                 if copies and step == lane:
                     copy_single(<int> rows, like, b.products, from_, offset, row, pitch, soon, bias + first * size, &target)
                 elif copies:
@@ -459,7 +460,7 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     if w.skips and not found:
         find_pixels(w, extent, room)
         find_inside(w, origin, extent, room)
-    elif extent[0] != room.extent[0] or extent[1] != room.extent[1] or extent[2] != room.extent[2] or extent[3] != room.extent[3]:
+    elif not w.joined and memcmp(extent, room.extent, sizeof(extent)) != 0:
         find_pixels(w, extent, room)
     room.first, room.end, room.slice = 0, b.products, 0
     if w.by_frame:
@@ -524,7 +525,7 @@ cdef bint finite_weights(const Work* w, cnp.ndarray weight) except -1:
 cdef int threads_of(const Work* w, Py_ssize_t room, problem) except -1:
     """How many threads are worth it that need so many bytes of room each."""
     cdef double seconds = work_of(w) * SECONDS_EACH + <double> w.groups * w.rows * w.blocks.products * w.blocks.size * BYTE_SECONDS
-    return worth_workers(seconds, room, problem.max_workspace) if seconds > LEAST_SECONDS else 1
+    return worth_workers(seconds, room, problem.max_workspace)
 
 
 cdef bint collides(const Work* w) noexcept nogil:
@@ -552,9 +553,9 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         if w.by_tap:                    # pixels that are no neighbours would make tiles of one
             w.skips = b.box.step[2] == b.size and finite_weights(&w, weight)
         w.by_frame = w.by_frame and finite_weights(&w, weight)
-        if (w.wide and w.in_place and not has_runs(&w)) or (w.by_tap and not w.skips) or not find_taps(&w, problem):
+        if (w.wide and w.in_place and not has_runs(&w)) or (w.by_tap and not w.skips) or not find_taps(&w):
             open_work(&w, problem, False, False, VB)
-            find_taps(&w, problem)
+            find_taps(&w)
         w.copies = w.copies and w.raw
         if w.copies:
             w.panels = ceil_div(w.rows, COLUMN_ROWS)

@@ -25,6 +25,7 @@ from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.pool_rows cimport (
     ADD, Axis, BATCH, BOX, DOUBLE, HALF, HALF_LINE, How, INT16, INT32, INT64, INT8, ITEM, LANES, LINE, MAX,
     MOST_OUTPUTS, NORM, PEAK, RING_BYTES, SET, SINGLE, SPOTS, SUM, Scratch, UINT16, UINT32, UINT64, UINT8, Work,
@@ -35,7 +36,6 @@ from cyconv.cpu.simd cimport half, inlined
 
 from cyconv.problem import MAX_WORKSPACE
 from cyconv.memory import empty
-from cyconv.threads import workers as worth_workers
 
 cnp.import_array()
 

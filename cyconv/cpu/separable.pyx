@@ -20,6 +20,7 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
+from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport (
     Blocks, PyCapsule_GetPointer, PyMem_Free, PyMem_Malloc, PyObject, ceil_div, close_blocks, cut_of, gather_block, input_steps,
     locate, number_type, open_blocks, opened_once, opened_work, real_bias, scratch_space, set_layout, table_bytes,
@@ -34,12 +35,10 @@ from cyconv.cpu.simd cimport VB, vd, vector, vf, vq, vw
 
 from cyconv import costs
 from cyconv.memory import empty
-from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
-cdef double SECONDS_EACH = 4e-11        # of a multiply-add: enough to tell whether a second thread is worth its start,
-cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
+cdef double SECONDS_EACH = 4e-11        # of a multiply-add: enough to tell whether a second thread is worth its start
 
 cdef enum:
     BOX_BYTES = 512 * 1024              # boxes of one block: half of a second-level cache
@@ -420,7 +419,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
     cdef Work w
     cdef Blocks* b = &w.blocks
-    cdef int workers = 1
+    cdef int workers
     cdef char* base
     tables = opened_once(problem, "separable", sizeof(Work), open_work, close_work)
     w = (<const Work*> opened_work(tables))[0]
@@ -431,8 +430,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     sums_from = real_bias(b, bias)
     w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
     w.out = <char*> cnp.PyArray_DATA(out)
-    if w.multiply_adds * SECONDS_EACH > LEAST_SECONDS:
-        workers = worth_workers(w.multiply_adds * SECONDS_EACH, w.room.whole, problem.max_workspace)
+    workers = worth_workers(w.multiply_adds * SECONDS_EACH, w.room.whole, problem.max_workspace)
     space = scratch_space(w.room.whole * workers + 64)
     base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
     run_items(<Item> do_block, &w, w.items, w.multiply_adds, workers, base, w.room.whole, b.exact)

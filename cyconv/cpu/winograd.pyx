@@ -36,6 +36,7 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport int32_t
 
+from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport (
     close_plain, input_steps, opened_once, opened_work, real_bias, real_matrix, scratch_space, set_layout,
 )
@@ -55,12 +56,10 @@ from cyconv.cpu.winograd_work cimport (
 
 from cyconv import costs
 from cyconv.memory import empty
-from cyconv.threads import WORTH_A_THREAD, workers as worth_workers
 
 cnp.import_array()
 
-cdef double SECONDS_EACH = 8e-12        # of one of those: enough to tell whether a second thread is worth its start,
-cdef double LEAST_SECONDS = 2 * WORTH_A_THREAD  # which is only asked above this
+cdef double SECONDS_EACH = 8e-12        # of one of those: enough to tell whether a second thread is worth its start
 cdef double WEIGHT_SECONDS = 5e-9       # of a frequency of the weights of one plane and panel
 
 
@@ -358,7 +357,7 @@ cdef object prepared(Work* w, object matrix):
     array = empty(items * each // w.b.size, np.float32 if w.b.size == 4 else np.float64)
     cdef Prepared to
     cdef double seconds = WEIGHT_SECONDS * items * w.frequencies * w.planes
-    cdef int workers = worth_workers(seconds, 1, 1 << 30) if seconds > LEAST_SECONDS else 1
+    cdef int workers = worth_workers(seconds, 1, 1 << 30)
     w.weight = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
     to.w, to.at, to.each = w, <char*> cnp.PyArray_DATA(<cnp.ndarray> array), each
     run_items(<Item> prepare_item, &to, items, <double> items * each, workers, NULL, 0, False)
@@ -371,7 +370,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef Shared block
     cdef Py_ssize_t items, k
     cdef Py_ssize_t[3] step
-    cdef int workers = 1, worker
+    cdef int workers, worker
     cdef bint apart
     cdef double work
     cdef char* base
@@ -379,8 +378,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef char spoiled = 0
     opened(&w, problem, weight.ndim - 1 if weight.ndim < 3 else -1)
     work = problem.multiply_adds
-    if work * SECONDS_EACH > LEAST_SECONDS:
-        workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
+    workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
     if weight.ndim > 2 and workers > 1 and may_own(&w, workers):
         opened(&w, problem, False)
         w.own = workers * (w.room + whole_u(&w) + 64) <= problem.max_workspace
