@@ -9,10 +9,10 @@ import time
 
 import numpy as np
 import pytest
+from cyconv._threads import workers
 
 import cyconv
 from cyconv import _platform
-from cyconv._threads import workers
 from cyconv.threads import _cgroup_quota, available_cpus, can_hold_blas, one_blas_thread
 
 needs_openmp = pytest.mark.skipif(not _platform.has_openmp(), reason="built without OpenMP")
