@@ -363,9 +363,11 @@ def test_copied_pixels(name, dtype):
                 np.testing.assert_array_equal(conv(len(shape) - 2)(moved, w, bias, groups=groups, algorithm=NAME), want)
     wide = np.repeat(x, 2, -1)
     last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
-    for view in (wide[..., ::2], last, np.pad(x, [(0, 0)] * (len(shape) - 1) + [(1, 2)])[..., 1:-2]):
+    swapped = np.swapaxes(np.ascontiguousarray(np.swapaxes(x, 1, -1)), 1, -1)
+    backwards = np.ascontiguousarray(x[..., ::-1])[..., ::-1]
+    for view in (wide[..., ::2], last, swapped, backwards, np.pad(x, [(0, 0)] * (len(shape) - 1) + [(1, 2)])[..., 1:-2]):
         np.testing.assert_array_equal(view, x)
-        both(view, w, bias, groups=groups)  # boxes then, and the same weights
+        both(view, w, bias, groups=groups)  # gathered then, and the same weights
 
 
 @pytest.mark.parametrize("at", [0, 1, 4, 5, 15])

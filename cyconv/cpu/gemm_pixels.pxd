@@ -3,13 +3,14 @@
 Either in the caller's input itself or in padded boxes, one per batch item and channel, which are gathered here.
 """
 from libc.stdint cimport int32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from cyconv.cpu.blocks cimport Blocks
 from cyconv.cpu.gemm_work cimport Room, Work, lines_of, pixel_bytes
 from cyconv.cpu.packing cimport HALF, ZEROS, copy_run, gather_stored
-from cyconv.cpu.shuffle cimport fetch
-from cyconv.cpu.simd cimport VB
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes
+from cyconv.cpu.simd cimport VB, vf
+from cyconv.cpu.square cimport turn
 from cyconv.cpu.tile cimport LINE, LINE_BYTES, SOON, TILE_ROWS, apart, ask_next
 
 cdef extern from "Python.h":
@@ -25,6 +26,15 @@ cdef inline bint has_runs(const Work* w) noexcept nogil:
         return (b.box.axis[1].n == 1 or b.box.step[1] == b.box.axis[2].n * b.size) and (
             b.box.axis[0].n == 1 or b.box.step[0] == b.box.axis[1].n * b.box.axis[2].n * b.size)
     return b.out[2] >= 2 * VB // b.size or b.box.step[1] == b.out[2] * b.size
+
+
+cdef inline bint far_apart(const Work* w) noexcept nogil:
+    """Whether offsets of products from a pixel of the input do not fit 32 bits."""
+    cdef double farthest = abs(<double> w.input_step[2] * max(w.blocks.channels - 1, <Py_ssize_t> 0)) + 8
+    cdef int a
+    for a in range(3):
+        farthest += abs((w.taps[a] - 1.0) * w.dilation[a] * w.blocks.box.step[a])
+    return farthest >= 2.0**31
 
 
 cdef inline Py_ssize_t place_of(const Work* w, Py_ssize_t c) noexcept nogil:
@@ -44,7 +54,6 @@ cdef inline bint find_taps(Work* w) except -1:
     cdef Py_ssize_t[3] step
     cdef Py_ssize_t c, z, y, x, at, i, tap, channel, phase
     cdef Py_ssize_t slice = max(b.channels // w.slices, <Py_ssize_t> 1), outer
-    cdef double farthest = 0
     cdef int a
     outer = w.taps[0] * w.taps[1] * w.taps[2] // w.inner
     for a in range(3):
@@ -52,9 +61,7 @@ cdef inline bint find_taps(Work* w) except -1:
     if w.in_place:
         for a in range(3):
             step[a] *= b.box.step[a]
-            farthest += abs((w.taps[a] - 1.0) * step[a])
-        farthest += abs(<double> w.input_step[2] * max(b.channels - 1, <Py_ssize_t> 0)) + 8
-        if farthest >= 2.0**31:
+        if far_apart(w) and not w.gathers:
             return False
     else:
         step[2] *= pixel_bytes(w)
@@ -205,6 +212,35 @@ cdef inline uint64_t taps_inside(const Work* w, int a, Py_ssize_t at) noexcept n
     for tap in range(w.taps[a]):
         taps |= <uint64_t> (0 <= u + tap * w.dilation[a] < w.blocks.box.axis[a].n) << tap
     return taps
+
+
+cdef inline apart gather_tile(const lanes* like, const Work* w, const char* plane, Py_ssize_t first, Py_ssize_t vectors, char* to) noexcept nogil:
+    """Pixels of a plane whose rows are not one behind the other, or are no rows: to[k][pixel], two vectors for each product."""
+    cdef const Blocks* b = &w.blocks
+    cdef lanes[LANES_F] t
+    cdef Py_ssize_t[LANES_F] at
+    cdef Py_ssize_t v, i, k, x, y, hop, side = LANES_F if lanes is vf else LANES_D, size = b.size, channel = w.input_step[2]
+    cdef bint even
+    for v in range(vectors):
+        even = True
+        for i in range(side):
+            y = (first + v * side + i) // b.box.axis[2].n
+            x = (first + v * side + i) % b.box.axis[2].n
+            at[i] = y // b.box.axis[1].n * b.box.step[0] + y % b.box.axis[1].n * b.box.step[1] + x * b.box.step[2]
+            hop = at[1] - at[0] if i else 0
+            even = even and at[i] == at[0] + i * hop
+        k = 0
+        while even and (channel == size or hop == size) and b.products >= side and k < b.products:
+            k = min(k, b.products - side)
+            if channel == size:
+                turn(plane + at[0] + k * size, hop, t)
+            for i in range(side):
+                (<lanes*> (to + (k + i) * 2 * VB + v * VB))[0] = t[i] if channel == size else (<const lanes*> (plane + at[0] + (k + i) * channel))[0]
+            k += side
+        while k < b.products:
+            for i in range(side):
+                memcpy(to + k * 2 * VB + v * VB + i * size, plane + at[i] + k * channel, size)
+            k += 1
 
 
 cdef inline apart find_pixels(const Work* w, const Py_ssize_t* extent, Room* room) noexcept nogil:

@@ -19,7 +19,8 @@ cdef enum:
     COPIED_PRODUCTS = 24                # that are worth copying pixels for,
     MOST_COPIED = 2048                  # unless a piece's weights leave them no room in a second-level cache,
     FEW_PIECES = 5                      # for so many pieces of output channels, from planes whole pages apart,
-    PIECES = 9                          # and from others
+    PIECES = 9                          # and from others;
+    LEAST_PIECES = 3                    # or so many, where channels would otherwise not fill the lanes
     SHORT_TILE = 6                      # rows of a register tile where vectors are not the widest
     WIDE_PRODUCTS = 320                 # up to which transposing sums costs more than unaligned loads of pixels
     CHUNK = 512                         # products of one pass over a block's pixels;
@@ -63,7 +64,9 @@ cdef struct Work:
     Py_ssize_t[3] dilation
     bint wide                           # pixels on the lanes; then a panel is a piece of at most TILE_ROWS channels
     bint joined                         # and each plane is taken for one row, in the output and in the input
-    bint copies_pixels                  # and the first piece of a block copies its pixels for the others
+    bint copyable                       # and a block's pixels may be copied, side by side:
+    bint copies_pixels                  # they are, by the block's first piece for the others,
+    bint gathers                        # or for all, where the input's planes are no rows
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
     const char* weight
@@ -102,6 +105,7 @@ cdef struct Room:                       # one thread's scratch; its parts stand 
     Py_ssize_t columns                  # the block whose columns stand there, or -1
     Py_ssize_t slice                    # of the channels, whose products are being summed
     Py_ssize_t first, end               # of these products, less those that a frame leaves out
+    Py_ssize_t pixel                    # the block's first, where pixels are gathered from planes that are no rows
     Py_ssize_t copied                   # the block whose pixels a piece copied to `boxes`, tile by tile, or -1
     Py_ssize_t gathered                 # the block whose boxes, or taps inside, these are, or -1
     Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
@@ -156,8 +160,12 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2)
     pieces = ceil_div(w.rows, <Py_ssize_t> TALLEST_TILE if vector == WIDEST_VECTOR else <Py_ssize_t> SHORT_TILE)
     w.joined = w.in_place and taps == 1 and stride == (1, 1, 1)
-    w.copies_pixels = w.joined and copying_pays(w, pieces)
+    w.copyable = w.joined and w.straight and b.products <= MOST_COPIED
+    w.copyable = w.copyable and 4.0 * BLOCK_BYTES + 192.0 * b.channels * b.size <= problem.max_workspace / 4
+    w.copies_pixels = w.gathers = False
     w.wide = is_wide(w, span, vector // b.size, limit)
+    w.copies_pixels = w.copyable and copying_pays(w, pieces, vector // b.size)
+    w.wide = w.wide or w.copies_pixels and is_wide(w, span, vector // b.size, limit)
     w.by_tap = w.skips = w.by_frame = False
     w.lead = 0
     if not w.in_place and b.kind != HALF and b.box.mode == ZEROS and not w.wide:
@@ -229,7 +237,8 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     # packed or plain weights know nothing of how the input lies: what `own` says of pixels on the lanes depends on nothing else, too
     most_own = OWN_BYTES if <double> w.batch * w.area * b.channels * b.size > BLOCK_BYTES else OWN_ONCE_BYTES
     w.own = w.wide and own_bytes(w) <= min(<double> most_own, <double> problem.max_workspace / 4)
-    w.copies_pixels = w.copies_pixels and w.joined and copied_bytes(w) <= min(4.0 * BLOCK_BYTES, problem.max_workspace / 4)
+    w.copyable = w.copyable and w.joined
+    w.copies_pixels = w.copies_pixels and w.copyable
     w.own = w.own or w.reordered and blocks_of(w) > 1 and own_bytes(w) <= min(<double> OWN_TAPS_BYTES, <double> problem.max_workspace / 4)
     w.own = w.own or not w.wide and w.rows * w.groups * b.products <= FEW_WEIGHTS and blocks_of(w) >= OFTEN
     w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
@@ -345,12 +354,15 @@ cdef inline bint is_by_frame(const Work* w) noexcept nogil:
     return 100 * inside_along(w, 0, &longest) < MOST_INSIDE
 
 
-cdef inline bint copying_pays(const Work* w, Py_ssize_t pieces) noexcept nogil:
+cdef inline bint copying_pays(const Work* w, Py_ssize_t pieces, Py_ssize_t lane) noexcept nogil:
     """Whether so many pieces of output channels had better read copies of a block's pixels (measured: 1.0 to 1.2, otherwise 0.9): many
-    pieces, or planes whole pages apart, whose lines share few places of the caches."""
+    pieces, or planes whole pages apart, whose lines share few places of the caches. Or fewer, if that lets pixels stand on the lanes where
+    output channels would not fill pairs of vectors (1.1 to 1.4)."""
     cdef const Blocks* b = &w.blocks
-    if not COPIED_PRODUCTS <= b.products <= MOST_COPIED or not w.straight:
+    if b.products < COPIED_PRODUCTS:
         return False
+    if not w.wide and w.rows % (2 * lane) and pieces >= LEAST_PIECES:
+        return True
     return pieces >= (FEW_PIECES if w.area * b.size % PAGE == 0 else PIECES)
 
 
@@ -364,8 +376,8 @@ cdef inline bint is_wide(const Work* w, const Py_ssize_t* span, Py_ssize_t lane,
         return False                    # splitting rows into phases costs more than transposing the sums
     if w.in_place and w.stride[2] == 1 and w.stride[1] == 1 and span[2] == 1 and b.out[2] == b.box.axis[2].n:
         run *= b.out[1]                 # rows without a gap between them
-    if b.out[2] < 2 * lane and (run < 2 * lane or run > WIDE_PIXELS or <double> b.channels * run * b.size > (4 if w.copies_pixels else 1) * limit):
-        return False                    # a block has whole rows, and these are too short
+    if b.out[2] < 2 * lane and (run < 2 * lane or not w.copyable and (run > WIDE_PIXELS or <double> b.channels * run * b.size > limit)):
+        return False                    # a block has whole rows, and these are too short; in copies, planes are one row
     # measured: transposing costs a sum of K products as much as 16 products more
     return ceil_div(run, lane) * lane * b.products <= run * (b.products + 16)
 

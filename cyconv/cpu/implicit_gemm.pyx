@@ -35,7 +35,7 @@ from cyconv.cpu.blocks cimport Blocks, input_steps, number_type, real_bias, real
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.gemm_columns cimport COLUMN_ROWS, columns_of, do_columns, has_dots, panels_at_once
 from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
-from cyconv.cpu.gemm_pixels cimport find_inside, find_pixels, find_taps, frame_products, gather_boxes, has_runs
+from cyconv.cpu.gemm_pixels cimport far_apart, find_inside, find_pixels, find_taps, frame_products, gather_boxes, gather_tile, has_runs
 from cyconv.cpu.gemm_turned cimport turn_boxes, turned_start
 from cyconv.cpu.gemm_work cimport (
     CHUNK, FEW_WEIGHTS, PAGE, RAW_CHUNK, WIDEST_VECTOR, Room, Work, blocks_of, furnish, inside, inside_along, open_work, reopen_work, room_bytes,
@@ -81,6 +81,7 @@ def scratch(problem):
         for in_place, turned in ((True, True), (True, False), (False, False)):
             open_work(&w, problem, in_place, turned, vector)
             w.raw = True
+            w.copies_pixels = w.copyable
             most = max(most, room_bytes(&w, parts) + 4.0 * (w.blocks.products + SOON) * (1 + w.copies_pixels))
     return int(min(most, 2.0**62))
 
@@ -359,6 +360,7 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
     cdef bint past, kept
     cdef char* out
     cdef Target target
+    cdef Py_ssize_t tile
     cdef int soon = SOON if w.in_place and b.products >= MANY_PRODUCTS else 0      # else the next tile's come soon enough
     cdef const int32_t* offset = b.offset
     cdef const char* start
@@ -373,9 +375,9 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
         rows = cut(w.rows, piece + 1, w.panels) - first
         row = weight + piece * b.products * pitch
         packed = room.boxes
-        if copied:
+        if copied or w.gathers:
             offset = b.offset + b.products + SOON
-        copies = w.copies_pixels and not copied and rows >= FEWEST_COPY
+        copies = w.copies_pixels and not copied and not w.gathers and rows >= FEWEST_COPY
         p = 0
         kept = False                            # whether the beginning of the next line stands in the joint
         while p < pixels:
@@ -412,6 +414,10 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                 target.next = b.products * 2 * VB if copied else step * size
                 target.copy = packed
                 from_ = packed if copied else start + x * size
+                if w.gathers and not copied:
+                    for tile in range(target.tiles):
+                        gather_tile(like, w, start, room.pixel + x + tile * step, step // lane, packed + tile * b.products * 2 * VB)
+                    from_, target.next = packed, b.products * 2 * VB
                 if copies and step == lane:
                     copy_single(<int> rows, like, b.products, from_, offset, row, pitch, soon, bias + first * size, &target)
                 elif copies:
@@ -424,7 +430,7 @@ cdef void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py
                 x += shift if shift else step * target.tiles
                 shift = 0
             p += length
-        copied = copied or copies
+        copied = copied or copies or w.gathers
     if copied:
         room.copied = room.gathered
     if w.past:
@@ -467,7 +473,8 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
         frame_products(w, origin[1], room)
     if w.in_place:
         base = w.input + origin[0] * w.input_step[0] + g * w.input_step[1]
-        for a in range(3):
+        room.pixel = origin[3]
+        for a in range(0 if w.gathers else 3):
             base += (origin[a + 1] * w.stride[a] - b.box.axis[a].pad) * b.box.step[a]
     else:
         base = room.boxes + (turned_start(w, origin) if w.turned else 0)
@@ -553,7 +560,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         if w.by_tap:                    # pixels that are no neighbours would make tiles of one
             w.skips = b.box.step[2] == b.size and finite_weights(&w, weight)
         w.by_frame = w.by_frame and finite_weights(&w, weight)
-        if (w.wide and w.in_place and not has_runs(&w)) or (w.by_tap and not w.skips) or not find_taps(&w):
+        if w.copyable and (not has_runs(&w) or far_apart(&w)):
+            w.gathers = w.copies_pixels = True
+            find_taps(&w)
+        elif (w.wide and w.in_place and not has_runs(&w)) or (w.by_tap and not w.skips) or not find_taps(&w):
             open_work(&w, problem, False, False, VB)
             find_taps(&w)
         w.copies = w.copies and w.raw
