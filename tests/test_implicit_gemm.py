@@ -370,6 +370,23 @@ def test_copied_pixels(name, dtype):
         both(view, w, bias, groups=groups)  # gathered then, and the same weights
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "sizes, stride", [((83,), 2), ((70,), 3), ((29, 28), 2), ((29, 31), 2), ((26, 64), (1, 2)), ((30, 21), (2, 1)), ((5, 9, 12), 2), ((4, 7, 8), (2, 1, 3))]
+)
+def test_pixels_with_strides_between_them(sizes, stride, dtype):
+    """Gathered to copies, too: from rows, every other number of two vectors where a row has so many."""
+    rng = np.random.default_rng(3)
+    x, w = whole(rng, (2, 30, *sizes), dtype), whole(rng, (150, 15) + (1,) * len(sizes), dtype)
+    bias, options = whole(rng, 150, dtype), {"stride": stride, "groups": 2}
+    want = both(x, w, bias, **options)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    for view in (last, np.repeat(x, 2, -1)[..., ::2], np.pad(x, [(0, 0)] * (len(sizes) + 1) + [(1, 2)])[..., 1:-2], before_a_wall(x)):
+        for threads in (1, 2):
+            with cyconv.threads(threads):
+                np.testing.assert_array_equal(conv(len(sizes))(view, w, bias, algorithm=NAME, **options), want)
+
+
 @pytest.mark.parametrize("at", [0, 1, 4, 5, 15])
 @pytest.mark.parametrize("width", [16, 31, 100, 128, 131, 224, 420])
 def test_large_results_at_any_address(width, at):

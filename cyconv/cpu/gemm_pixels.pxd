@@ -3,12 +3,12 @@
 Either in the caller's input itself or in padded boxes, one per batch item and channel, which are gathered here.
 """
 from libc.stdint cimport int32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from cyconv.cpu.blocks cimport Blocks
 from cyconv.cpu.gemm_work cimport Room, Work, lines_of, pixel_bytes
 from cyconv.cpu.packing cimport HALF, ZEROS, copy_run, gather_stored
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, even, fetch, lanes
 from cyconv.cpu.simd cimport VB, vf
 from cyconv.cpu.square cimport turn
 from cyconv.cpu.tile cimport LINE, LINE_BYTES, SOON, TILE_ROWS, apart, ask_next
@@ -220,26 +220,37 @@ cdef inline apart gather_tile(const lanes* like, const Work* w, const char* plan
     cdef lanes[LANES_F] t
     cdef Py_ssize_t[LANES_F] at
     cdef Py_ssize_t v, i, k, x, y, hop, side = LANES_F if lanes is vf else LANES_D, size = b.size, channel = w.input_step[2]
-    cdef bint even
+    cdef const lanes* row
+    cdef bint spaced, halves
     for v in range(vectors):
-        even = True
+        spaced = True
         for i in range(side):
-            y = (first + v * side + i) // b.box.axis[2].n
-            x = (first + v * side + i) % b.box.axis[2].n
-            at[i] = y // b.box.axis[1].n * b.box.step[0] + y % b.box.axis[1].n * b.box.step[1] + x * b.box.step[2]
+            y, x = (first + v * side + i) // w.side[1], (first + v * side + i) % w.side[1]
+            at[i] = y // w.side[0] * w.stride[0] * b.box.step[0] + y % w.side[0] * w.stride[1] * b.box.step[1] + x * w.stride[2] * b.box.step[2]
             hop = at[1] - at[0] if i else 0
-            even = even and at[i] == at[0] + i * hop
+            spaced = spaced and at[i] == at[0] + i * hop
+        # every other number of two vectors, if the last row goes on so far
+        halves = w.stride[2] == 2 and b.box.step[2] == size and hop == 2 * size and 2 * x + 1 < b.box.axis[2].n
         k = 0
-        while even and (channel == size or hop == size) and b.products >= side and k < b.products:
+        while spaced and (channel == size or hop == size or halves) and b.products >= side and k < b.products:
             k = min(k, b.products - side)
             if channel == size:
                 turn(plane + at[0] + k * size, hop, t)
             for i in range(side):
-                (<lanes*> (to + (k + i) * 2 * VB + v * VB))[0] = t[i] if channel == size else (<const lanes*> (plane + at[0] + (k + i) * channel))[0]
+                if channel != size:
+                    row = <const lanes*> (plane + at[0] + (k + i) * channel)
+                    fetch(<const char*> row + SOON * channel)
+                    if halves:
+                        fetch(<const char*> row + SOON * channel + VB)
+                    t[i] = even(row[0], row[1]) if halves else row[0]
+                (<lanes*> (to + (k + i) * 2 * VB + v * VB))[0] = t[i]
             k += side
         while k < b.products:
             for i in range(side):
-                memcpy(to + k * 2 * VB + v * VB + i * size, plane + at[i] + k * channel, size)
+                if lanes is vf:
+                    (<float*> (to + k * 2 * VB + v * VB))[i] = (<const float*> (plane + at[i] + k * channel))[0]
+                else:
+                    (<double*> (to + k * 2 * VB + v * VB))[i] = (<const double*> (plane + at[i] + k * channel))[0]
             k += 1
 
 

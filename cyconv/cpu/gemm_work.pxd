@@ -20,6 +20,7 @@ cdef enum:
     MOST_COPIED = 2048                  # unless a piece's weights leave them no room in a second-level cache,
     FEW_PIECES = 5                      # for so many pieces of output channels, from planes whole pages apart,
     PIECES = 9                          # and from others;
+    FEW_STRIDED = 96                    # products whose pixels, where strides lie between them, are soon gathered for few pieces
     LEAST_PIECES = 3                    # or so many, where channels would otherwise not fill the lanes
     SHORT_TILE = 6                      # rows of a register tile where vectors are not the widest
     WIDE_PRODUCTS = 320                 # up to which transposing sums costs more than unaligned loads of pixels
@@ -63,10 +64,11 @@ cdef struct Work:
     Py_ssize_t[3] taps
     Py_ssize_t[3] dilation
     bint wide                           # pixels on the lanes; then a panel is a piece of at most TILE_ROWS channels
-    bint joined                         # and each plane is taken for one row, in the output and in the input
+    bint joined                         # and each plane is taken for one row, in the output and in the input,
+    Py_ssize_t[2] side                  # although it has so many outputs along y and x
     bint copyable                       # and a block's pixels may be copied, side by side:
     bint copies_pixels                  # they are, by the block's first piece for the others,
-    bint gathers                        # or for all, where the input's planes are no rows
+    bint gathers                        # or for all, where strides or the input's layout leave no rows
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
     const char* weight
@@ -159,12 +161,16 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.step = 2 if w.stride[2] == 2 else 1
     limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2)
     pieces = ceil_div(w.rows, <Py_ssize_t> TALLEST_TILE if vector == WIDEST_VECTOR else <Py_ssize_t> SHORT_TILE)
-    w.joined = w.in_place and taps == 1 and stride == (1, 1, 1)
+    w.gathers = stride != (1, 1, 1)
+    w.joined = w.in_place and taps == 1 and (not w.gathers or pieces >= (FEW_PIECES if b.products <= FEW_STRIDED else PIECES))
+    w.side[0], w.side[1] = b.out[1], b.out[2]
     w.copyable = w.joined and w.straight and b.products <= MOST_COPIED
     w.copyable = w.copyable and 4.0 * BLOCK_BYTES + 192.0 * b.channels * b.size <= problem.max_workspace / 4
-    w.copies_pixels = w.gathers = False
+    w.joined = w.joined and (not w.gathers or w.copyable)
+    w.gathers = w.gathers and w.joined
+    w.copies_pixels = False
     w.wide = is_wide(w, span, vector // b.size, limit)
-    w.copies_pixels = w.copyable and copying_pays(w, pieces, vector // b.size)
+    w.copies_pixels = w.gathers or w.copyable and copying_pays(w, pieces, vector // b.size)
     w.wide = w.wide or w.copies_pixels and is_wide(w, span, vector // b.size, limit)
     w.by_tap = w.skips = w.by_frame = False
     w.lead = 0
@@ -189,7 +195,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
         b.box.axis[a].stride, b.box.axis[a].phases, b.box.axis[a].remainder = 1, 1, w.remainder
     w.remainder[0] = 0
     if w.wide:
-        if w.stride[2] > 1:             # samples that neighbours on the lanes read become neighbours (see packing.pxd)
+        if w.stride[2] > 1 and not w.gathers:   # samples that neighbours on the lanes read become neighbours (see packing.pxd)
             w.in_place = False
             w.step = 1
             b.box.axis[2].stride = w.stride[2]
@@ -197,7 +203,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
             for a in range(b.box.axis[2].phases):
                 w.remainder[a] = a * <Py_ssize_t> dilation[2] % w.stride[2]
         w.panels = pieces
-        room = WIDE_PIXELS
+        room = BLOCK_PIXELS if w.gathers else WIDE_PIXELS
         if w.joined:
             b.out[0] = b.out[1] = 1
             b.out[2] = w.area
@@ -239,6 +245,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.own = w.wide and own_bytes(w) <= min(<double> most_own, <double> problem.max_workspace / 4)
     w.copyable = w.copyable and w.joined
     w.copies_pixels = w.copies_pixels and w.copyable
+    w.gathers = w.gathers and w.copyable
     w.own = w.own or w.reordered and blocks_of(w) > 1 and own_bytes(w) <= min(<double> OWN_TAPS_BYTES, <double> problem.max_workspace / 4)
     w.own = w.own or not w.wide and w.rows * w.groups * b.products <= FEW_WEIGHTS and blocks_of(w) >= OFTEN
     w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
@@ -372,9 +379,11 @@ cdef inline bint is_wide(const Work* w, const Py_ssize_t* span, Py_ssize_t lane,
     cdef Py_ssize_t run = b.out[2]
     if not w.straight or b.products > WIDE_PRODUCTS and not w.copies_pixels or w.stride[2] > MOST_PHASES:
         return False
-    if w.stride[2] > 1 and w.rows < b.channels * w.stride[0] * w.stride[1] * w.stride[2] * (1 if w.stride[2] == 2 else 4):
+    if w.stride[2] > 1 and not w.gathers and w.rows < b.channels * w.stride[0] * w.stride[1] * w.stride[2] * (1 if w.stride[2] == 2 else 4):
         return False                    # splitting rows into phases costs more than transposing the sums
-    if w.in_place and w.stride[2] == 1 and w.stride[1] == 1 and span[2] == 1 and b.out[2] == b.box.axis[2].n:
+    if w.copyable:
+        run = w.area
+    elif w.in_place and w.stride[2] == 1 and w.stride[1] == 1 and span[2] == 1 and b.out[2] == b.box.axis[2].n:
         run *= b.out[1]                 # rows without a gap between them
     if b.out[2] < 2 * lane and (run < 2 * lane or not w.copyable and (run > WIDE_PIXELS or <double> b.channels * run * b.size > limit)):
         return False                    # a block has whole rows, and these are too short; in copies, planes are one row

@@ -132,7 +132,7 @@ cdef dict work_amounts(problem, bint copies):
         height = rows / w.panels
         fma = planes * w.panels * ceil_div(w.area, 2 * lane) * b.products * max(2 * height, LATENCY)
         tiles, pairs, single = ceil_div(w.pixels, 2 * lane), w.panels, 0
-    numbers = 0 if w.in_place else blocks * w.items * b.channels * b.plane
+    numbers = planes * b.channels * w.area if w.gathers else 0 if w.in_place else blocks * w.items * b.channels * b.plane
     run = w.pixels // w.items
     weights = problem.groups * rows * b.products
     packed, copied, column_fma, read_in_place = problem.groups * lane * vectors * b.products, 0, 0, 0
@@ -560,7 +560,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         if w.by_tap:                    # pixels that are no neighbours would make tiles of one
             w.skips = b.box.step[2] == b.size and finite_weights(&w, weight)
         w.by_frame = w.by_frame and finite_weights(&w, weight)
-        if w.copyable and (not has_runs(&w) or far_apart(&w)):
+        if w.copyable and (w.gathers or not has_runs(&w) or far_apart(&w)):
             w.gathers = w.copies_pixels = True
             find_taps(&w)
         elif (w.wide and w.in_place and not has_runs(&w)) or (w.by_tap and not w.skips) or not find_taps(&w):
@@ -579,7 +579,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         items = w.groups * blocks_of(&w)
         room = <Py_ssize_t> room_bytes(&w, parts) // 64 * 64 + 64
         workers = threads_of(&w, room, problem)
-        w.shares = min(w.panels, ceil_div(8 * workers, items)) if workers > 1 else 1
+        w.shares = min(w.panels, ceil_div((5 if w.gathers else 8) * workers, items)) if workers > 1 else 1
         if workers > 1 and (w.slices > 1 or w.copies and columns_of(w.pixels, VB // b.size, False).panels > panels_at_once(&w)):
             w.shares = min(w.panels, ceil_div(workers, items))      # each of them turns all input, or copies all columns
         items *= w.shares               # those of a block one after the other: the thread that has them gathers it once
