@@ -17,7 +17,8 @@ of one frame, and products come frame by frame of the kernel.
 Few pixels of many channels are not worth packing weights for: their columns are copied then, and weights stay as the caller has them
 (gemm_columns.pxd). Few products of pixels in long rows are summed the other way round, pixels on the lanes (wide_tile.pxd): no transposition
 then, which would take too large a share. So are any products of 1x1 layers with many output channels: the first of these copy the pixels of
-a block while they read them, so that the others do not meet planes far apart, whose lines and pages caches have few places for.
+a block while they read them, so that the others do not meet planes far apart, whose lines and pages caches have few places for. Where strides
+or the input's layout (channels last, say) leave planes no rows, pixels are gathered to such copies.
 Complex numbers are pairs of real channels, half precision is computed in float32.
 Wins wherever there are many output channels and many products: nearly all layers of networks but depthwise ones.
 Threads share out blocks, and panels where blocks are few; no sum is split between them.
