@@ -387,6 +387,25 @@ def test_pixels_with_strides_between_them(sizes, stride, dtype):
                 np.testing.assert_array_equal(conv(len(sizes))(view, w, bias, algorithm=NAME, **options), want)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("channels", [20, 64, 140])
+def test_outputs_that_are_not_all_samples(channels, dtype):
+    """One row of each plane, or less, with strides that count for nothing; and phases of a transposed convolution that leave samples out."""
+    rng = np.random.default_rng(5)
+    for sizes, stride in (((3, 64), (3, 1)), ((8, 14, 14), (1, 14, 1)), ((64, 3), (1, 3)), ((4, 9, 40), (4, 1, 1)), ((2, 50), (2, 1))):
+        x, w = whole(rng, (2, 64, *sizes), dtype), whole(rng, (channels, 64) + (1,) * len(sizes), dtype)
+        last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+        np.testing.assert_array_equal(both(x, w, stride=stride), both(last, w, stride=stride))
+    for sizes in ((200,), (14, 14), (7, 30)):
+        rank = len(sizes)
+        x, w = whole(rng, (2, 64, *sizes), dtype), whole(rng, (64, channels) + (2,) * rank, dtype)
+        last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+        transposed = getattr(cyconv, f"conv_transpose{rank}d")
+        want = transposed(x, w, stride=2, padding=1, algorithm="reference")
+        for view in (x, last):
+            np.testing.assert_array_equal(transposed(view, w, stride=2, padding=1, algorithm=NAME), want)
+
+
 @pytest.mark.parametrize("at", [0, 1, 4, 5, 15])
 @pytest.mark.parametrize("width", [16, 31, 100, 128, 131, 224, 420])
 def test_large_results_at_any_address(width, at):

@@ -215,7 +215,7 @@ cdef inline uint64_t taps_inside(const Work* w, int a, Py_ssize_t at) noexcept n
 
 
 cdef inline apart gather_tile(const lanes* like, const Work* w, const char* plane, Py_ssize_t first, Py_ssize_t vectors, char* to) noexcept nogil:
-    """Pixels of a plane whose rows are not one behind the other, or are no rows: to[k][pixel], two vectors for each product."""
+    """Pixels of outputs that stand in no run: to[k][pixel], two vectors for each product. plane: what output 0 reads."""
     cdef const Blocks* b = &w.blocks
     cdef lanes[LANES_F] t
     cdef Py_ssize_t[LANES_F] at
@@ -230,7 +230,7 @@ cdef inline apart gather_tile(const lanes* like, const Work* w, const char* plan
             hop = at[1] - at[0] if i else 0
             spaced = spaced and at[i] == at[0] + i * hop
         # every other number of two vectors, if the last row goes on so far
-        halves = w.stride[2] == 2 and b.box.step[2] == size and hop == 2 * size and 2 * x + 1 < b.box.axis[2].n
+        halves = w.stride[2] == 2 and b.box.step[2] == size and hop == 2 * size and 2 * x - b.box.axis[2].pad + 1 < b.box.axis[2].n
         k = 0
         while spaced and (channel == size or hop == size or halves) and b.products >= side and k < b.products:
             k = min(k, b.products - side)

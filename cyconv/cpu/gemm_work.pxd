@@ -68,7 +68,7 @@ cdef struct Work:
     Py_ssize_t[2] side                  # although it has so many outputs along y and x
     bint copyable                       # and a block's pixels may be copied, side by side:
     bint copies_pixels                  # they are, by the block's first piece for the others,
-    bint gathers                        # or for all, where strides or the input's layout leave no rows
+    bint gathers                        # or for all, where outputs are not all samples, or these stand in no run
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
     const char* weight
@@ -107,7 +107,7 @@ cdef struct Room:                       # one thread's scratch; its parts stand 
     Py_ssize_t columns                  # the block whose columns stand there, or -1
     Py_ssize_t slice                    # of the channels, whose products are being summed
     Py_ssize_t first, end               # of these products, less those that a frame leaves out
-    Py_ssize_t pixel                    # the block's first, where pixels are gathered from planes that are no rows
+    Py_ssize_t pixel                    # the block's first output of a plane, where pixels are gathered
     Py_ssize_t copied                   # the block whose pixels a piece copied to `boxes`, tile by tile, or -1
     Py_ssize_t gathered                 # the block whose boxes, or taps inside, these are, or -1
     Py_ssize_t[4] extent                # of the block whose pixels stand in `place`
@@ -136,6 +136,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     cdef Py_ssize_t a, m, pieces, most_own, taps = 1, room = BLOCK_PIXELS
     cdef Py_ssize_t[3] span
     cdef double limit
+    cdef bint covers                    # whether outputs are all samples, so that a plane may be one run
     cdef str mode = problem.padding_mode
     set_layout(b, problem)
     b.memory = NULL
@@ -161,13 +162,15 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.step = 2 if w.stride[2] == 2 else 1
     limit = min(<double> BLOCK_BYTES, <double> problem.max_workspace / 2)
     pieces = ceil_div(w.rows, <Py_ssize_t> TALLEST_TILE if vector == WIDEST_VECTOR else <Py_ssize_t> SHORT_TILE)
-    w.gathers = stride != (1, 1, 1)
-    w.joined = w.in_place and taps == 1 and (not w.gathers or pieces >= (FEW_PIECES if b.products <= FEW_STRIDED else PIECES))
+    covers = taps == 1 and stride == (1, 1, 1)
+    for a in range(3):
+        covers = covers and pad[a] == 0 and b.out[a] == b.box.axis[a].n
+    w.joined = w.in_place and taps == 1 and (covers or pieces >= (FEW_PIECES if b.products <= FEW_STRIDED else PIECES))
     w.side[0], w.side[1] = b.out[1], b.out[2]
     w.copyable = w.joined and w.straight and b.products <= MOST_COPIED
     w.copyable = w.copyable and 4.0 * BLOCK_BYTES + 192.0 * b.channels * b.size <= problem.max_workspace / 4
-    w.joined = w.joined and (not w.gathers or w.copyable)
-    w.gathers = w.gathers and w.joined
+    w.joined = w.joined and (covers or w.copyable)
+    w.gathers = w.joined and not covers
     w.copies_pixels = False
     w.wide = is_wide(w, span, vector // b.size, limit)
     w.copies_pixels = w.gathers or w.copyable and copying_pays(w, pieces, vector // b.size)
@@ -233,6 +236,8 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
             b.block[0] = most(w, 0, b.out[0], m * b.out[1], room, limit, span)
         if b.block[1] == b.out[1] and b.block[0] == b.out[0]:
             w.items = most(w, -1, w.batch, w.area, room, limit, span)
+    while w.joined and w.copyable and w.items > 1 and copied_bytes(w) > 4.0 * BLOCK_BYTES:       # tiles at the ends of short runs take room, too
+        w.items = ceil_div(w.items, 2)
     for a in range(3):
         b.count[a] = ceil_div(b.out[a], b.block[a])
         b.box.axis[a].length = <Py_ssize_t> reach(w, <int> a, b.block[a], span)

@@ -18,7 +18,7 @@ Few pixels of many channels are not worth packing weights for: their columns are
 (gemm_columns.pxd). Few products of pixels in long rows are summed the other way round, pixels on the lanes (wide_tile.pxd): no transposition
 then, which would take too large a share. So are any products of 1x1 layers with many output channels: the first of these copy the pixels of
 a block while they read them, so that the others do not meet planes far apart, whose lines and pages caches have few places for. Where strides
-or the input's layout (channels last, say) leave planes no rows, pixels are gathered to such copies.
+or the input's layout (channels last, say) leave no runs of pixels, they are gathered to such copies.
 Complex numbers are pairs of real channels, half precision is computed in float32.
 Wins wherever there are many output channels and many products: nearly all layers of networks but depthwise ones.
 Threads share out blocks, and panels where blocks are few; no sum is split between them.
@@ -475,8 +475,8 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     if w.in_place:
         base = w.input + origin[0] * w.input_step[0] + g * w.input_step[1]
         room.pixel = origin[3]
-        for a in range(0 if w.gathers else 3):
-            base += (origin[a + 1] * w.stride[a] - b.box.axis[a].pad) * b.box.step[a]
+        for a in range(3):
+            base += ((0 if w.gathers else origin[a + 1] * w.stride[a]) - b.box.axis[a].pad) * b.box.step[a]
     else:
         base = room.boxes + (turned_start(w, origin) if w.turned else 0)
         if not found and not w.turned:
