@@ -237,6 +237,19 @@ def test_workspace_is_bounded():
     assert ran >= 2
 
 
+@pytest.mark.parametrize("shape", [(1, 64, 20000, 8), (1, 1024, 28, 28), (300, 64, 6, 8), (1, 64, 4000, 3, 5)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_planes_of_short_rows_take_room_for_a_block(shape, stride):
+    """However the input lies: a block of copies, not a whole plane."""
+    rank = len(shape) - 2
+    stand_in = np.broadcast_to(np.zeros((), np.float32), shape)
+    w = np.ones((140, shape[1]) + (1,) * rank, np.float32)
+    problem = conv_problem(rank, stand_in, w, None, stride, 0, 1, 1, "zeros", "default", 2**28)
+    verdict = next(v for v in select.verdicts(problem) if v.algorithm is ROWS[NAME])
+    packed = 4 * 2 * (140 + 16) * shape[1]
+    assert verdict.workspace <= 2 * 2**20 + packed
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_large_outputs_wherever_they_begin(dtype):
     # with pixels on the lanes, whole lines go around the caches; what is left over at both ends of a run does not

@@ -190,6 +190,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.in_place = w.in_place and may_read_in_place       # packed weights know nothing of how the input lies
     w.skips = w.skips and w.in_place
     w.joined = w.joined and w.wide and w.in_place
+    w.copyable, w.copies_pixels, w.gathers = w.copyable and w.joined, w.copies_pixels and w.joined, w.gathers and w.joined
     w.turned = may_turn and w.skips and is_turned(w, problem.max_workspace)
     if w.turned:
         w.in_place = False
@@ -236,7 +237,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
             b.block[0] = most(w, 0, b.out[0], m * b.out[1], room, limit, span)
         if b.block[1] == b.out[1] and b.block[0] == b.out[0]:
             w.items = most(w, -1, w.batch, w.area, room, limit, span)
-    while w.joined and w.copyable and w.items > 1 and copied_bytes(w) > 4.0 * BLOCK_BYTES:       # tiles at the ends of short runs take room, too
+    while w.copyable and w.items > 1 and copied_bytes(w) > 4.0 * BLOCK_BYTES:       # tiles at the ends of short runs take room, too
         w.items = ceil_div(w.items, 2)
     for a in range(3):
         b.count[a] = ceil_div(b.out[a], b.block[a])
@@ -248,9 +249,6 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     # packed or plain weights know nothing of how the input lies: what `own` says of pixels on the lanes depends on nothing else, too
     most_own = OWN_BYTES if <double> w.batch * w.area * b.channels * b.size > BLOCK_BYTES else OWN_ONCE_BYTES
     w.own = w.wide and own_bytes(w) <= min(<double> most_own, <double> problem.max_workspace / 4)
-    w.copyable = w.copyable and w.joined
-    w.copies_pixels = w.copies_pixels and w.copyable
-    w.gathers = w.gathers and w.copyable
     w.own = w.own or w.reordered and blocks_of(w) > 1 and own_bytes(w) <= min(<double> OWN_TAPS_BYTES, <double> problem.max_workspace / 4)
     w.own = w.own or not w.wide and w.rows * w.groups * b.products <= FEW_WEIGHTS and blocks_of(w) >= OFTEN
     w.pixels = w.items * b.block[0] * b.block[1] * b.block[2]
