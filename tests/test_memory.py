@@ -3,6 +3,7 @@
 import concurrent.futures
 import os
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -41,17 +42,43 @@ def test_much_larger_blocks_are_left_for_others():
     assert address(memory.empty((1 << 20,), np.uint8)) != where
 
 
-@pytest.mark.parametrize("length", [0, 1, 63, 65536, 65537, 1 << 21, (1 << 21) + 4097])
+@pytest.mark.parametrize("length", [0, 1, 63, 1024, 40000, 65535, 65536, 65537, 1 << 21, (1 << 21) + 4097])
 def test_arrays_are_ordinary(length):
     a = memory.empty((length,), np.uint8)
     assert a.shape == (length,) and a.flags.owndata and a.flags.carray and a.base is None
-    if length >= 65536:
+    if length >= 1024:
         assert address(a) % 64 == 0
     a[...] = 7
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(a)), a)
     a.resize((2 * length + 5,), refcheck=False)
     np.testing.assert_array_equal(a[:length], 7)
     np.testing.assert_array_equal(a[length:], 0)
+    a.resize((length,), refcheck=False)
+    np.testing.assert_array_equal(a, 7)
+
+
+@pytest.mark.parametrize("length", [4096, 1 << 20])
+def test_tracemalloc_sees_them(length):
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        a = memory.empty((length,), np.uint8)
+        assert length <= tracemalloc.get_traced_memory()[0] - before < length + 2000
+        del a
+        assert tracemalloc.get_traced_memory()[0] - before < 2000
+    finally:
+        tracemalloc.stop()
+
+
+def test_arrays_that_cannot_be():
+    with pytest.raises(MemoryError):
+        memory.empty((1 << 50,), np.uint8)
+    with pytest.raises(ValueError, match="too big"):
+        memory.empty((1 << 40, 1 << 40), np.float64)
+    with pytest.raises(ValueError, match="negative"):
+        memory.empty((-1, 5000), np.float64)
+    with pytest.raises(ValueError, match="negative"):
+        memory.empty((-2000, -2000), np.float64)
 
 
 def test_numpys_own_arrays_do_not_come_from_the_store():
