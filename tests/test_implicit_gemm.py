@@ -401,6 +401,30 @@ def test_pixels_with_strides_between_them(sizes, stride, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(7, 15, 2, 131, 191), (24, 16, 1, 9400, 14), (32, 16, 1, 30001)])
+def test_one_tile_of_all_output_channels(sizes, dtype):
+    """Large input with few channels, however it lies; weights are packed before that is known."""
+    inside, outside, batch, *space = sizes
+    rng = np.random.default_rng(16)
+    x, w = whole(rng, (batch, inside, *space), dtype), whole(rng, (outside, inside) + (1,) * len(space), dtype)
+    bias = whole(rng, outside, dtype)
+    assert batch * (inside + outside) * x[0, 0].nbytes > 4 * 2**20
+    want = (w.reshape(outside, inside) @ x.reshape(batch, inside, -1)).reshape(batch, outside, *space)
+    want += bias.reshape(outside, *(1,) * len(space))
+    for room in (None, 400_000):
+        options = {} if room is None else {"max_workspace": room}
+        plan = cyconv.plan_conv(x.shape, w, bias, dtype=dtype, algorithm=NAME, **options)
+        for layout in (
+            x,
+            np.repeat(x, 2, axis=-1)[..., ::2],
+            np.pad(x, ((0, 0),) * (x.ndim - 1) + ((2, 3),))[..., 2:-3],
+            np.ascontiguousarray(np.moveaxis(x, 1, -1)[..., ::-1])[..., ::-1].transpose(0, -1, *range(1, x.ndim - 1)),
+        ):
+            np.testing.assert_array_equal(plan(layout), want)
+            np.testing.assert_array_equal(conv(len(space))(layout, w, bias, algorithm=NAME, **options), want)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("channels", [20, 64, 140])
 def test_outputs_that_are_not_all_samples(channels, dtype):
     """One row of each plane, or less, with strides that count for nothing; and phases of a transposed convolution that leave samples out."""

@@ -6,14 +6,16 @@ from libc.stdint cimport int32_t
 from cyconv.cpu.blocks cimport Blocks
 from cyconv.cpu.gemm_panels cimport Panels, panels_of
 from cyconv.cpu.gemm_pixels cimport gather_tile
-from cyconv.cpu.gemm_work cimport Room, Work
+from cyconv.cpu.gemm_work cimport PAGE, Room, Work
 from cyconv.cpu.shuffle cimport drain, lanes
 from cyconv.cpu.simd cimport VB
 from cyconv.cpu.tile cimport SOON, cut
 from cyconv.cpu.wide_tile cimport FEWEST_COPY, JOINED, KEPT, PARTLY, PAST, PLAINLY, Target, copy_pair, copy_single, wide_pair, wide_single
 
 cdef enum:
-    MANY_PRODUCTS = 48                  # of planes, so far apart that few of their lines fit a first-level cache at once
+    MANY_PRODUCTS = 48                  # of planes, so far apart that few of their lines fit a first-level cache at once,
+    FEW_PRODUCTS = 24                   # or of planes whole pages apart, whose lines share few places there: those a few products ahead are asked for
+    PAGE_SOON = 6
 
 
 cdef inline void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_t g, Py_ssize_t share, Py_ssize_t pixels, Py_ssize_t run,
@@ -30,13 +32,17 @@ cdef inline void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_
     cdef char* out
     cdef Target target
     cdef Py_ssize_t tile
-    cdef int soon = SOON if w.in_place and b.products >= MANY_PRODUCTS else 0      # else the next tile's come soon enough
+    cdef int soon = 0                           # the next tile's come soon enough
     cdef const int32_t* offset = b.offset
     cdef const char* start
     cdef const char* from_
     cdef const char* row
     cdef char* packed
     cdef bint copies, copied = w.copies_pixels and room.gathered == room.copied     # pixels of this block, all tiles one behind the other
+    if w.in_place and b.products >= MANY_PRODUCTS and not w.lone:
+        soon = SOON
+    elif w.in_place and PAGE_SOON <= b.products <= FEW_PRODUCTS and w.input_step[2] % PAGE == 0:
+        soon = PAGE_SOON
     target.plane, target.joint = plane, room.sums
     # A block's input stays in a cache and meets one piece after the other: few planes are written at a time, in long runs.
     for piece in range(begin, end):
@@ -60,7 +66,7 @@ cdef inline void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_
             past = w.past and (length >= 8 * lane or length % lane == 0 and <size_t> out % VB == 0)
             x = 0
             while x < length:
-                step = lane if shift or length - x <= lane else 2 * lane
+                step = lane if shift or w.lone or length - x <= lane else 2 * lane
                 target.way, target.lo, target.hi = PLAINLY, 0, lane
                 if past:
                     if shift and kept:
@@ -76,7 +82,7 @@ cdef inline void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_
                             target.way = KEPT if p % run + length < run else PARTLY
                     kept = target.way == KEPT
                 target.tiles = 1
-                if not shift and (target.way == PAST or target.way == PLAINLY):
+                if not shift and (target.way == PAST or target.way == PLAINLY) and not (w.lone and w.gathers):
                     target.tiles = max((length - x) // step, <Py_ssize_t> 1)
                 x = min(x, length - step)       # the last tile overlaps the one before
                 target.out = out + x * size
@@ -95,7 +101,8 @@ cdef inline void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_
                     wide_single(<int> rows, like, b.products, from_, offset, row, pitch, soon, bias + first * size, &target)
                 else:
                     wide_pair(<int> rows, like, b.products, from_, offset, row, pitch, soon, bias + first * size, &target)
-                packed += target.tiles * b.products * 2 * VB
+                if not w.lone:                  # which nobody else reads
+                    packed += target.tiles * b.products * 2 * VB
                 x += shift if shift else step * target.tiles
                 shift = 0
             p += length

@@ -8,7 +8,7 @@ from libc.string cimport memset
 from cyconv.cpu.blocks cimport Blocks, close_plain, gcd, opened_once, opened_work, set_layout
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.simd cimport VB
-from cyconv.cpu.tile cimport LINE, LINE_BYTES, TALLEST_TILE, TILE_ROWS, ceil_div
+from cyconv.cpu.tile cimport LINE, LINE_BYTES, LONE_TILE, TALLEST_TILE, TILE_ROWS, ceil_div
 
 cdef enum:
     BLOCK_BYTES = 400 * 1024            # input of one block: leaves room for weights and sums in a second-level cache
@@ -21,6 +21,8 @@ cdef enum:
     FEW_PIECES = 5                      # for so many pieces of output channels, from planes whole pages apart,
     PIECES = 9                          # and from others;
     FEW_STRIDED = 96                    # products whose pixels, where strides lie between them, are soon gathered for few pieces
+    LONE_PRODUCTS = 32                  # up to which one piece is better than two that read the same input again
+    LONE_BYTES = 4 << 20                # of input and output: much more than a second-level cache holds
     LEAST_PIECES = 3                    # or so many, where channels would otherwise not fill the lanes
     SHORT_TILE = 6                      # rows of a register tile where vectors are not the widest
     WIDE_PRODUCTS = 320                 # up to which transposing sums costs more than unaligned loads of pixels
@@ -64,6 +66,7 @@ cdef struct Work:
     Py_ssize_t[3] taps
     Py_ssize_t[3] dilation
     bint wide                           # pixels on the lanes; then a panel is a piece of at most TILE_ROWS channels
+    bint lone                           # all of them are one piece, taller than other tiles and one vector wide
     bint joined                         # and each plane is taken for one row, in the output and in the input,
     Py_ssize_t[2] side                  # although it has so many outputs along y and x
     bint copyable                       # and a block's pixels may be copied, side by side:
@@ -175,7 +178,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     w.wide = is_wide(w, span, vector // b.size, limit)
     w.copies_pixels = w.gathers or w.copyable and copying_pays(w, pieces, vector // b.size)
     w.wide = w.wide or w.copies_pixels and is_wide(w, span, vector // b.size, limit)
-    w.by_tap = w.skips = w.by_frame = False
+    w.by_tap = w.skips = w.by_frame = w.lone = False
     w.lead = 0
     if not w.in_place and b.kind != HALF and b.box.mode == ZEROS and not w.wide:
         w.by_tap = w.in_place = w.skips = is_by_tap(w, taps)
@@ -206,7 +209,8 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
             b.box.axis[2].phases = min(<Py_ssize_t> kernel[2], w.stride[2] // gcd(w.stride[2], <Py_ssize_t> dilation[2]))
             for a in range(b.box.axis[2].phases):
                 w.remainder[a] = a * <Py_ssize_t> dilation[2] % w.stride[2]
-        w.panels = pieces
+        w.lone = covers and is_lone(w, vector)          # whatever way the input lies: packed weights do not know
+        w.panels = 1 if w.lone else pieces
         room = BLOCK_PIXELS if w.gathers else WIDE_PIXELS
         if w.joined:
             b.out[0] = b.out[1] = 1
@@ -376,6 +380,13 @@ cdef inline bint copying_pays(const Work* w, Py_ssize_t pieces, Py_ssize_t lane)
     return pieces >= (FEW_PIECES if w.area * b.size % PAGE == 0 else PIECES)
 
 
+cdef inline bint is_lone(const Work* w, Py_ssize_t vector) noexcept nogil:
+    """Whether one tile of all output channels reads large input once, where tiles of two vectors would read it twice."""
+    cdef const Blocks* b = &w.blocks
+    cdef bint fits = vector == WIDEST_VECTOR and TALLEST_TILE < w.rows <= LONE_TILE
+    return fits and b.products <= LONE_PRODUCTS and <double> w.batch * (b.channels + w.rows) * w.area * b.size > LONE_BYTES
+
+
 cdef inline bint is_wide(const Work* w, const Py_ssize_t* span, Py_ssize_t lane, double limit) noexcept nogil:
     """Whether pixels had better stand on the lanes: few products, and runs of pixels that are nearly whole vectors."""
     cdef const Blocks* b = &w.blocks
@@ -442,7 +453,7 @@ cdef inline double room_bytes(const Work* w, double* parts) noexcept nogil:
         parts[0] = copied_bytes(w)
     if w.turned:
         parts[0] = <double> w.items * lines_of(w) * b.plane * LINE_BYTES
-    parts[1] = (TALLEST_TILE if w.wide else w.pixels + 1.0) * (2 * WIDEST_VECTOR if w.slices == 1 else w.rows * b.size + 2.0 * WIDEST_VECTOR)
+    parts[1] = (LONE_TILE if w.wide else w.pixels + 1.0) * (2 * WIDEST_VECTOR if w.slices == 1 else w.rows * b.size + 2.0 * WIDEST_VECTOR)
     parts[2] = 2 * WIDEST_VECTOR
     parts[3] = 0.0
     if w.raw:

@@ -45,6 +45,7 @@ cdef extern from *:
 cdef enum:
     TALLEST_TILE = 14                           # of any level, and of one vector on every level: what is taller than
                                                 # TILE_ROWS is dead code that must compile
+    LONE_TILE = 16                              # taller still, of one vector: where that makes one piece of all output channels
     SOON = 16                                   # products between the one being summed and the one whose pixels are asked for
     LINE = 3                                    # a `step`
     LINE_BYTES = 64

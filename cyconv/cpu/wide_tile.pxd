@@ -17,7 +17,7 @@ way     how sums are written. PAST: past the caches; whole lines only, that is v
 from libc.stdint cimport int32_t
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, own, put_some, stream, unknown
 from cyconv.cpu.simd cimport VB, inlined, splat, vf
-from cyconv.cpu.tile cimport LINE_BYTES, SOON, TALLEST_TILE, TILE_ROWS, apart
+from cyconv.cpu.tile cimport LINE_BYTES, LONE_TILE, SOON, TALLEST_TILE, TILE_ROWS, apart
 
 
 cdef extern from *:
@@ -51,7 +51,7 @@ cdef inline inlined wide_of(const int rows, const int vectors, const bint copies
                             const int32_t* offset, const char* weight, Py_ssize_t pitch, Py_ssize_t ahead, const char* bias,
                             const Target* to) noexcept nogil:
     """`rows`, `vectors` and `copies` are constants once inlined. pitch and plane in bytes."""
-    cdef lanes[TALLEST_TILE][2] acc
+    cdef lanes[LONE_TILE][2] acc
     cdef lanes x0, x1, w
     cdef const char* at
     cdef const char* wk
@@ -134,7 +134,12 @@ cdef inline inlined wide_rows(int rows, const int vectors, const bint copies, co
                               const Target* to) noexcept nogil:
     """Tiles of at least so many rows exist. The tallest come first, and in two chains: behind many conditions the compiler takes code
     for rare, and neither unrolls it nor keeps all of its sums in registers (measured: 0.9 to 0.95)."""
-    if rows > 7:
+    if vectors == 1 and not copies and rows > TALLEST_TILE:
+        if rows == 16 and TILE_ROWS == TALLEST_TILE:
+            wide_of(16, 1, False, like, products, a, offset, weight, pitch, ahead, bias, to)
+        elif rows == 15 and TILE_ROWS == TALLEST_TILE:
+            wide_of(15, 1, False, like, products, a, offset, weight, pitch, ahead, bias, to)
+    elif rows > 7:
         if rows == 14 and least <= 14 and TILE_ROWS >= 14:
             wide_of(14, vectors, copies, like, products, a, offset, weight, pitch, ahead, bias, to)
         elif rows == 13 and least <= 13 and TILE_ROWS >= 13:
