@@ -14,7 +14,8 @@ from cyconv.cpu.wide_tile cimport FEWEST_COPY, JOINED, KEPT, PARTLY, PAST, PLAIN
 
 cdef enum:
     MANY_PRODUCTS = 48                  # of planes, so far apart that few of their lines fit a first-level cache at once,
-    FEW_PRODUCTS = 24                   # or of planes whole pages apart, whose lines share few places there: those a few products ahead are asked for
+    LEAST_PRODUCTS = 12                 # or of planes whole pages apart, whose lines share few places there: those a few products ahead are asked
+    FEW_PRODUCTS = 24                   # for, and of the output none, which they would drive out again
     PAGE_SOON = 6
 
 
@@ -41,9 +42,9 @@ cdef inline void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_
     cdef bint copies, copied = w.copies_pixels and room.gathered == room.copied     # pixels of this block, all tiles one behind the other
     if w.in_place and b.products >= MANY_PRODUCTS and not w.lone:
         soon = SOON
-    elif w.in_place and PAGE_SOON <= b.products <= FEW_PRODUCTS and w.input_step[2] % PAGE == 0:
+    elif w.in_place and LEAST_PRODUCTS <= b.products <= FEW_PRODUCTS and w.input_step[2] % PAGE == 0:
         soon = PAGE_SOON
-    target.plane, target.joint = plane, room.sums
+    target.plane, target.joint, target.early = plane, room.sums, soon != PAGE_SOON
     # A block's input stays in a cache and meets one piece after the other: few planes are written at a time, in long runs.
     for piece in range(begin, end):
         first = cut(w.rows, piece, w.panels)

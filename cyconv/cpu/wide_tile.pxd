@@ -41,6 +41,7 @@ cdef struct Target:                     # where sums go, of so many tiles one be
     char* out
     Py_ssize_t plane
     Way way
+    bint early                          # lines that are not written PAST are asked for before the products are summed
     Py_ssize_t lo, hi
     char* joint
     Py_ssize_t next
@@ -67,8 +68,8 @@ cdef inline inlined wide_of(const int rows, const int vectors, const bint copies
     for done in range(unknown(to.tiles)):       # the next tile's first products do not wait for this one's last
         out = to.out + done * vectors * VB
         way, plane = to.way, to.plane
-        if way == PLAINLY or way == PARTLY:
-            for i in range(rows):               # ask early for the lines that will be written
+        if to.early and (way == PLAINLY or way == PARTLY):
+            for i in range(rows):
                 own(out)
                 if vectors == 2:
                     own(out + VB)
