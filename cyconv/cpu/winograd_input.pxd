@@ -5,7 +5,7 @@ Along y whole rows are combined: contiguous ones where they lie, others are gath
 no tile; `pick` closes the gaps. Where x is dilated, neighbours already belong to one tile after the other (`across_of`).
 """
 from cyconv.cpu.packing cimport DOUBLE, SINGLE, gather_row, half, source
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, beginning, even, fetch, lanes, odd, pick, put_some, shift_in, third
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, beginning, even, fetch, keep, lanes, odd, pick, put_some, shift_in, third
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
 from cyconv.cpu.square cimport turn
 from cyconv.cpu.tile cimport ceil_div
@@ -140,7 +140,7 @@ cdef inline inlined down_of(const int m, const lanes* like, const char* lines, c
     cdef int i
     for v in range(vectors):
         for i in range(m + 2):
-            d[i] = (<const lanes*> (lines + i * line + v * VB))[0]
+            d[i] = keep((<const lanes*> (lines + i * line + v * VB))[0])
         input_1d(m, d, e)
         for i in range(m + 2):
             (<lanes*> (to + i * line + v * VB))[0] = e[i]
@@ -167,7 +167,7 @@ cdef inline inlined down_near(const int m, const lanes* like, const Work* w, con
         return
     while True:                         # stores of whole lines, so that aligned loads soon after need not wait for two of them
         for i in range(m + 2):
-            d[i] = (<const lanes*> (row[i] + q))[0]
+            d[i] = keep((<const lanes*> (row[i] + q))[0])       # or else GCC loads it once for each sum: across lines, twice the time
             fetch(row[i] + q + w.next)              # too short a run for the hardware to foresee
         input_1d(m, d, e)
         for i in range(m + 2):
