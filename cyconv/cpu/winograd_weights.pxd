@@ -3,7 +3,7 @@
 Plain weights, [output channel][plane, tap], are brought onto the lanes by squares of vectors (`turn`), in the same step
 that transforms them; or once, by `pack_weights`, where they are transformed again in every call.
 """
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes, own
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
 from cyconv.cpu.square cimport turn
 from cyconv.cpu.tile cimport ceil_div, cut
@@ -28,6 +28,8 @@ cdef inline inlined weights_of(const int my, const int mx, const lanes* g, char*
             c[j] = t[j][i]
         weight_1d(mx, c, y)
         for j in range(nx):
+            if VB > 16:
+                own(to + (i * nx + j) * step + 2 * PANEL)   # two planes on: more runs of lines than the hardware foresees
             (<lanes*> (to + (i * nx + j) * step))[0] = y[j]
 
 
