@@ -401,18 +401,17 @@ def test_pixels_with_strides_between_them(sizes, stride, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("sizes", [(7, 15, 2, 131, 191), (24, 16, 1, 9400, 14), (32, 16, 1, 30001)])
+@pytest.mark.parametrize("sizes", [(7, 15, 1, 2, 131, 191), (24, 16, 1, 1, 9400, 14), (32, 16, 1, 1, 30001), (12, 16, 2, 1, 200, 190)])
 def test_one_tile_of_all_output_channels(sizes, dtype):
     """Large input with few channels, however it lies; weights are packed before that is known."""
-    inside, outside, batch, *space = sizes
+    inside, outside, groups, batch, *space = sizes
     rng = np.random.default_rng(16)
-    x, w = whole(rng, (batch, inside, *space), dtype), whole(rng, (outside, inside) + (1,) * len(space), dtype)
-    bias = whole(rng, outside, dtype)
+    x, w = whole(rng, (batch, groups * inside, *space), dtype), whole(rng, (groups * outside, inside) + (1,) * len(space), dtype)
+    bias = whole(rng, groups * outside, dtype)
     assert batch * (inside + outside) * x[0, 0].nbytes > 4 * 2**20
-    want = (w.reshape(outside, inside) @ x.reshape(batch, inside, -1)).reshape(batch, outside, *space)
-    want += bias.reshape(outside, *(1,) * len(space))
-    for room in (None, 400_000):
-        options = {} if room is None else {"max_workspace": room}
+    want = (w.reshape(groups, outside, inside) @ x.reshape(batch, groups, inside, -1)).reshape(batch, groups * outside, *space)
+    want += bias.reshape(groups * outside, *(1,) * len(space))
+    for options in ({"groups": groups}, {"groups": groups, "max_workspace": 400_000}):
         plan = cyconv.plan_conv(x.shape, w, bias, dtype=dtype, algorithm=NAME, **options)
         for layout in (
             x,

@@ -57,6 +57,10 @@ def test_arrays_are_ordinary(length):
     np.testing.assert_array_equal(a, 7)
 
 
+def test_objects_are_there_from_the_beginning():
+    assert memory.empty((200,), np.dtype(object))[0] is None
+
+
 @pytest.mark.parametrize("length", [4096, 1 << 20])
 def test_tracemalloc_sees_them(length):
     tracemalloc.start()

@@ -1,7 +1,7 @@
 """Weights of implicit_gemm in panels: [group][panel][k][channel], as its register tiles read them.
 
 A panel is two vectors of output channels, the last one a single vector where that is enough; or, where pixels stand on
-the lanes, a piece of at most TILE_ROWS channels.
+the lanes, a piece of as many channels as a register tile has rows.
 """
 from libc.string cimport memcpy, memset
 
@@ -9,7 +9,7 @@ from cyconv.cpu.gemm_work cimport Work
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, lanes
 from cyconv.cpu.simd cimport VB, vd, vf
 from cyconv.cpu.square cimport turn, turn_some
-from cyconv.cpu.tile cimport TILE_ROWS, ceil_div, cut
+from cyconv.cpu.tile cimport LONE_TILE, TILE_ROWS, ceil_div, cut
 
 
 cdef struct Panels:                     # how the weights of one group are packed
@@ -22,7 +22,7 @@ cdef inline Panels panels_of(const Work* w) noexcept nogil:
     cdef Panels p
     cdef Py_ssize_t lane = VB // w.blocks.size
     p.count = w.panels
-    p.vectors = ceil_div(TILE_ROWS, lane) if w.wide else 2
+    p.vectors = ceil_div(<Py_ssize_t> LONE_TILE if w.lone else <Py_ssize_t> TILE_ROWS, lane) if w.wide else 2
     p.numbers = (w.panels * p.vectors if w.wide else ceil_div(w.rows, lane)) * lane * w.blocks.products
     return p
 

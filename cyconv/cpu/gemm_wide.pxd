@@ -14,8 +14,8 @@ from cyconv.cpu.wide_tile cimport FEWEST_COPY, JOINED, KEPT, PARTLY, PAST, PLAIN
 
 cdef enum:
     MANY_PRODUCTS = 48                  # of planes, so far apart that few of their lines fit a first-level cache at once,
-    LEAST_PRODUCTS = 12                 # or of planes whole pages apart, whose lines share few places there: those a few products ahead are asked
-    FEW_PRODUCTS = 24                   # for, and of the output none, which they would drive out again
+    LEAST_PLANES = 12                   # or so many planes whole pages apart, whose lines share few places there: of few products those a few
+    FEW_PRODUCTS = 24                   # ahead are asked for, and of the output no line, which they would drive out again
     PAGE_SOON = 6
 
 
@@ -40,9 +40,9 @@ cdef inline void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_
     cdef const char* row
     cdef char* packed
     cdef bint copies, copied = w.copies_pixels and room.gathered == room.copied     # pixels of this block, all tiles one behind the other
-    if w.in_place and b.products >= MANY_PRODUCTS and not w.lone:
+    if w.in_place and b.products >= MANY_PRODUCTS:
         soon = SOON
-    elif w.in_place and LEAST_PRODUCTS <= b.products <= FEW_PRODUCTS and w.input_step[2] % PAGE == 0:
+    elif w.in_place and b.channels >= LEAST_PLANES and b.products <= FEW_PRODUCTS and w.input_step[2] % PAGE == 0:
         soon = PAGE_SOON
     target.plane, target.joint, target.early = plane, room.sums, soon != PAGE_SOON
     # A block's input stays in a cache and meets one piece after the other: few planes are written at a time, in long runs.
@@ -108,7 +108,7 @@ cdef inline void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_
                 shift = 0
             p += length
         copied = copied or copies or w.gathers
-    if copied:
+    if copied and not w.lone:
         room.copied = room.gathered
     if w.past:
         drain()

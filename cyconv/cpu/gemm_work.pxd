@@ -22,7 +22,7 @@ cdef enum:
     PIECES = 9                          # and from others;
     FEW_STRIDED = 96                    # products whose pixels, where strides lie between them, are soon gathered for few pieces
     LONE_PRODUCTS = 32                  # up to which one piece is better than two that read the same input again
-    LONE_BYTES = 4 << 20                # of input and output: much more than a second-level cache holds
+    LONE_BYTES = 4 << 20                # of a group's input and output: much more than a second-level cache holds
     LEAST_PIECES = 3                    # or so many, where channels would otherwise not fill the lanes
     SHORT_TILE = 6                      # rows of a register tile where vectors are not the widest
     WIDE_PRODUCTS = 320                 # up to which transposing sums costs more than unaligned loads of pixels
@@ -65,7 +65,7 @@ cdef struct Work:
     Py_ssize_t slices                   # each meets all panels before the next one: what a block reads of one stays in a cache
     Py_ssize_t[3] taps
     Py_ssize_t[3] dilation
-    bint wide                           # pixels on the lanes; then a panel is a piece of at most TILE_ROWS channels
+    bint wide                           # pixels on the lanes; then a panel is a piece of at most TILE_ROWS channels, or LONE_TILE
     bint lone                           # all of them are one piece, taller than other tiles and one vector wide
     bint joined                         # and each plane is taken for one row, in the output and in the input,
     Py_ssize_t[2] side                  # although it has so many outputs along y and x

@@ -1,6 +1,6 @@
 """The other register tile of implicit_gemm: neighbouring pixels on the vector lanes, output channels on the rows.
 
-    out[i, p] = bias[i] + sum_k weight[k, i] * a[offset[k] + p]        i < rows <= TILE_ROWS, p in one or two vectors
+    out[i, p] = bias[i] + sum_k weight[k, i] * a[offset[k] + p]        i < rows, p in one or two vectors
 
 Sums go from the registers to the output's planes, so there is nothing to transpose: pays for few products. It needs
 pixels in long runs. The order of additions is that of tile.pxd, and so are the bits.
