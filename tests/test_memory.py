@@ -57,6 +57,12 @@ def test_arrays_are_ordinary(length):
     np.testing.assert_array_equal(a, 7)
 
 
+def test_small_arrays_are_not_kept():
+    a = memory.empty((60_000,), np.uint8)
+    del a
+    assert memory.release_memory() == 0
+
+
 def test_objects_are_there_from_the_beginning():
     assert memory.empty((200,), np.dtype(object))[0] is None
 
