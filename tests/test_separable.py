@@ -297,3 +297,11 @@ def test_weights_that_change_between_calls():
     w[0, 0, 1, 1] = 1
     got = cyconv.conv2d(x, w, padding=2, algorithm="separable")
     np.testing.assert_array_equal(got, cyconv.conv2d(x, w, padding=2, algorithm="reference"))
+
+
+def test_the_same_bytes_in_another_order_are_other_weights():
+    x = np.arange(2000, dtype=np.float32).reshape(1, 1, 40, 50) % 7
+    w = np.multiply.outer(np.arange(1, 6), [2, 0, -1, 3, 1]).astype(np.float32)[None, None]
+    for weight in (w, w.transpose(0, 1, 3, 2), w[..., ::-1], w):
+        got = cyconv.conv2d(x, weight, padding=2, algorithm="separable")
+        np.testing.assert_array_equal(got, cyconv.conv2d(x, weight, padding=2, algorithm="reference"))

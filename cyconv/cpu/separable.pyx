@@ -354,6 +354,15 @@ cdef object kernels_of(const Blocks* b, object weight):
     return np.ascontiguousarray(weight).astype(np.int64, copy=False)
 
 
+cdef bint same(object weight, cnp.ndarray kept):
+    """Whether weights are, byte for byte, those whose factors are known; if not, they may still be once `kernels_of` has them."""
+    if not isinstance(weight, cnp.ndarray) or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> weight):
+        return False
+    if cnp.PyArray_TYPE(<cnp.ndarray> weight) != cnp.PyArray_TYPE(kept) or cnp.PyArray_SIZE(<cnp.ndarray> weight) != cnp.PyArray_SIZE(kept):
+        return False
+    return memcmp(cnp.PyArray_DATA(<cnp.ndarray> weight), cnp.PyArray_DATA(kept), cnp.PyArray_NBYTES(kept)) == 0
+
+
 cdef object factors_of(object problem, object weight):
     """What `prepare` returns, or None if a kernel is no outer product. The problem remembers those of a few weights: a plain call
     asks twice, and images are often filtered alike."""
@@ -366,13 +375,15 @@ cdef object factors_of(object problem, object weight):
     cdef const char* w
     cdef char* to
     cdef bint done = True
+    kept = (<dict> problem.kept).get("separable, factors")
+    if kept is not None and same(weight, <cnp.ndarray> (<tuple> kept)[0]):
+        return (<tuple> kept)[1]
     set_layout(&b, problem)
     kernels = kernels_of(&b, weight)
+    if kept is not None and same(kernels, <cnp.ndarray> (<tuple> kept)[0]):
+        return (<tuple> kept)[1]
     w = <const char*> cnp.PyArray_DATA(<cnp.ndarray> kernels)
     bytes = cnp.PyArray_NBYTES(<cnp.ndarray> kernels)
-    kept = (<dict> problem.kept).get("separable, factors")
-    if kept is not None and memcmp(w, cnp.PyArray_DATA(<cnp.ndarray> (<tuple> kept)[0]), bytes) == 0:
-        return (<tuple> kept)[1]
     shape_of(problem.kernel, &s)
     taps, pitch = s.taps[0] * s.taps[1] * s.taps[2], s.taps[0] + s.taps[1] + s.taps[2]
     number = cnp.PyArray_SIZE(<cnp.ndarray> kernels) // taps
