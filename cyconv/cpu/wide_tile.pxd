@@ -133,7 +133,7 @@ cdef inline inlined wide_of(const int rows, const int vectors, const bint copies
 cdef inline inlined wide_rows(int rows, const int vectors, const bint copies, const int least, const lanes* like, Py_ssize_t products,
                               const char* a, const int32_t* offset, const char* weight, Py_ssize_t pitch, Py_ssize_t ahead, const char* bias,
                               const Target* to) noexcept nogil:
-    """Tiles of at least so many rows exist. The tallest come first, and in two chains: behind many conditions the compiler takes code
+    """Tiles of at least so many rows exist. The tallest come first, and in short chains: behind many conditions the compiler takes code
     for rare, and neither unrolls it nor keeps all of its sums in registers (measured: 0.9 to 0.95)."""
     if vectors == 1 and not copies and rows > TALLEST_TILE:
         if rows == 16 and TILE_ROWS == TALLEST_TILE:
