@@ -29,7 +29,7 @@ BASELINE = "base"  # the one level of every other architecture, and of compilers
 COMMON = ["-O3", "-g0", "-fno-math-errno", "-Wno-discarded-qualifiers"]  # Cython drops const from locals
 # Sources whose results must not depend on whether the processor has FMA: contraction is switched off for them. `direct` and `separable`
 # keep it, because there FMA is the whole speed; their results on v2 (no FMA) differ in the last bits for inexact data.
-UNCONTRACTED = {"fft", "im2col", "pool"}
+UNCONTRACTED = {"fft", "im2col", "pool", "sliding"}
 # May be imported before cyconv/threads.py has prepared the loading of OpenMP's library, and so must not load it.
 UNTHREADED = {"_calls", "_memory", "_taps", "_threads"}
 

@@ -107,7 +107,7 @@ CONV = (
 
 def _pool_bound(problem):
     """Single and half precision are summed in double precision, so that storing the result is all that counts."""
-    if problem.kind == "max":
+    if problem.kind in ("max", "min"):
         return 0
     # of a p-norm, what is lost in the root and in storing it counts p times when the power is taken back
     rounding = 1 + 2 * abs(problem.norm_type) if problem.kind == "lp" and isfinite(problem.norm_type) else 1
@@ -121,6 +121,7 @@ def _reference_pooling():
 
 
 POOL = (
+    _cpu("sliding", _pool_bound, "average", "1 eps mean|x|, in float64 (K + 3)/2 eps mean|x|; maxima are exact"),
     _cpu("pool", _pool_bound, "average", "1 eps mean|x|, in float64 (K + 3)/2 eps mean|x|; maxima are exact"),
     Algorithm("reference", "cpu", _reference_pooling, _pool_bound, "average", "1 eps mean|x|, in float64 (K + 3)/2 eps mean|x|; maxima are exact"),
 )

@@ -27,9 +27,9 @@ PADDING_WORDS = ("valid", "same_upper", "same_lower")
 
 @dataclass(frozen=True, slots=True)
 class PoolProblem:
-    """One pooling: out[n,c,o] = maximum, average or p-norm of input[n,c,window(o)], axes in the order z, y, x."""
+    """One pooling: out[n,c,o] = maximum, minimum, average or p-norm of input[n,c,window(o)], axes in the order z, y, x."""
 
-    kind: str  # "max", "average" or "lp"
+    kind: str  # "max", "min", "average" or "lp"
     rank: int  # spatial axes of the caller's arrays: 1, 2 or 3
     batched: bool  # whether the caller's input has a batch axis
     dtype: str  # of input and result
@@ -88,11 +88,11 @@ class PoolProblem:
 # ---- windows of one size -------------------------------------------------------------------------------------------------
 
 
-def max_pool_problem(rank, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
-    """Checks the arguments of max pooling of an array (only its shape and dtype are looked at)."""
+def max_pool_problem(rank, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, kind="max"):
+    """Checks the arguments of max or min pooling of an array (only its shape and dtype are looked at)."""
     kernel = integers("kernel_size", kernel_size, rank, 1)
     return _pool_problem(
-        "max", f"max_pool{rank}d", rank, input.shape, dtype_name("input", input.dtype, MAX_DTYPES), kernel,
+        kind, f"{kind}_pool{rank}d", rank, input.shape, dtype_name("input", input.dtype, MAX_DTYPES), kernel,
         _stride(stride, kernel), _padding(padding, rank), integers("dilation", dilation, rank, 1),
         flag("ceil_mode", ceil_mode), with_indices=flag("return_indices", return_indices),
     )  # fmt: skip

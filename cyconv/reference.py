@@ -121,8 +121,8 @@ def pool(problem, input, out, indices=None):
     axes = [enumerate(pool_windows(p, axis)) for axis in range(3)]
     for (z, (zs, zc)), (y, (ys, yc)), (column, (xs, xc)) in itertools.product(*axes):
         window = x[:, zs, ys, xs].reshape(p.planes, -1)
-        if p.kind == "max":
-            winner = _last_nan_or_first_maximum(window)
+        if p.kind in ("max", "min"):
+            winner = _last_nan_or_first(np.argmax if p.kind == "max" else np.argmin, window)
             result[:, z, y, column] = window[np.arange(p.planes), winner]
             if p.with_indices:
                 found[:, z, y, column] = places[zs, ys, xs].reshape(-1)[winner]
@@ -135,10 +135,10 @@ def pool(problem, input, out, indices=None):
         indices[...] = found.reshape(indices.shape)
 
 
-def _last_nan_or_first_maximum(rows):
+def _last_nan_or_first(extreme, rows):
     nan = np.isnan(rows)
     last_nan = rows.shape[1] - 1 - np.argmax(nan[:, ::-1], axis=1)
-    return np.where(nan.any(axis=1), last_nan, np.argmax(rows, axis=1))
+    return np.where(nan.any(axis=1), last_nan, extreme(rows, axis=1))
 
 
 def _average(rows, divisor):

@@ -165,7 +165,10 @@ def choose_pool(problem, algorithm="auto"):
 @lru_cache(CACHED)
 def _choose_pool(problem, algorithm):
     if algorithm != "auto":
-        return next(row for row in menu.POOL if row.name == algorithm)
+        row = next(row for row in menu.POOL if row.name == algorithm)
+        if declined := row.module.why_not(problem):
+            raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {declined}")
+        return row
     usable = [row for row in menu.POOL if row.module.why_not(problem) is None]
     return min(usable, key=lambda row: row.module.cost(problem)[0])
 

@@ -29,6 +29,9 @@ from .pooling import (
     max_unpool1d,
     max_unpool2d,
     max_unpool3d,
+    min_pool1d,
+    min_pool2d,
+    min_pool3d,
 )
 from .windows import fold, unfold
 
@@ -59,6 +62,9 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "min_pool1d",
+    "min_pool2d",
+    "min_pool3d",
     "plan_conv",
     "unfold",
 ]

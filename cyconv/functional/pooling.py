@@ -18,8 +18,8 @@ _WORDS = {
 _COMMON = {
     "out": """out : ndarray, optional
         Where <values> are written: an array of the result's shape and of the input's dtype. It may overlap the input.
-    algorithm : {"auto", "pool", "reference"}, optional
-        Which implementation computes it; all give the same result.""",
+    algorithm : {"auto", "sliding", "pool", "reference"}, optional
+        Which implementation computes it. Averages may differ in how they are rounded; "sliding" is for windows of one size.""",
     "window": """kernel_size : int or <tuple>
         Samples of a window along each axis.
     stride : int or <tuple>, optional
@@ -50,9 +50,9 @@ def _documented(rank, text, examples):
     return decorate
 
 
-# ---- maximum -------------------------------------------------------------------------------------------------------------
+# ---- maximum and minimum -------------------------------------------------------------------------------------------------
 
-_MAX = """The largest sample of each window of <space>, and optionally where it stands.
+_EXTREME = """The <extreme> sample of each window of <space>, and optionally where it stands.
 
     Padding never wins. A NaN does, whatever else is in the window. Of equal samples the first in row-major order wins, of
     several NaN the last.
@@ -69,7 +69,7 @@ _MAX = """The largest sample of each window of <space>, and optionally where it 
         Distance between neighbouring samples of a window. Each window must hold a sample of the input.
     <ceil>
     return_indices : bool, optional
-        Whether to return the places of the maxima, too.
+        Whether to return the places of the <plural>, too.
     <out>
 
     Returns
@@ -77,7 +77,7 @@ _MAX = """The largest sample of each window of <space>, and optionally where it 
     values : ndarray
         Of the input's dtype, shape (N, C, ...) or (C, ...).
     indices : ndarray of int64
-        Only with `return_indices`: where each maximum stands in its plane, counted in row-major order without padding.
+        Only with `return_indices`: where each of them stands in its plane, counted in row-major order without padding.
 
     Raises
     ------
@@ -87,6 +87,9 @@ _MAX = """The largest sample of each window of <space>, and optionally where it 
     --------
     <examples>
     """
+
+_MAX = _EXTREME.replace("<extreme>", "largest").replace("<plural>", "maxima")
+_MIN = _EXTREME.replace("<extreme>", "smallest").replace("<plural>", "minima")
 
 _MAX_EXAMPLES = {
     1: """
@@ -107,6 +110,23 @@ _MAX_EXAMPLES = {
     >>> import numpy as np, cyconv
     >>> cyconv.max_pool3d(np.arange(8).reshape(1, 2, 2, 2), (2, 2, 1))
     array([[[[6, 7]]]])""",
+}
+
+
+_MIN_EXAMPLES = {
+    1: """
+    >>> import numpy as np, cyconv
+    >>> cyconv.min_pool1d(np.array([[3, 1, 2, 4]]), 2)
+    array([[1, 2]])""",
+    2: """
+    >>> import numpy as np, cyconv
+    >>> values, indices = cyconv.min_pool2d(np.array([[[3, 1], [1, 9]]]), 2, return_indices=True)
+    >>> values.item(), indices.item()
+    (1, 1)""",
+    3: """
+    >>> import numpy as np, cyconv
+    >>> cyconv.min_pool3d(np.arange(8).reshape(1, 2, 2, 2), (2, 2, 1))
+    array([[[[0, 1]]]])""",
 }
 
 
@@ -134,6 +154,33 @@ def max_pool3d(
 ):
     input = as_array("input", input)
     problem = max_pool_problem(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return select.pool(problem, input, algorithm, out)
+
+
+@_documented(1, _MIN, _MIN_EXAMPLES)
+def min_pool1d(
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, out=None, algorithm="auto"
+):
+    input = as_array("input", input)
+    problem = max_pool_problem(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, "min")
+    return select.pool(problem, input, algorithm, out)
+
+
+@_documented(2, _MIN, _MIN_EXAMPLES)
+def min_pool2d(
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, out=None, algorithm="auto"
+):
+    input = as_array("input", input)
+    problem = max_pool_problem(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, "min")
+    return select.pool(problem, input, algorithm, out)
+
+
+@_documented(3, _MIN, _MIN_EXAMPLES)
+def min_pool3d(
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, out=None, algorithm="auto"
+):
+    input = as_array("input", input)
+    problem = max_pool_problem(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, "min")
     return select.pool(problem, input, algorithm, out)
 
 

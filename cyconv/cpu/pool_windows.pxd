@@ -1,0 +1,363 @@
+"""Pooling window by window: the rows of a window are combined into one line, then the line's columns.
+
+With indices every tap is compared in row-major order, since only that order breaks ties as promised. Lines are cut into pieces that
+stay in a first-level cache. Rows that overlapping windows read again, and that are costly to read (half precision, strided), are
+kept in a small ring.
+"""
+from libc.math cimport INFINITY, fabs
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+
+from cyconv.cpu.pool_divide cimport Divisors, counted, counted_alike, divide
+from cyconv.cpu.pool_rows cimport (
+    beats, best_of, combine, combine_strided, lowest, number, place, put, raise_to, take, take_root,
+)
+from cyconv.cpu.pool_work cimport (
+    ADD, Axis, How, Kind, MAX, NORM, PEAK, SET, Stored, ceil_div, columns_of, floor_div, wide, window,
+)
+from cyconv.cpu.simd cimport inlined
+
+cdef enum:
+    LINE = 2048                         # columns of one piece of a line
+    HALF_LINE = LINE // 2
+    MOST_OUTPUTS = 1024                 # of one row that are worked on at a time
+    LANES = 64                          # planes that are worked on together
+    SPOTS = 128                         # outputs of each of them
+    BOX = 256                           # samples of the largest plane that is transposed for it
+    RING_BYTES = 512 * 1024             # rows kept for the next window, at most
+    ITEM = 1 << 16                      # elementary steps of one item of work
+    BATCH = 1 << 27                     # elementary steps between two looks at Ctrl-C: about 0.1 s
+
+cdef struct Work:
+    Kind kind
+    Stored stored
+    Stored computed                     # SINGLE, DOUBLE, INT32, INT64 or UINT64
+    Py_ssize_t stored_size, size        # bytes of one in the caller's arrays, and of one that is computed with
+    Py_ssize_t parts                    # 2 for complex: real and imaginary parts are planes of their own
+    Axis[3] axis
+    Py_ssize_t channels                 # parts counted apart
+    Py_ssize_t channel_step, batch_step
+    bint channels_last                  # whether neighbours in memory are channels: then items of one place come together
+    const char* input
+    char* out
+    int64_t* indices
+    Py_ssize_t index_stride             # between the first columns of neighbouring windows, of the caller's input
+    Py_ssize_t row_length               # of the caller's input
+    bint in_place                       # whether rows can be read where they lie
+    bint straight                       # whether results are made where they belong
+    bint by_window                      # whether the columns of each window are reduced on their own
+    Py_ssize_t columns, column_blocks   # outputs of one row that are worked on at a time
+    Py_ssize_t rows, row_blocks         # output rows (z and y as one axis) of one item
+    Py_ssize_t ring_y, ring             # rows of y, and in all, that are kept
+    Py_ssize_t pitch                    # numbers from one kept row to the next
+    Divisors divisors
+    bint by_planes                      # whether the innermost loop runs over planes
+    bint boxed                          # whether they are transposed first
+    Py_ssize_t spot_blocks, lane_blocks
+
+cdef struct Scratch:
+    char* line
+    char* result
+    char* places
+    char* kept                          # ring of rows, or box
+    Py_ssize_t* tags                    # which row and piece each of them is
+    Py_ssize_t* windows                 # with by_window: first column and count of each window of the item
+
+cdef inline const number* fetch(const Work* w, const Scratch* s, const char* plane, Py_ssize_t z, Py_ssize_t y, Py_ssize_t begin,
+                                Py_ssize_t n, const number* like) noexcept nogil:
+    """Columns begin .. begin + n of row (z, y) as numbers to compute with: where they lie, or from the ring of kept rows."""
+    cdef const char* p = plane + z * w.axis[0].step + y * w.axis[1].step + begin * w.axis[2].step
+    cdef Py_ssize_t slot, row
+    cdef number* kept
+    if w.in_place:
+        return <const number*> p
+    row = z * w.axis[1].n + y
+    slot = (z * w.ring_y + y % w.ring_y) % w.ring
+    kept = <number*> s.kept + slot * w.pitch
+    if s.tags[2 * slot] != row or s.tags[2 * slot + 1] != begin:
+        take(w.stored, p, w.axis[2].step, n, kept, SET)
+        if number is double:
+            if w.kind == NORM:
+                raise_to(w.divisors.norm, kept, n)
+        s.tags[2 * slot], s.tags[2 * slot + 1] = row, begin
+    return kept
+
+
+# ---- values --------------------------------------------------------------------------------------------------------------
+
+cdef inline inlined add_steps(const number* x, Py_ssize_t d, Py_ssize_t n, number* part) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    cdef int j
+    while i + 8 <= n:
+        for j in range(8):
+            part[j] = part[j] + x[(i + j) * d]
+        i += 8
+    for j in range(<int> (n - i)):
+        part[j] = part[j] + x[(i + j) * d]
+
+cdef inline number add_window(const number* x, Py_ssize_t d, Py_ssize_t n) noexcept nogil:
+    """Eight running sums, because one alone waits for itself at every step."""
+    cdef number[8] part
+    cdef number total = x[0]
+    cdef Py_ssize_t i
+    if n < 8:
+        for i in range(1, n):
+            total = total + x[i * d]
+        return total
+    for i in range(8):
+        part[i] = 0
+    if d == 1:
+        add_steps(x, 1, n, &part[0])
+    else:
+        add_steps(x, d, n, &part[0])
+    return ((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7]))
+
+cdef inline number peak_window(const number* x, Py_ssize_t d, Py_ssize_t n) noexcept nogil:
+    """Long windows are halved until they are short: one half compared with the other is a loop that is vectorised."""
+    cdef number[HALF_LINE] shorter
+    cdef number total = x[0]
+    cdef Py_ssize_t i, h
+    if d == 1 and 16 <= n <= LINE:
+        h = n // 2
+        total = x[n - 1]                # the one that is left over, if n is odd
+        for i in range(h):
+            shorter[i] = best_of(x[h + i], x[i])
+        n = h
+        while n >= 16:
+            h = n // 2
+            total = best_of(shorter[n - 1], total)
+            combine(shorter + h, 1, h, shorter, PEAK)
+            n = h
+        x = shorter
+    for i in range(n):
+        total = best_of(x[i * d], total)
+    return total
+
+cdef inline number reduce_window(const number* x, Py_ssize_t d, Py_ssize_t n, How how) noexcept nogil:
+    return peak_window(x, d, n) if how == PEAK else add_window(x, d, n)
+
+cdef inline void taps_between(const Axis* a, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left, Py_ssize_t right,
+                              Py_ssize_t* first, Py_ssize_t* last) noexcept nogil:
+    """Taps first .. last - 1 are those by which an output of left .. right - 1 meets a column of begin .. end - 1."""
+    first[0] = max(0, ceil_div(begin + a.pad - (right - 1) * a.stride, a.dilation))
+    last[0] = min(a.kernel, floor_div(end - 1 + a.pad - left * a.stride, a.dilation) + 1)
+
+cdef inline void outputs_between(const Axis* a, Py_ssize_t tap, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t* left,
+                                 Py_ssize_t* right) noexcept nogil:
+    """Narrows left .. right - 1 to the outputs whose tap meets a column of begin .. end - 1."""
+    cdef Py_ssize_t shift = tap * a.dilation - a.pad
+    left[0] = max(left[0], ceil_div(begin - shift, a.stride))
+    right[0] = min(right[0], floor_div(end - 1 - shift, a.stride) + 1)
+
+cdef inline void combine_columns(const Work* w, const Scratch* s, const number* line, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left,
+                          Py_ssize_t right, number* result, How how) noexcept nogil:
+    """Adds what columns begin .. end - 1, which `line` holds, bring to outputs left .. right - 1 of a row."""
+    cdef const Axis* a = &w.axis[2]
+    cdef Py_ssize_t o, tap, last, first, count, skipped, lo, hi
+    cdef number v
+    if not w.by_window:
+        taps_between(a, begin, end, left, right, &tap, &last)
+        while tap < last:
+            lo, hi = left, right
+            outputs_between(a, tap, begin, end, &lo, &hi)
+            if lo < hi:
+                combine_strided(line + lo * a.stride + tap * a.dilation - a.pad - begin, a.stride, hi - lo, result + lo - left, how)
+            tap += 1
+        return
+    for o in range(left, right):
+        first, count = s.windows[2 * (o - left)], s.windows[2 * (o - left) + 1]
+        if first < begin:
+            skipped = ceil_div(begin - first, a.dilation)
+            first += skipped * a.dilation
+            count -= skipped
+        count = min(count, ceil_div(end - first, a.dilation))
+        if count > 0:
+            v = reduce_window(line + first - begin, a.dilation, count, how)
+            result[o - left] = best_of(v, result[o - left]) if how == PEAK else result[o - left] + v
+
+cdef inline void pool_row(const Work* w, const Scratch* s, const char* plane, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left,
+                   Py_ssize_t right, number* result) noexcept nogil:
+    """Maxima or sums of outputs left .. right - 1 of one row."""
+    cdef Py_ssize_t z, y, first_z, count_z, first_y, count_y, i, j, begin, end, piece, n
+    cdef number* line = <number*> s.line
+    cdef const number* row
+    cdef const number* combined
+    cdef bint kept = w.in_place or w.ring > 1 or w.kind == NORM
+    cdef How how = PEAK if w.kind == MAX or (w.kind == NORM and fabs(w.divisors.norm) == INFINITY) else ADD
+    cdef number empty = lowest(<const number*> NULL) if how == PEAK else 0
+    window(&w.axis[0], oz, &first_z, &count_z)
+    window(&w.axis[1], oy, &first_y, &count_y)
+    columns_of(&w.axis[2], left, right, &begin, &end)
+    for i in range(right - left):
+        result[i] = empty
+    piece = begin
+    while piece < end:
+        n = min(<Py_ssize_t> LINE, end - piece)
+        combined = line
+        for i in range(count_z):
+            z = first_z + i * w.axis[0].dilation
+            for j in range(count_y):
+                y = first_y + j * w.axis[1].dilation
+                if kept:
+                    row = fetch(w, s, plane, z, y, piece, n, <const number*> NULL)
+                    if count_z * count_y == 1:
+                        combined = row
+                    elif i + j == 0:
+                        memcpy(line, row, n * sizeof(number))
+                    else:
+                        combine_strided(row, 1, n, line, how)
+                else:
+                    take(w.stored, plane + z * w.axis[0].step + y * w.axis[1].step + piece * w.axis[2].step, w.axis[2].step, n,
+                         line, SET if i + j == 0 else how)
+        combine_columns(w, s, combined, piece, piece + n, left, right, result, how)
+        piece += n
+
+
+# ---- maxima and where they stand -----------------------------------------------------------------------------------------
+
+cdef inline inlined compare(const number* x, Py_ssize_t s, Py_ssize_t n, place at, number* best, place* where) noexcept nogil:
+    """A later equal number does not win, a later NaN does."""
+    cdef Py_ssize_t i
+    cdef number v, m
+    cdef bint wins
+    for i in range(n):
+        v = x[i * s]
+        m = best[i]
+        wins = beats(v, m)
+        best[i] = v if wins else m
+        where[i] = at if wins else where[i]
+
+cdef inline void compare_strided(const number* x, Py_ssize_t s, Py_ssize_t n, place at, number* best, place* where) noexcept nogil:
+    if s == 1:
+        compare(x, 1, n, at, best, where)
+    elif s == 2:
+        compare(x, 2, n, at, best, where)
+    else:
+        compare(x, s, n, at, best, where)
+
+cdef inline void compare_row(const Work* w, const Scratch* s, const number* row, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left,
+                      Py_ssize_t right, place above, number* best, place* where) noexcept nogil:
+    """Compares columns begin .. end - 1 of a row, which starts `above` after the window's first row."""
+    cdef const Axis* a = &w.axis[2]
+    cdef Py_ssize_t o, tap, last, first, count, column, lo, hi, i, origin
+    cdef number v
+    if not w.by_window:
+        taps_between(a, begin, end, left, right, &tap, &last)
+        while tap < last:
+            lo, hi = left, right
+            outputs_between(a, tap, begin, end, &lo, &hi)
+            if lo < hi:
+                compare_strided(row + lo * a.stride + tap * a.dilation - a.pad - begin, a.stride, hi - lo,
+                                <place> (above + tap * a.dilation), best + lo - left, where + lo - left)
+            tap += 1
+        return
+    for o in range(left, right):
+        first, count = s.windows[2 * (o - left)], s.windows[2 * (o - left) + 1]
+        origin = 0 if a.adaptive else o * a.stride - a.pad
+        for i in range(max(0, ceil_div(begin - first, a.dilation)), min(count, ceil_div(end - first, a.dilation))):
+            column = first + i * a.dilation
+            v = row[column - begin]
+            if beats(v, best[o - left]):
+                best[o - left] = v
+                where[o - left] = <place> (above + column - origin)
+
+cdef inline void find_row(const Work* w, const Scratch* s, const char* plane, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left,
+                   Py_ssize_t right, number* best, place* where, int64_t* indices) noexcept nogil:
+    """Maxima of outputs left .. right - 1 of one row, and their places in the plane."""
+    cdef const Axis* a = &w.axis[2]
+    cdef Py_ssize_t z, y, first_z, count_z, first_y, count_y, i, j, begin, end, count, piece, n, o, first, origin
+    cdef Py_ssize_t height = w.axis[1].n, top
+    window(&w.axis[0], oz, &first_z, &count_z)
+    window(&w.axis[1], oy, &first_y, &count_y)
+    columns_of(a, left, right, &begin, &end)
+    top = first_z * height + first_y
+    for i in range(right - left):
+        best[i] = lowest(<const number*> NULL)
+        where[i] = 0
+    # Where nothing is above the lowest number, the window's first sample stays the winner.
+    for o in range(left, right):
+        origin = 0 if a.adaptive else o * a.stride - a.pad
+        if origin >= 0 and not a.adaptive:
+            break
+        window(a, o, &first, &count)
+        where[o - left] = <place> (first - origin)
+    for i in range(count_z):
+        z = first_z + i * w.axis[0].dilation
+        for j in range(count_y):
+            y = first_y + j * w.axis[1].dilation
+            piece = begin
+            while piece < end:
+                n = min(<Py_ssize_t> LINE, end - piece)
+                compare_row(w, s, fetch(w, s, plane, z, y, piece, n, <const number*> NULL), piece, piece + n, left, right,
+                            <place> ((z * height + y - top) * w.row_length), best, where)
+                piece += n
+    # Columns of a strided view of single samples are index_stride apart in the caller's rows.
+    origin = top * w.row_length - (0 if a.adaptive else a.pad)
+    count = 0 if a.adaptive else w.index_stride
+    for i in range(right - left):
+        indices[i] = origin + (left + i) * count + where[i]
+
+
+cdef inline void finish_sums(const Work* w, const Scratch* s, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left, Py_ssize_t right, number* sums) noexcept nogil:
+    """Runs of outputs that are divided by the same count are divided together."""
+    cdef Py_ssize_t o = left, x, end
+    cdef const Axis* a = &w.axis[2]
+    cdef wide yz = 1
+    if w.divisors.has_override:
+        divide(&w.divisors, &w.axis[0], sums, right - left, 1, 1)
+        return
+    yz = <wide> counted(&w.divisors, &w.axis[0], oz) * <wide> counted(&w.divisors, &w.axis[1], oy)
+    while o < right:
+        x = s.windows[2 * (o - left) + 1] if a.adaptive else counted(&w.divisors, a, o)
+        end = counted_alike(&w.divisors, a, o, right)
+        while a.adaptive and end < right and s.windows[2 * (end - left) + 1] == x:
+            end += 1
+        divide(&w.divisors, &w.axis[0], sums + o - left, end - o, yz, x)
+        o = end
+
+
+cdef inline void pool_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
+    """One block of output rows of one plane."""
+    cdef Py_ssize_t channel, plane, block, left, right, row, oz, oy, at, i
+    cdef const char* src
+    cdef char* to
+    cdef number* result
+    if w.channels_last:
+        channel = item % w.channels
+        item //= w.channels
+        left = item % w.column_blocks
+        item //= w.column_blocks
+        block = item % w.row_blocks
+        plane = item // w.row_blocks
+    else:
+        left = item % w.column_blocks
+        item //= w.column_blocks
+        block = item % w.row_blocks
+        item //= w.row_blocks
+        channel = item % w.channels
+        plane = item // w.channels
+    src = w.input + plane * w.batch_step + channel // w.parts * w.channel_step + channel % w.parts * w.stored_size
+    plane = plane * w.channels + channel
+    left *= w.columns
+    right = min(left + w.columns, w.axis[2].out)
+    for i in range(w.ring):
+        s.tags[2 * i] = -1
+    if w.by_window:
+        for i in range(right - left):
+            window(&w.axis[2], left + i, &s.windows[2 * i], &s.windows[2 * i + 1])
+    for row in range(block * w.rows, min((block + 1) * w.rows, w.axis[0].out * w.axis[1].out)):
+        oz, oy = row // w.axis[1].out, row % w.axis[1].out
+        at = (plane // w.parts * w.axis[0].out * w.axis[1].out + row) * w.axis[2].out + left
+        to = w.out + (at * w.parts + plane % w.parts) * w.stored_size
+        result = <number*> to if w.straight else <number*> s.result
+        if w.indices != NULL:
+            find_row(w, s, src, oz, oy, left, right, result, <place*> s.places, w.indices + at)
+        else:
+            pool_row(w, s, src, oz, oy, left, right, result)
+            if w.kind != MAX:
+                finish_sums(w, s, oz, oy, left, right, result)
+                if number is double:
+                    if w.kind == NORM:
+                        take_root(w.divisors.norm, result, right - left)
+        if not w.straight:
+            put(w.stored, result, right - left, w.parts, to)

@@ -1,0 +1,108 @@
+"""Rows of the caller's arrays as lines of vectors, with their padding; and results back."""
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t, uint8_t
+
+from cyconv.cpu.pool_rows cimport put, raise_to, take
+from cyconv.cpu.pool_work cimport Axis, NORM, SET, ceil_div, floor_div
+from cyconv.cpu.simd cimport inlined
+from cyconv.cpu.slide_line cimport word
+from cyconv.cpu.slide_work cimport DOUBLES, FLOATS, INTS_32, Room, Work
+
+
+cdef inline inlined fill_words(word* to, Py_ssize_t n, word value) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        to[i] = value
+
+cdef inline void fill_lowest(const Work* w, char* to, Py_ssize_t n) noexcept nogil:
+    if w.size == 1:
+        fill_words(<uint8_t*> to, n, (<const uint8_t*> w.lowest)[0])
+    elif w.size == 2:
+        fill_words(<uint16_t*> to, n, (<const uint16_t*> w.lowest)[0])
+    elif w.size == 4:
+        fill_words(<uint32_t*> to, n, (<const uint32_t*> w.lowest)[0])
+    else:
+        fill_words(<uint64_t*> to, n, (<const uint64_t*> w.lowest)[0])
+
+cdef inline inlined turned_words(const char* p, Py_ssize_t step, Py_ssize_t n, word bits, word* to) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        to[i] = (<const word*> (p + i * step))[0] ^ bits
+
+cdef inline void copy_words(const char* p, Py_ssize_t step, Py_ssize_t n, word bits, word* to) noexcept nogil:
+    if step == sizeof(word):
+        turned_words(p, sizeof(word), n, bits, to)
+    else:
+        turned_words(p, step, n, bits, to)
+
+cdef inline void turn_words(const Work* w, const char* p, Py_ssize_t step, Py_ssize_t n, char* to) noexcept nogil:
+    """Copies n lanes, their bits turned."""
+    if w.size == 1:
+        copy_words(p, step, n, (<const uint8_t*> w.bits)[0], <uint8_t*> to)
+    elif w.size == 2:
+        copy_words(p, step, n, (<const uint16_t*> w.bits)[0], <uint16_t*> to)
+    elif w.size == 4:
+        copy_words(p, step, n, (<const uint32_t*> w.bits)[0], <uint32_t*> to)
+    else:
+        copy_words(p, step, n, (<const uint64_t*> w.bits)[0], <uint64_t*> to)
+
+cdef inline void fetch(const Work* w, const char* p, Py_ssize_t step, Py_ssize_t n, char* to) noexcept nogil:
+    """n numbers that lie `step` bytes apart, as they are computed with."""
+    if w.plain:
+        turn_words(w, p, step, n, to)
+        return
+    if w.lanes == FLOATS:
+        take(w.stored, p, step, n, <float*> to, SET)
+    elif w.lanes == DOUBLES:
+        take(w.stored, p, step, n, <double*> to, SET)
+        if w.kind == NORM:
+            raise_to(w.divisors.norm, <double*> to, n)
+    elif w.lanes == INTS_32:
+        take(w.stored, p, step, n, <int32_t*> to, SET)
+    else:
+        take(w.stored, p, step, n, <int64_t*> to, SET)
+    if w.turned:
+        turn_words(w, to, w.size, n, to)
+
+cdef inline void tap_range(const Axis* x, Py_ssize_t tap, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t* first, Py_ssize_t* last) noexcept nogil:
+    """The outputs of begin .. end - 1 whose tap is a column that exists."""
+    cdef Py_ssize_t shift = tap * x.dilation - x.pad
+    first[0] = max(begin, ceil_div(-shift, x.stride))
+    last[0] = max(first[0], min(end, floor_div(x.n - 1 - shift, x.stride) + 1))
+
+cdef inline void open_line(const Work* w, Room* r) noexcept nogil:
+    """What all rows of an item share: which columns they are read from, and their padding."""
+    cdef const Axis* x = &w.axis[2]
+    cdef Py_ssize_t begin = r.begin[2] * x.stride - x.pad, length = (r.end[2] - r.begin[2] - 1) * x.stride + (x.kernel - 1) * x.dilation + 1
+    cdef Py_ssize_t i, first, last, n = r.end[2] - r.begin[2]
+    cdef char* p
+    if w.sparse:
+        for i in range(x.kernel):
+            tap_range(x, i, r.begin[2], r.end[2], &first, &last)
+            p = r.line + i * w.row_bytes
+            fill_lowest(w, p, min(first - r.begin[2], n))
+            if last < r.end[2]:
+                fill_lowest(w, p + (last - r.begin[2]) * w.size, r.end[2] - last)
+        return
+    r.before = min(max(-begin, 0), length)
+    r.first = max(begin, 0)
+    r.columns = max(min(begin + length, x.n) - r.first, 0)
+    fill_lowest(w, r.line, r.before)
+    fill_lowest(w, r.line + (r.before + r.columns) * w.size, length - r.before - r.columns)
+    r.whole = r.columns == length
+
+cdef inline const char* line_of(const Work* w, const Room* r, Py_ssize_t y) noexcept nogil:
+    """Row y of plane r.z, from where the item's first window begins: where it lies, or copied."""
+    cdef const Axis* x = &w.axis[2]
+    cdef const char* row = r.plane + r.z * w.axis[0].step + y * w.axis[1].step
+    cdef Py_ssize_t i, first, last
+    if not w.sparse:
+        row += r.first * x.step
+        if w.readable and r.whole and row + w.line_bytes <= w.behind:
+            return row
+        fetch(w, row, x.step, r.columns, r.line + r.before * w.size)
+        return r.line
+    for i in range(x.kernel):               # one line of outputs for each tap
+        tap_range(x, i, r.begin[2], r.end[2], &first, &last)
+        fetch(w, row + (first * x.stride - x.pad + i * x.dilation) * x.step, x.stride * x.step, last - first,
+              r.line + i * w.row_bytes + (first - r.begin[2]) * w.size)
+    return r.line

@@ -1,0 +1,136 @@
+"""Maxima or sums of one item: rows first, each joined along itself, then what they make, then planes of that.
+
+The order is row-major at each step, so that of equal numbers the first one's bits stay, a zero's sign among them.
+"""
+from libc.string cimport memcpy
+
+from cyconv.cpu.simd cimport VB, inlined
+from cyconv.cpu.slide_fetch cimport line_of
+from cyconv.cpu.slide_finish cimport finish, result_row
+from cyconv.cpu.slide_line cimport every_second, join_few, load, neighbouring, pick, store
+from cyconv.cpu.slide_steps cimport ADVANCE, DONE, EMIT, MAKE, Step, Steps, TURN, next_step, open_steps
+from cyconv.cpu.slide_vectors cimport join, pooled, sd, si, sl, turn
+from cyconv.cpu.slide_work cimport Room, Work
+
+cdef enum:
+    MOST_ROWS = 16                      # that a window is joined from in one pass
+
+
+cdef inline void make_row(const Work* w, Room* r, Py_ssize_t y, char* to, const pooled* like) noexcept nogil:
+    cdef const char* line = line_of(w, r, y)
+    cdef Py_ssize_t n = r.end[2] - r.begin[2], k = w.axis[2].kernel, s = w.axis[2].stride, step = w.axis[2].dilation * w.size
+    if w.sparse:
+        join_few(line, n * w.size, k, w.row_bytes, (k - 1) * w.row_bytes, NULL, to, like)
+    elif s == 1:
+        neighbouring(line, n * w.size, k, step, r.work, r.sums, to, like)
+    elif w.pairs:
+        every_second(line, n * w.size, w.size, k, to, like)
+    else:
+        neighbouring(line, ((n - 1) * s + 1) * w.size, k, step, r.work, r.sums, r.work, like)
+        pick(r.work, s, n, w.size, to)
+
+
+# ---- rows, or planes of them, as long vectors ----------------------------------------------------------------------------
+
+cdef inline inlined join_some(const char** rows, Py_ssize_t count, Py_ssize_t bytes, char* to, const char* bits, const pooled* like) noexcept nogil:
+    """To whole vectors; or with `bits`, which are turned, to just so many bytes."""
+    cdef Py_ssize_t o = 0, i
+    cdef pooled m
+    while o < bytes:
+        m = load(rows[0] + o, like)
+        for i in range(1, count):
+            m = join(load(rows[i] + o, like), m)
+        if bits == NULL:
+            store(to + o, m)
+        else:
+            m = turn(m, load(bits, like))
+            if o + VB > bytes:
+                memcpy(to + o, &m, bytes - o)
+                return
+            store(to + o, m)
+        o += VB
+
+cdef inline void join_rows(const char** rows, Py_ssize_t count, Py_ssize_t bytes, char* to, const char* bits, const pooled* like) noexcept nogil:
+    if count == 1:
+        join_some(rows, 1, bytes, to, bits, like)
+    elif count == 2:
+        join_some(rows, 2, bytes, to, bits, like)
+    elif count == 3:
+        join_some(rows, 3, bytes, to, bits, like)
+    else:
+        join_some(rows, count, bytes, to, bits, like)
+
+cdef inline void turn_rows(char* ring, Py_ssize_t part, Py_ssize_t first, Py_ssize_t count, const pooled* like) noexcept nogil:
+    """Each of these rows becomes itself joined with those that follow it."""
+    cdef Py_ssize_t o = 0, i
+    cdef char* p
+    cdef pooled m
+    while o < part:
+        p = ring + (first + count - 1) * part + o
+        m = load(p, like)
+        for i in range(count - 1):
+            p -= part
+            m = join(m, load(p, like))
+            store(p, m)
+        o += VB
+
+cdef inline void advance(const char* row, Py_ssize_t bytes, bint fresh, char* opening, const pooled* like) noexcept nogil:
+    cdef Py_ssize_t o = 0
+    if fresh:
+        memcpy(opening, row, bytes)
+        return
+    while o < bytes:
+        store(opening + o, join(load(row + o, like), load(opening + o, like)))
+        o += VB
+
+
+# ---- the walk --------------------------------------------------------------------------------------------------------------
+
+cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* like) noexcept nogil:
+    """All outputs of the item along one axis, one after the other from `to` on; or, if that is NULL, to the caller's array."""
+    cdef Steps s
+    cdef Step step
+    cdef Py_ssize_t part = w.row_bytes if axis == 1 else (r.end[1] - r.begin[1]) * w.row_bytes, o, i
+    cdef const char* rows[MOST_ROWS]
+    cdef char* ring = r.ring[axis]
+    cdef char* opening = r.opening[axis]
+    if w.axis[axis].kernel == 1:            # nothing to join
+        for o in range(r.begin[axis], r.end[axis]):
+            make(w, r, axis, o * w.axis[axis].stride, to if to != NULL else r.result, like)
+            if to != NULL:
+                to += part
+            else:
+                finish(w, r, axis, o, r.result)
+        return
+    open_steps(&s, &w.axis[axis], r.begin[axis], r.end[axis], w.blocks[axis])
+    while True:
+        step = next_step(&s)
+        if step == MAKE:
+            make(w, r, axis, s.row, ring + s.slot * part, like)
+        elif step == TURN:
+            turn_rows(ring, part, s.first % w.axis[axis].kernel, s.count, like)
+        elif step == ADVANCE:
+            advance(ring + s.slot * part, part, s.fresh, opening, like)
+        elif step == EMIT:
+            for i in range(s.count):
+                rows[i] = ring + (s.first + i) % w.axis[axis].kernel * part
+            if w.blocks[axis] and s.beginning:
+                rows[s.count] = opening
+                s.count += 1
+            if to != NULL:
+                join_rows(rows, s.count, part, to + (s.output - r.begin[axis]) * part, NULL, like)
+            elif axis == 1 and w.straight:
+                join_rows(rows, s.count, (r.end[2] - r.begin[2]) * w.size, result_row(w, r, r.oz, s.output), &w.bits[0], like)
+            else:
+                join_rows(rows, s.count, part, r.result, NULL, like)
+                finish(w, r, axis, s.output, r.result)
+        else:
+            return
+
+cdef inline void make(const Work* w, Room* r, int axis, Py_ssize_t at, char* to, const pooled* like) noexcept nogil:
+    """Row `at`, or what the rows of plane `at` make."""
+    if axis == 1:
+        make_row(w, r, at, to, like)
+    else:
+        r.z = at
+        walk(w, r, 1, to, like)

@@ -1,0 +1,270 @@
+"""Vectors of everything that is pooled: what has no operator.
+
+Six types are enough. Of unsigned integers the highest bit is turned where they are fetched, and turned back where results are
+stored; for a minimum all other bits are turned too, of floats the sign's. What remains are maxima of signed integers and floats, and sums.
+
+The rule is torch's: a later number wins if it is larger, or a NaN; so the first of equals wins, and the last NaN. The places of
+winners travel in vectors of the same type, whose bits are integers then.
+"""
+from libc.stdint cimport int16_t, int32_t, int64_t, int8_t
+
+from cyconv.cpu.simd cimport VB, half, vd, vf
+
+cdef extern from *:
+    """
+    #if defined(__AVX2__)
+      #include <immintrin.h>
+    #endif
+    typedef int8_t  cy_vb CY_VECTOR(int8_t);
+    typedef int16_t cy_vh CY_VECTOR(int16_t);
+    typedef int32_t cy_vi CY_VECTOR(int32_t);
+    typedef int64_t cy_vl CY_VECTOR(int64_t);
+
+    /* m(0), m(1), ... for each lane of so many bytes */
+    #define CY_TIMES_2(m, i)   m(i), m((i) + 1)
+    #define CY_TIMES_4(m, i)   CY_TIMES_2(m, i), CY_TIMES_2(m, (i) + 2)
+    #define CY_TIMES_8(m, i)   CY_TIMES_4(m, i), CY_TIMES_4(m, (i) + 4)
+    #define CY_TIMES_16(m, i)  CY_TIMES_8(m, i), CY_TIMES_8(m, (i) + 8)
+    #define CY_TIMES_32(m, i)  CY_TIMES_16(m, i), CY_TIMES_16(m, (i) + 16)
+    #define CY_TIMES_64(m, i)  CY_TIMES_32(m, i), CY_TIMES_32(m, (i) + 32)
+    #if CY_VB == 64
+      #define CY_LANES_1(m) CY_TIMES_64(m, 0)
+      #define CY_LANES_2(m) CY_TIMES_32(m, 0)
+      #define CY_LANES_4(m) CY_TIMES_16(m, 0)
+      #define CY_LANES_8(m) CY_TIMES_8(m, 0)
+    #elif CY_VB == 32
+      #define CY_LANES_1(m) CY_TIMES_32(m, 0)
+      #define CY_LANES_2(m) CY_TIMES_16(m, 0)
+      #define CY_LANES_4(m) CY_TIMES_8(m, 0)
+      #define CY_LANES_8(m) CY_TIMES_4(m, 0)
+    #else
+      #define CY_LANES_1(m) CY_TIMES_16(m, 0)
+      #define CY_LANES_2(m) CY_TIMES_8(m, 0)
+      #define CY_LANES_4(m) CY_TIMES_4(m, 0)
+      #define CY_LANES_8(m) CY_TIMES_2(m, 0)
+    #endif
+    #define CY_LANE(i)  (i)
+    #define CY_TWICE(i) (2 * (i))
+    #define CY_THEN(i)  (2 * (i) + 1)
+
+    /* V: numbers; I: integers as wide as they are */
+    #define CY_MOVES(S, V, I, BYTES) \\
+      static inline V cy_choose_##S(I s, V a, V b) { return (V)(((I)a & s) | ((I)b & ~s)); } \\
+      static inline V cy_turn_##S(V v, V bits)     { return (V)((I)v ^ (I)bits); } \\
+      static inline V cy_evens_##S(V a, V b)       { return __builtin_shufflevector(a, b, CY_LANES_##BYTES(CY_TWICE)); } \\
+      static inline V cy_odds_##S(V a, V b)        { return __builtin_shufflevector(a, b, CY_LANES_##BYTES(CY_THEN)); }
+    #define CY_PLACES(S, V, I, T, BYTES) \\
+      static inline V cy_beyond_##S(V at, int64_t n)  { return (V)((I)at + (T)n); } \\
+      static inline V cy_counted_##S(int64_t n)       { return (V)((I){CY_LANES_##BYTES(CY_LANE)} * (T)n); }
+    CY_MOVES(f, cy_vf, cy_vi, 4)
+    CY_MOVES(d, cy_vd, cy_vl, 8)
+    CY_MOVES(b, cy_vb, cy_vb, 1)
+    CY_MOVES(h, cy_vh, cy_vh, 2)
+    CY_MOVES(i, cy_vi, cy_vi, 4)
+    CY_MOVES(l, cy_vl, cy_vl, 8)
+
+    /* Maxima of floats by an ordered comparison and a masked maximum: an operation less than with a selection. */
+    #if CY_VB == 64
+      #define CY_MAX(S, V, M, max, cmp) \\
+        static inline V cy_most_##S(V v, V m) { return (V)max((M)v, cmp((M)v, (M)v, _CMP_ORD_Q), (M)v, (M)m); }
+      #define CY_MAX_WHOLE(S, V, max) static inline V cy_most_##S(V v, V m) { return (V)max((__m512i)v, (__m512i)m); }
+      CY_MAX(f, cy_vf, __m512, _mm512_mask_max_ps, _mm512_cmp_ps_mask)
+      CY_MAX(d, cy_vd, __m512d, _mm512_mask_max_pd, _mm512_cmp_pd_mask)
+      CY_MAX_WHOLE(b, cy_vb, _mm512_max_epi8)
+      CY_MAX_WHOLE(h, cy_vh, _mm512_max_epi16)
+      CY_MAX_WHOLE(i, cy_vi, _mm512_max_epi32)
+      CY_MAX_WHOLE(l, cy_vl, _mm512_max_epi64)
+      #define CY_BEAT(S, V, M, mask, wins, move) \\
+        static inline void cy_beat_##S(V v, V at, V *m, V *where) { \\
+          mask s = wins; \\
+          *m = (V)move((M)*m, s, (M)v); \\
+          *where = (V)move((M)*where, s, (M)at); \\
+        }
+      #define CY_ABOVE(M, cmp) (cmp((M)v, (M)*m, _CMP_GT_OQ) | cmp((M)v, (M)v, _CMP_UNORD_Q))
+      CY_BEAT(f, cy_vf, __m512, __mmask16, CY_ABOVE(__m512, _mm512_cmp_ps_mask), _mm512_mask_mov_ps)
+      CY_BEAT(d, cy_vd, __m512d, __mmask8, CY_ABOVE(__m512d, _mm512_cmp_pd_mask), _mm512_mask_mov_pd)
+      CY_BEAT(i, cy_vi, __m512i, __mmask16, _mm512_cmpgt_epi32_mask((__m512i)v, (__m512i)*m), _mm512_mask_mov_epi32)
+      CY_BEAT(l, cy_vl, __m512i, __mmask8, _mm512_cmpgt_epi64_mask((__m512i)v, (__m512i)*m), _mm512_mask_mov_epi64)
+    #else
+      #if CY_VB == 32
+        #define CY_CHOSEN(V, s, a, b) (V)_mm256_blendv_epi8((__m256i)(b), (__m256i)(a), (__m256i)(s))
+        static inline cy_vf cy_most_f(cy_vf v, cy_vf m) { return CY_CHOSEN(cy_vf, v != v, v, _mm256_max_ps((__m256)v, (__m256)m)); }
+        static inline cy_vd cy_most_d(cy_vd v, cy_vd m) { return CY_CHOSEN(cy_vd, v != v, v, _mm256_max_pd((__m256d)v, (__m256d)m)); }
+        static inline cy_vb cy_most_b(cy_vb v, cy_vb m) { return (cy_vb)_mm256_max_epi8((__m256i)v, (__m256i)m); }
+        static inline cy_vh cy_most_h(cy_vh v, cy_vh m) { return (cy_vh)_mm256_max_epi16((__m256i)v, (__m256i)m); }
+        static inline cy_vi cy_most_i(cy_vi v, cy_vi m) { return (cy_vi)_mm256_max_epi32((__m256i)v, (__m256i)m); }
+      #else
+        #define CY_CHOSEN(V, s, a, b) (V)(((cy_vl)(a) & (cy_vl)(s)) | ((cy_vl)(b) & ~(cy_vl)(s)))
+        static inline cy_vf cy_most_f(cy_vf v, cy_vf m) { return CY_CHOSEN(cy_vf, (v > m) | (v != v), v, m); }
+        static inline cy_vd cy_most_d(cy_vd v, cy_vd m) { return CY_CHOSEN(cy_vd, (v > m) | (v != v), v, m); }
+        static inline cy_vb cy_most_b(cy_vb v, cy_vb m) { return CY_CHOSEN(cy_vb, v > m, v, m); }
+        static inline cy_vh cy_most_h(cy_vh v, cy_vh m) { return CY_CHOSEN(cy_vh, v > m, v, m); }
+        static inline cy_vi cy_most_i(cy_vi v, cy_vi m) { return CY_CHOSEN(cy_vi, v > m, v, m); }
+      #endif
+      static inline cy_vl cy_most_l(cy_vl v, cy_vl m) { return CY_CHOSEN(cy_vl, v > m, v, m); }
+      #define CY_BEAT(S, V, wins) \\
+        static inline void cy_beat_##S(V v, V at, V *m, V *where) { *where = CY_CHOSEN(V, wins, at, *where); *m = CY_CHOSEN(V, wins, v, *m); }
+      CY_BEAT(f, cy_vf, (v > *m) | (v != v))
+      CY_BEAT(d, cy_vd, (v > *m) | (v != v))
+      CY_BEAT(i, cy_vi, v > *m)
+      CY_BEAT(l, cy_vl, v > *m)
+    #endif
+    CY_PLACES(f, cy_vf, cy_vi, int32_t, 4)
+    CY_PLACES(d, cy_vd, cy_vl, int64_t, 8)
+    CY_PLACES(i, cy_vi, cy_vi, int32_t, 4)
+    CY_PLACES(l, cy_vl, cy_vl, int64_t, 8)
+    """
+    ctypedef signed char vb "cy_vb"
+    ctypedef short vh "cy_vh"
+    ctypedef int vi "cy_vi"
+    ctypedef long long vl "cy_vl"
+    ctypedef long double sd "cy_vd"             # the same, but for sums: other types only to Cython
+    ctypedef unsigned int si "cy_vi"
+    ctypedef unsigned long long sl "cy_vl"
+    vf most_f "cy_most_f"(vf, vf) noexcept nogil
+    vd most_d "cy_most_d"(vd, vd) noexcept nogil
+    vb most_b "cy_most_b"(vb, vb) noexcept nogil
+    vh most_h "cy_most_h"(vh, vh) noexcept nogil
+    vi most_i "cy_most_i"(vi, vi) noexcept nogil
+    vl most_l "cy_most_l"(vl, vl) noexcept nogil
+    vf turn_f "cy_turn_f"(vf, vf) noexcept nogil
+    vd turn_d "cy_turn_d"(vd, vd) noexcept nogil
+    vb turn_b "cy_turn_b"(vb, vb) noexcept nogil
+    vh turn_h "cy_turn_h"(vh, vh) noexcept nogil
+    vi turn_i "cy_turn_i"(vi, vi) noexcept nogil
+    vl turn_l "cy_turn_l"(vl, vl) noexcept nogil
+    vf evens_f "cy_evens_f"(vf, vf) noexcept nogil
+    vd evens_d "cy_evens_d"(vd, vd) noexcept nogil
+    vb evens_b "cy_evens_b"(vb, vb) noexcept nogil
+    vh evens_h "cy_evens_h"(vh, vh) noexcept nogil
+    vi evens_i "cy_evens_i"(vi, vi) noexcept nogil
+    vl evens_l "cy_evens_l"(vl, vl) noexcept nogil
+    vf odds_f "cy_odds_f"(vf, vf) noexcept nogil
+    vd odds_d "cy_odds_d"(vd, vd) noexcept nogil
+    vb odds_b "cy_odds_b"(vb, vb) noexcept nogil
+    vh odds_h "cy_odds_h"(vh, vh) noexcept nogil
+    vi odds_i "cy_odds_i"(vi, vi) noexcept nogil
+    vl odds_l "cy_odds_l"(vl, vl) noexcept nogil
+    void beat_f "cy_beat_f"(vf, vf, vf*, vf*) noexcept nogil
+    void beat_d "cy_beat_d"(vd, vd, vd*, vd*) noexcept nogil
+    void beat_i "cy_beat_i"(vi, vi, vi*, vi*) noexcept nogil
+    void beat_l "cy_beat_l"(vl, vl, vl*, vl*) noexcept nogil
+    vf beyond_f "cy_beyond_f"(vf, int64_t) noexcept nogil
+    vd beyond_d "cy_beyond_d"(vd, int64_t) noexcept nogil
+    vi beyond_i "cy_beyond_i"(vi, int64_t) noexcept nogil
+    vl beyond_l "cy_beyond_l"(vl, int64_t) noexcept nogil
+    vf counted_f "cy_counted_f"(int64_t) noexcept nogil
+    vd counted_d "cy_counted_d"(int64_t) noexcept nogil
+    vi counted_i "cy_counted_i"(int64_t) noexcept nogil
+    vl counted_l "cy_counted_l"(int64_t) noexcept nogil
+
+ctypedef fused pooled:
+    vf
+    vd
+    vb
+    vh
+    vi
+    vl
+    sd
+    si
+    sl
+
+ctypedef fused placed:                          # those that indices are found with
+    vf
+    vd
+    vi
+    vl
+
+
+cdef inline pooled join(pooled v, pooled m) noexcept nogil:
+    """The winner of a later number v and an earlier one, or their sum."""
+    if pooled is sd or pooled is si or pooled is sl:
+        return m + v
+    elif pooled is vf:
+        return most_f(v, m)
+    elif pooled is vd:
+        return most_d(v, m)
+    elif pooled is vb:
+        return most_b(v, m)
+    elif pooled is vh:
+        return most_h(v, m)
+    elif pooled is vi:
+        return most_i(v, m)
+    else:
+        return most_l(v, m)
+
+cdef inline pooled turn(pooled v, pooled bits) noexcept nogil:
+    if pooled is vf:
+        return turn_f(v, bits)
+    elif pooled is vd or pooled is sd:
+        return turn_d(v, bits)
+    elif pooled is vb:
+        return turn_b(v, bits)
+    elif pooled is vh:
+        return turn_h(v, bits)
+    elif pooled is vi or pooled is si:
+        return turn_i(v, bits)
+    else:
+        return turn_l(v, bits)
+
+cdef inline pooled evens(pooled a, pooled b) noexcept nogil:
+    """The numbers at even places of a, then of b."""
+    if pooled is vf:
+        return evens_f(a, b)
+    elif pooled is vd or pooled is sd:
+        return evens_d(a, b)
+    elif pooled is vb:
+        return evens_b(a, b)
+    elif pooled is vh:
+        return evens_h(a, b)
+    elif pooled is vi or pooled is si:
+        return evens_i(a, b)
+    else:
+        return evens_l(a, b)
+
+cdef inline pooled odds(pooled a, pooled b) noexcept nogil:
+    if pooled is vf:
+        return odds_f(a, b)
+    elif pooled is vd or pooled is sd:
+        return odds_d(a, b)
+    elif pooled is vb:
+        return odds_b(a, b)
+    elif pooled is vh:
+        return odds_h(a, b)
+    elif pooled is vi or pooled is si:
+        return odds_i(a, b)
+    else:
+        return odds_l(a, b)
+
+cdef inline void beat(placed v, placed at, placed* m, placed* where) noexcept nogil:
+    """A later number v, which stands at `at`, takes the place of m where it wins."""
+    if placed is vf:
+        beat_f(v, at, m, where)
+    elif placed is vd:
+        beat_d(v, at, m, where)
+    elif placed is vi:
+        beat_i(v, at, m, where)
+    else:
+        beat_l(v, at, m, where)
+
+cdef inline placed beyond(placed at, int64_t n) noexcept nogil:
+    """Places n further on."""
+    if placed is vf:
+        return beyond_f(at, n)
+    elif placed is vd:
+        return beyond_d(at, n)
+    elif placed is vi:
+        return beyond_i(at, n)
+    else:
+        return beyond_l(at, n)
+
+cdef inline placed counted_from_0(int64_t step, const placed* like) noexcept nogil:
+    """The places 0, step, 2 step, ..."""
+    if placed is vf:
+        return counted_f(step)
+    elif placed is vd:
+        return counted_d(step)
+    elif placed is vi:
+        return counted_i(step)
+    else:
+        return counted_l(step)

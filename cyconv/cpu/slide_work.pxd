@@ -1,0 +1,55 @@
+"""The work of `sliding`: what is known before a thread begins, and what each thread works with."""
+from libc.stdint cimport int64_t
+
+from cyconv.cpu.pool_divide cimport Divisors
+from cyconv.cpu.pool_work cimport Axis, How, Kind, Stored
+
+cdef enum Lanes:                        # what a vector holds
+    FLOATS, DOUBLES, INTS_8, INTS_16, INTS_32, INTS_64
+
+cdef struct Work:
+    Kind kind
+    How how                             # PEAK or ADD
+    Lanes lanes
+    Stored stored
+    Py_ssize_t stored_size, size        # bytes of a number in the caller's arrays, and of a lane
+    Py_ssize_t parts                    # 2 for complex: real and imaginary parts are planes of their own
+    Axis[3] axis
+    Py_ssize_t channels                 # parts counted apart
+    Py_ssize_t channel_step, batch_step
+    const char* input
+    const char* behind                  # the last number of the caller's array
+    char* out
+    int64_t* indices
+    bint with_indices
+    bint plain                          # whether lanes are the caller's numbers, but for turned bits
+    bint straight                       # whether results are, too, one beside the other
+    bint readable                       # whether rows are lines as they lie
+    bint turned                         # whether bits are turned:
+    char[64] bits                       # these of each lane
+    char[8] lowest                      # what padding holds
+    bint sparse                         # whether windows are fetched tap by tap, without the columns in between
+    bint pairs                          # whether every second window is taken as its columns are read
+    bint[2] blocks                      # whether windows of planes, and of rows, are joined from blocks
+    Py_ssize_t[3] outputs, pieces       # along each axis: of one item, and how many items
+    Py_ssize_t line_bytes, row_bytes    # of one line, and of one row of outputs
+    Py_ssize_t[2] slots                 # planes, and rows, that are kept
+    Py_ssize_t[2] apart                 # bytes from those to their places, if these are kept too, else 0
+    Divisors divisors
+
+cdef struct Room:                       # of one thread, with the item at hand
+    const char* plane
+    Py_ssize_t index                    # of the plane, counted through batch and channels
+    Py_ssize_t z                        # the plane of a volume that rows are made of
+    Py_ssize_t oz                       # its output, where windows are one plane deep
+    Py_ssize_t[3] begin
+    Py_ssize_t[3] end                   # outputs
+    Py_ssize_t before, first, columns   # padding before the first column that is read, this column, and how many there are
+    bint whole                          # whether there is no padding
+    char* line                          # a row with its padding
+    char* work
+    char* sums
+    char* result
+    char* places
+    char* ring[2]
+    char* opening[2]                    # the beginning of the next block

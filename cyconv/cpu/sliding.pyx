@@ -1,0 +1,299 @@
+"""Windows that slide:  out[plane, o] = max, min, average or p-norm of input[plane, i] over the samples i of window o.
+
+A window is a product of intervals, so rows are joined along themselves, then with each other, then planes; all of it by vectors of
+neighbouring outputs of a row. Rows that several windows share are joined along themselves once and kept in a ring; windows of more than a few
+rows are joined from blocks (slide_steps.pxd), long ones along a row from runs (slide_line.pxd), so that a window's size hardly counts.
+
+Maxima are of the caller's numbers; a minimum is a maximum of numbers whose bits are turned. Half and single precision are averaged in double
+precision, integers of up to 16 bits in 32 if no sum can be larger, else in 64. Padding is a line's beginning and end; rows beyond
+the input are left out. With indices, the places of winners go along with the numbers (slide_places.pxd).
+
+Threads share out pieces of planes; the cut depends on the problem alone, and no thread shares an output.
+"""
+import numpy as np
+
+cimport numpy as cnp
+from libc.math cimport INFINITY, fabs
+from libc.stdint cimport int16_t, int32_t, int64_t, int8_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from cyconv._memory cimport new_array
+from cyconv._threads cimport workers as worth_workers
+from cyconv.cpu.items cimport run_items
+from cyconv.cpu.pool_work cimport (
+    ADD, Axis, DOUBLE, HALF, INT16, INT32, INT64, INT8, MAX, NORM, PEAK, SINGLE, SUM, UINT16, UINT32, UINT64, UINT8, ceil_div,
+)
+from cyconv.cpu.simd cimport VB, vd, vf
+from cyconv.cpu.slide_fetch cimport fill_lowest, open_line
+from cyconv.cpu.slide_line cimport FEW
+from cyconv.cpu.slide_places cimport find
+from cyconv.cpu.slide_steps cimport common_divisor
+from cyconv.cpu.slide_values cimport MOST_ROWS, walk
+from cyconv.cpu.slide_vectors cimport sd, si, sl, vb, vh, vi, vl
+from cyconv.cpu.slide_work cimport DOUBLES, FLOATS, INTS_16, INTS_32, INTS_64, INTS_8, Room, Work
+
+from cyconv.problem import MAX_WORKSPACE
+
+cnp.import_array()
+
+cdef enum:
+    ROW = 16 * 1024                     # bytes of a row of results, at most, unless windows are longer
+    RING = 512 * 1024                   # bytes of rows, or of planes, that are kept, at most, unless windows are very long
+    PIECE = 512 * 1024                  # bytes of input that an item is worth
+
+cdef double CALL = 5e-6                 # seconds of a call and of a byte of vectors that are joined: enough to tell whether a second thread
+cdef double SECONDS_EACH = 2e-11        # is worth its start
+
+STORED = {"float16": HALF, "float32": SINGLE, "float64": DOUBLE, "complex64": SINGLE, "complex128": DOUBLE, "bool": INT8,
+          "int8": INT8, "int16": INT16, "int32": INT32, "int64": INT64,
+          "uint8": UINT8, "uint16": UINT16, "uint32": UINT32, "uint64": UINT64}
+SIZES = {FLOATS: 4, DOUBLES: 8, INTS_8: 1, INTS_16: 2, INTS_32: 4, INTS_64: 8}
+WHOLE = {1: INTS_8, 2: INTS_16, 4: INTS_32, 8: INTS_64}
+
+
+def _lanes(problem):
+    """What is computed with."""
+    dtype = np.dtype(problem.dtype)
+    z, y, x = problem.kernel
+    if problem.kind == "lp" or problem.kind == "average" and dtype.kind in "fc":
+        return DOUBLES
+    if problem.kind == "average":
+        return INTS_32 if dtype.itemsize <= 2 and z * y * x < 2 ** (31 - 8 * dtype.itemsize) else INTS_64
+    if dtype.kind == "f":
+        return DOUBLES if dtype.itemsize == 8 else FLOATS
+    return WHOLE[max(dtype.itemsize, 4) if problem.with_indices else dtype.itemsize]
+
+
+cdef void turn_bits(Work* w, object problem, object dtype) except *:
+    """Which bits make a maximum of signed numbers of what is asked for; and what never wins it."""
+    cdef uint64_t all_bits = <uint64_t> -1, highest = <uint64_t> 1 << (8 * w.size - 1), bits = 0, lowest = 0
+    cdef float low_float = -INFINITY
+    cdef double low_double = -INFINITY
+    cdef Py_ssize_t i
+    if w.kind == MAX:
+        if dtype.kind == "u" and w.plain:
+            bits = highest
+        if problem.kind == "min":
+            bits ^= highest if dtype.kind == "f" else all_bits
+    for i in range(0, VB, w.size):
+        memcpy(&w.bits[i], &bits, w.size)
+    w.turned = bits != 0
+    if w.how == PEAK:
+        lowest = highest
+        if w.lanes == FLOATS:
+            memcpy(&lowest, &low_float, 4)
+        elif w.lanes == DOUBLES:
+            memcpy(&lowest, &low_double, 8)
+    memcpy(&w.lowest[0], &lowest, 8)
+
+
+cdef Py_ssize_t whole_vectors(Py_ssize_t bytes) noexcept nogil:
+    return (bytes + VB - 1) // VB * VB
+
+
+cdef void cut(Work* w) noexcept:
+    """The outputs of one item along each axis, and what is kept of them."""
+    cdef Axis* x = &w.axis[2]
+    cdef Axis* a
+    cdef Py_ssize_t span = (x.kernel - 1) * x.dilation + 1, room, n, i, least
+    for i in range(2):
+        a = &w.axis[i]
+        w.slots[i] = min(a.kernel, a.n) if a.kernel > 1 else 0
+        n = a.stride // common_divisor(a.stride, a.dilation)
+        w.blocks[i] = a.kernel > FEW and (a.kernel > MOST_ROWS or a.kernel > 4 * n)
+    w.sparse = x.kernel == 1 and x.stride > 1 or x.stride > 2 * span
+    w.pairs = x.stride == 2 and x.dilation == 1 and x.kernel <= FEW
+    room = ROW
+    if w.slots[1]:
+        room = min(room, max(RING // w.slots[1], <Py_ssize_t> 2048))
+    if w.sparse:
+        n = max(room // x.kernel, <Py_ssize_t> VB) // w.size
+    else:
+        n = max(room // w.size // x.stride, 2 * span // x.stride, VB // w.size)
+    w.pieces[2] = ceil_div(x.out, n)
+    n = VB // w.size
+    w.outputs[2] = ceil_div(ceil_div(x.out, w.pieces[2]), n) * n
+    if w.outputs[2] > x.out:
+        w.outputs[2] = x.out
+    w.pieces[2] = ceil_div(x.out, w.outputs[2])
+    w.row_bytes = whole_vectors(w.outputs[2] * w.size)
+    if w.sparse:
+        w.line_bytes = x.kernel * w.row_bytes
+    else:
+        w.line_bytes = whole_vectors(((w.outputs[2] - 1) * x.stride + span) * w.size) + 2 * w.row_bytes * (w.pairs) + 4 * VB
+
+    # Along the other axes, the rows that neighbouring pieces both need are to be few.
+    room = PIECE
+    for i in range(1, -1, -1):
+        a = &w.axis[i]
+        n = max(<Py_ssize_t> 1, room // max(w.line_bytes * a.stride * (w.outputs[1] if i == 0 else 1), <Py_ssize_t> 1))
+        least = 12 * a.kernel // a.stride if a.kernel > a.stride else 1
+        n = max(n, least)
+        if i == 1 and w.slots[0]:
+            n = min(n, max(RING // (w.slots[0] * w.row_bytes), <Py_ssize_t> 1))
+        w.pieces[i] = ceil_div(a.out, n)
+        w.outputs[i] = ceil_div(a.out, w.pieces[i])
+        w.pieces[i] = ceil_div(a.out, w.outputs[i])
+
+
+cdef int open_work(Work* w, object problem) except -1:
+    """All that depends on the problem alone, but for the axes' steps."""
+    cdef Py_ssize_t a
+    dtype = np.dtype(problem.dtype)
+    memset(w, 0, sizeof(Work))
+    w.kind = MAX if problem.kind in ("max", "min") else SUM if problem.kind == "average" else NORM
+    w.how = PEAK if w.kind == MAX or w.kind == NORM and fabs(problem.norm_type) == INFINITY else ADD
+    w.lanes, w.stored = _lanes(problem), STORED[problem.dtype]
+    w.parts = 2 if dtype.kind == "c" else 1
+    w.stored_size, w.size = dtype.itemsize // w.parts, SIZES[w.lanes]
+    w.plain = w.stored_size == w.size and w.kind != NORM
+    w.straight = w.plain and w.kind == MAX
+    turn_bits(w, problem, dtype)
+    for a in range(3):
+        w.axis[a].n, w.axis[a].out, w.axis[a].kernel = problem.size[a], max(problem.out_size[a], 1), problem.kernel[a]
+        w.axis[a].stride, w.axis[a].dilation = problem.stride[a], problem.dilation[a]
+        w.axis[a].pad, w.axis[a].pad_after = problem.pad_before[a], problem.pad_after[a]
+    w.channels = problem.channels * w.parts
+    w.divisors.count_include_pad = problem.count_include_pad
+    w.divisors.has_override = problem.divisor_override is not None
+    w.divisors.override = problem.divisor_override or 0
+    w.divisors.norms, w.divisors.norm = w.kind == NORM, problem.norm_type
+    w.divisors.signed_sums = problem.dtype[0] == "i"
+    cut(w)
+    w.with_indices = problem.with_indices
+    for a in range(2):
+        w.apart[a] = kept_bytes(w, <int> a) if w.with_indices else 0
+    return 0
+
+
+# ---- items ---------------------------------------------------------------------------------------------------------------
+
+cdef Py_ssize_t part_bytes(const Work* w, int axis) noexcept nogil:
+    return w.row_bytes if axis == 1 else w.outputs[1] * w.row_bytes
+
+cdef Py_ssize_t kept_bytes(const Work* w, int axis) noexcept nogil:
+    return (w.slots[axis] + w.blocks[axis]) * part_bytes(w, axis)
+
+cdef Py_ssize_t room_bytes(const Work* w) noexcept nogil:
+    cdef Py_ssize_t lines = w.row_bytes if w.sparse else w.line_bytes
+    cdef Py_ssize_t kept = part_bytes(w, 0 if w.slots[0] else 1) + kept_bytes(w, 0) + kept_bytes(w, 1)
+    return w.line_bytes + 2 * lines + kept * (2 if w.with_indices else 1) + 128
+
+cdef void open_room(const Work* w, Room* r, char* room) noexcept nogil:
+    cdef Py_ssize_t lines = w.row_bytes if w.sparse else w.line_bytes
+    cdef int axis
+    room += 64 - (<size_t> room & 63)
+    r.line = room
+    r.work = r.line + w.line_bytes
+    r.sums = r.work + lines
+    r.result = r.sums + lines
+    r.places = r.result + part_bytes(w, 0 if w.slots[0] else 1)
+    room = r.places + (r.places - r.result if w.with_indices else 0)
+    for axis in range(2):
+        r.ring[axis] = room
+        r.opening[axis] = room + w.slots[axis] * part_bytes(w, axis)
+        room += kept_bytes(w, axis) + w.apart[axis]
+
+cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
+    cdef const Work* w = <const Work*> work
+    cdef Room r
+    cdef int axis
+    cdef Py_ssize_t piece, z, channel
+    open_room(w, &r, room)
+    for axis in range(2, -1, -1):
+        piece = item % w.pieces[axis]
+        item //= w.pieces[axis]
+        r.begin[axis] = piece * w.outputs[axis]
+        r.end[axis] = min(r.begin[axis] + w.outputs[axis], w.axis[axis].out)
+    r.index = item
+    channel = item % w.channels
+    r.plane = w.input + item // w.channels * w.batch_step + channel // w.parts * w.channel_step + channel % w.parts * w.stored_size
+    open_line(w, &r)
+    if w.slots[0]:
+        walk_lanes(w, &r, 0)
+    else:
+        for z in range(r.begin[0], r.end[0]):
+            r.oz, r.z = z, z * w.axis[0].stride
+            walk_lanes(w, &r, 1)
+
+cdef inline void walk_lanes(const Work* w, Room* r, int axis) noexcept nogil:
+    if w.with_indices:
+        if w.lanes == FLOATS:
+            find(w, r, axis, NULL, NULL, <const vf*> NULL)
+        elif w.lanes == DOUBLES:
+            find(w, r, axis, NULL, NULL, <const vd*> NULL)
+        elif w.lanes == INTS_32:
+            find(w, r, axis, NULL, NULL, <const vi*> NULL)
+        else:
+            find(w, r, axis, NULL, NULL, <const vl*> NULL)
+    elif w.how == ADD:
+        if w.lanes == DOUBLES:
+            walk(w, r, axis, NULL, <const sd*> NULL)
+        elif w.lanes == INTS_32:
+            walk(w, r, axis, NULL, <const si*> NULL)
+        else:
+            walk(w, r, axis, NULL, <const sl*> NULL)
+    elif w.lanes == FLOATS:
+        walk(w, r, axis, NULL, <const vf*> NULL)
+    elif w.lanes == DOUBLES:
+        walk(w, r, axis, NULL, <const vd*> NULL)
+    elif w.lanes == INTS_8:
+        walk(w, r, axis, NULL, <const vb*> NULL)
+    elif w.lanes == INTS_16:
+        walk(w, r, axis, NULL, <const vh*> NULL)
+    elif w.lanes == INTS_32:
+        walk(w, r, axis, NULL, <const vi*> NULL)
+    else:
+        walk(w, r, axis, NULL, <const vl*> NULL)
+
+
+# ---- the algorithm -------------------------------------------------------------------------------------------------------
+
+def why_not(problem):
+    cdef Work w
+    if any(problem.adaptive):
+        return "windows differ in size"
+    if problem.with_indices and problem.size[0] * problem.size[1] * problem.size[2] + problem.pad_before[2] >= 2**31:
+        return "planes have 2**31 samples or more"
+    if max(d * (k - 1) for k, d in zip(problem.kernel, problem.dilation)) + max(problem.stride) >= 2**31:
+        return "windows reach over 2**31 samples or more"
+    open_work(&w, problem)
+    if room_bytes(&w) > MAX_WORKSPACE:
+        return f"needs {room_bytes(&w)} bytes of workspace"
+    return None
+
+
+def cost(problem):
+    """(predicted seconds on one thread, bytes of workspace on one thread)."""
+    cdef Work w
+    open_work(&w, problem)
+    return CALL + SECONDS_EACH * problem.steps, room_bytes(&w)
+
+
+def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
+    """Writes the result to `out` and, where they are asked for, the winners' places to `indices` (both C-contiguous)."""
+    cdef Work w
+    cdef Py_ssize_t a, items, room, rank = problem.rank
+    cdef cnp.npy_intp bytes
+    cdef int workers
+    cdef bint batched = problem.batched
+    cdef cnp.ndarray space
+    open_work(&w, problem)
+    for a in range(3 - rank, 3):
+        w.axis[a].step = cnp.PyArray_STRIDE(input, <int> (a - 3 + rank + 1 + batched))
+    w.batch_step = cnp.PyArray_STRIDE(input, 0) if batched else 0
+    w.channel_step = cnp.PyArray_STRIDE(input, batched)
+    w.readable = w.plain and not w.turned and w.axis[2].step == w.size
+    w.input = <const char*> cnp.PyArray_DATA(input)
+    w.behind = w.input + w.stored_size * w.parts
+    for a in range(input.ndim):
+        w.behind += max(0, (cnp.PyArray_DIM(input, a) - 1) * cnp.PyArray_STRIDE(input, a))
+    w.out = <char*> cnp.PyArray_DATA(out)
+    w.indices = NULL if indices is None else <int64_t*> cnp.PyArray_DATA(indices)
+    items = problem.batch * w.channels * w.pieces[0] * w.pieces[1] * w.pieces[2]
+    room = room_bytes(&w)
+    seconds = CALL + SECONDS_EACH * problem.steps
+    workers = min(worth_workers(seconds, room, MAX_WORKSPACE), items)
+    bytes = workers * room
+    space = new_array(1, &bytes, cnp.NPY_UINT8)
+    run_items(do_item, &w, items, problem.steps, workers, <char*> cnp.PyArray_DATA(space), room, True)

@@ -1,0 +1,230 @@
+"""Windows that slide: long ones, every way in which they are joined, minima; against the oracle and against torch's rules for ties."""
+
+import itertools
+from functools import partial
+
+import numpy as np
+import pytest
+
+import cyconv
+from cyconv.pool_problem import AVERAGE_DTYPES, MAX_DTYPES
+
+FLOATS = ("float16", "float32", "float64")
+rng = np.random.default_rng(0)
+
+
+def sample(shape, dtype):
+    """Many ties; of floats NaN, infinities and zeros of both signs, too."""
+    least = 0 if dtype == "bool" or dtype[0] == "u" else -3
+    x = (rng.integers(0, 2 if dtype == "bool" else 7, shape) + least).astype(dtype)
+    if dtype in FLOATS:
+        for value, share in ((np.nan, 0.02), (-np.inf, 0.2), (np.inf, 0.02), (-0.0, 0.1)):
+            x[rng.random(x.shape) < share] = value
+    return x
+
+
+def same(function, x, *args, bits=True, **kwargs):
+    """`sliding` gives what the oracle gives; of maxima also the signs of zeros."""
+    with np.errstate(all="ignore"):
+        expected = function(x, *args, **kwargs, algorithm="reference")
+    got = function(x, *args, **kwargs, algorithm="sliding")
+    message = f"{function.__name__} of {x.shape} {x.dtype}: {args} {kwargs}"
+    for a, b in zip(got, expected) if isinstance(got, tuple) else [(got, expected)]:
+        np.testing.assert_array_equal(a, b, err_msg=message)
+        if bits and a.dtype.kind == "f":
+            np.testing.assert_array_equal(np.signbit(a[a == 0]), np.signbit(b[b == 0]), err_msg=message)
+
+
+LONG = [  # kernel_size, stride, padding, dilation
+    (7, 1, 3, 1), (8, 1, 4, 1), (25, 1, 12, 1), (26, 3, 13, 1), ((33, 2), (1, 9), (16, 0), 1), ((2, 31), (2, 1), (1, 15), 1),
+    ((9, 17), (4, 2), (4, 8), (2, 1)), ((7, 7), (1, 1), (3, 3), (3, 4)), ((13, 5), (2, 3), (6, 2), (2, 5)), ((11, 21), (6, 5), (0, 7), (1, 2)),
+    ((17, 1), (16, 1), (8, 0), 1), ((40, 60), (1, 1), (20, 30), 1), ((5, 90), (5, 2), (2, 45), 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", MAX_DTYPES)
+@pytest.mark.parametrize("window", LONG)
+def test_long_windows(dtype, window):
+    x = sample((2, 41, 71), dtype)
+    for function in (cyconv.max_pool2d, cyconv.min_pool2d):
+        for indices in (False, True):
+            same(function, x, *window, return_indices=indices)
+    if dtype in AVERAGE_DTYPES and window[3] == 1:
+        y = x if dtype not in FLOATS else np.nan_to_num(x, nan=1, posinf=2, neginf=-3)
+        for include in (False, True):
+            same(cyconv.avg_pool2d, y, *window[:3], False, include, bits=False)
+
+
+@pytest.mark.parametrize("kernel", range(1, 80))
+def test_every_length_of_window(kernel):
+    """Along rows and across them: runs of each length, blocks of each length."""
+    x = sample((1, 1, 90), "float32")
+    y = x.reshape(1, 90, 1)
+    whole = np.nan_to_num(x, nan=1, posinf=2, neginf=-3).astype(np.float64)
+    for stride, padding in itertools.product((1, 2, 5), {0, kernel // 2}):
+        for indices in (False, True):
+            same(cyconv.max_pool2d, x, (1, kernel), (1, stride), (0, padding), return_indices=indices)
+            same(cyconv.max_pool2d, y, (kernel, 1), (stride, 1), (padding, 0), return_indices=indices)
+        same(cyconv.avg_pool2d, whole, (1, kernel), (1, stride), (0, padding), bits=False)
+        same(cyconv.avg_pool2d, whole.reshape(1, 90, 1), (kernel, 1), (stride, 1), (padding, 0), bits=False)
+
+
+@pytest.mark.parametrize("function", [cyconv.max_pool2d, cyconv.min_pool2d])
+@pytest.mark.parametrize("dtype", MAX_DTYPES)
+def test_small_windows_everywhere(function, dtype):
+    x = sample((2, 3, 7, 19), dtype)
+    for kernel, stride, dilation, ceil_mode in itertools.product((1, 2, 3, (3, 2), (2, 4)), (1, 2, 3, (1, 2)), (1, 2), (False, True)):
+        for padding in {0, min(kernel if isinstance(kernel, tuple) else (kernel,)) // 2}:
+            for indices in (False, True):
+                try:
+                    same(function, x, kernel, stride, padding, dilation, ceil_mode, return_indices=indices)
+                except ValueError as error:
+                    assert "holds no sample" in str(error)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int64"])
+def test_volumes(dtype):
+    x = sample((1, 2, 12, 13, 20), dtype)
+    for window in (
+        (2, 2, 0), (3, 1, 1), ((2, 3, 1), (1, 2, 1), (1, 1, 0), (2, 1, 1)), (7, 1, 3), ((9, 7, 5), (1, 2, 3), (4, 3, 2)), ((3, 1, 1), 1, (1, 0, 0)),
+        ((1, 3, 3), 1, (0, 1, 1)), ((1, 1, 3), (2, 2, 1), (0, 0, 1)), ((7, 3, 3), 1, (3, 1, 1), (2, 1, 1)), ((8, 1, 1), 1, (4, 0, 0)),
+    ):  # fmt: skip
+        for function in (cyconv.max_pool3d, cyconv.min_pool3d):
+            for indices in (False, True):
+                same(function, x, *window, return_indices=indices)
+        if len(window) == 3:
+            same(cyconv.avg_pool3d, np.nan_to_num(x, nan=1, posinf=2, neginf=-3), *window, bits=False)
+
+
+def test_minima_are_maxima_of_what_is_turned_round():
+    x = np.random.default_rng(1).standard_normal((2, 3, 20, 31), np.float32)
+    for window in ((3, 2, 1), (15, 1, 7), (2, 2, 0, 3)):
+        least, where = cyconv.min_pool2d(x, *window, return_indices=True)
+        most, there = cyconv.max_pool2d(-x, *window, return_indices=True)
+        np.testing.assert_array_equal(least, -most)
+        np.testing.assert_array_equal(where, there)
+    for dtype in ("uint8", "int8", "uint64", "int64"):
+        ends = np.array([[np.iinfo(dtype).min, np.iinfo(dtype).max, 1, 2]], dtype)
+        np.testing.assert_array_equal(cyconv.min_pool1d(ends, 2), [[np.iinfo(dtype).min, 1]])
+        np.testing.assert_array_equal(cyconv.max_pool1d(ends, 2), [[np.iinfo(dtype).max, 2]])
+
+
+def test_padding_never_wins_a_minimum():
+    for dtype in MAX_DTYPES:
+        high = np.inf if dtype in FLOATS else True if dtype == "bool" else np.iinfo(dtype).max
+        x = np.full((1, 4, 5), high, dtype)
+        values, indices = cyconv.min_pool2d(x, 3, 1, 1, return_indices=True)
+        assert (values == high).all()
+        rows, columns = np.maximum(np.arange(4) - 1, 0), np.maximum(np.arange(5) - 1, 0)
+        np.testing.assert_array_equal(indices[0], rows[:, None] * 5 + columns)
+
+
+def test_the_sign_of_a_zero_is_the_first_ones():
+    """Row-major over the whole window, not along one axis and then along the other."""
+    x = np.array([[[-1, -0.0], [0.0, -1]]])
+    assert np.signbit(cyconv.max_pool2d(x, 2)).all()
+    assert not np.signbit(cyconv.max_pool2d(np.flip(x, 1), 2)).any()
+    assert np.signbit(cyconv.min_pool2d(abs(x) * [[[1, -1], [1, 1]]], 2)).all()
+
+
+# ---- sums ------------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_leaks_from_windows_that_have_gone():
+    x = np.full((1, 1, 5000), 0.1)
+    x[0, 0, 1000], x[0, 0, 2000], x[0, 0, 3000] = 1e300, np.nan, np.inf
+    for shape in ((1, 1, 5000), (1, 5000, 1)):
+        kernel = (1, 101) if shape[-1] > 1 else (101, 1)
+        result = cyconv.avg_pool2d(x.reshape(shape), kernel, 1, tuple(k // 2 for k in kernel), count_include_pad=False).reshape(-1)
+        clean = np.ones(5000, bool)
+        for place in (1000, 2000, 3000):
+            clean[place - 50 : place + 51] = False
+        np.testing.assert_allclose(result[clean], 0.1, rtol=1e-14)
+        assert (result[950:1051] > 1e297).all() and np.isnan(result[1950:2051]).all() and np.isinf(result[2950:3051]).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 100_000), (1, 100_000, 1), (2, 70, 90)])
+def test_the_error_of_averages_does_not_grow(shape):
+    """Within the menu's bound, at the end as at the beginning, whatever the magnitudes."""
+    x = np.random.default_rng(2).standard_normal(shape) * 10.0 ** np.random.default_rng(3).integers(-6, 7, shape)
+    kernel = tuple(min(n, 57) for n in shape[1:])
+    windows = np.lib.stride_tricks.sliding_window_view(x, kernel, (1, 2)).astype(np.longdouble)
+    exact, scale = windows.mean((-2, -1)), abs(windows).mean((-2, -1))
+    problem = cyconv.pool_problem.avg_pool_problem(2, x, kernel, 1, 0, False, True, None)
+    bound = cyconv.menu.POOL[0].bound(problem) * np.finfo(np.float64).eps
+    assert (abs(cyconv.avg_pool2d(x, kernel, 1, algorithm="sliding") - exact) <= bound * scale).all()
+    single = x.astype(np.float32)
+    exact = np.lib.stride_tricks.sliding_window_view(single, kernel, (1, 2)).astype(np.longdouble).mean((-2, -1))
+    assert (abs(cyconv.avg_pool2d(single, kernel, 1, algorithm="sliding") - exact) <= np.finfo(np.float32).eps * scale).all()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+def test_integer_averages_of_extreme_numbers(dtype):
+    """Sums that do not fit the dtype, and quotients that are whole or all but whole."""
+    info = np.iinfo(dtype)
+    x = rng.choice(np.array([info.min, info.max, info.max - 1, info.min + 1, 0, 1], dtype), (2, 30, 40))
+    if info.bits == 64:
+        x = x // 2  # sums are of 64 bits
+    for kernel, stride in ((1, 1), (2, 2), (3, 1), (7, 3), ((30, 40), 1)):
+        for override in (None, 1, 3, 1000) + ((-1, -7) if info.min else ()):
+            same(cyconv.avg_pool2d, x, kernel, stride, 0, False, True, override)
+
+
+# ---- what must not matter ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8"])
+def test_neither_layout_nor_threads_nor_batch_change_a_bit(dtype):
+    x = np.random.default_rng(4).standard_normal((3, 5, 33, 50)) * 100
+    x = x.astype(dtype)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    calls = [
+        partial(function, kernel_size=k, stride=s, padding=p, algorithm="sliding")
+        for function in (cyconv.max_pool2d, cyconv.avg_pool2d)
+        for k, s, p in ((3, 1, 1), (2, 2, 0), (15, 1, 7), ((9, 30), (2, 3), 4))
+    ]
+    calls.append(partial(cyconv.max_pool2d, kernel_size=9, stride=1, return_indices=True, algorithm="sliding"))
+    for call in calls:
+        with cyconv.threads(1):
+            expected = call(x)
+        variants = [call(last), call(np.asfortranarray(x)), call(x[:, :, ::-1].copy()[:, :, ::-1]), call(np.repeat(x, 2, 3)[..., ::2])]
+        with cyconv.threads(3):
+            variants += [call(x)]
+        for got in variants:
+            for a, b in zip(got, expected) if isinstance(got, tuple) else [(got, expected)]:
+                assert a.tobytes() == b.tobytes()
+        alone = call(x[2])
+        for a, b in zip(alone, expected) if isinstance(alone, tuple) else [(alone, expected)]:
+            assert a.tobytes() == b[2].tobytes()
+
+
+def test_arrays_end_where_they_end():
+    """Rows are read in whole vectors where they lie, but never beyond the array: pages that may not be read lie behind it."""
+    import mmap
+
+    page = mmap.PAGESIZE
+    memory = mmap.mmap(-1, 2 * page, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    import ctypes
+
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mprotect(ctypes.c_void_p(start + page), page, 0) != 0:
+        pytest.skip("mprotect is not allowed here")
+    for dtype, columns in itertools.product(("float32", "uint8", "float64", "float16"), (3, 17, 40)):
+        size = np.dtype(dtype).itemsize
+        x = np.frombuffer(memory, dtype, 6 * columns, page - 6 * columns * size).reshape(1, 6, columns)
+        for kernel, stride in ((2, 2), (3, 1), (1, 1), (2, 5), ((6, columns), 1), ((3, 2), 2)):
+            kernel = kernel if isinstance(kernel, tuple) else (kernel, min(kernel, columns))
+            cyconv.max_pool2d(x, kernel, stride, algorithm="sliding")
+            cyconv.max_pool2d(x, kernel, stride, return_indices=True, algorithm="sliding")
+            cyconv.avg_pool2d(x, kernel, stride, algorithm="sliding")
+        del x
+    libc.mprotect(ctypes.c_void_p(start + page), page, 3)
+
+
+def test_what_it_declines_is_named():
+    x = np.zeros((1, 5, 5), np.float32)
+    with pytest.raises(ValueError, match="algorithm='sliding' cannot compute this problem .*windows differ in size"):
+        cyconv.adaptive_max_pool2d(x, 2, algorithm="sliding")
+    with pytest.raises(ValueError, match="algorithm='pool' cannot compute this problem .*made for maxima"):
+        cyconv.min_pool2d(x, 2, algorithm="pool")
