@@ -34,23 +34,25 @@ cdef inline int64_t quotient(int64_t sum, Py_ssize_t divisor) noexcept nogil:
     """Rounded towards zero. Minus one is apart: the least integer divided by it is an error of the processor."""
     return <int64_t> (0 - <uint64_t> sum) if divisor == -1 else sum // divisor
 
-cdef inline double float_divisor(const Divisors* d, const Axis* axis, wide yz, Py_ssize_t x) noexcept nogil:
+cdef inline double float_divisor(const Divisors* d, const Axis* axis, double yz, Py_ssize_t x) noexcept nogil:
     if d.norms and fabs(d.norm) == INFINITY:
         return 1
     if d.norms:                         # torch scales the average by the size of a whole window, also where the window is cut off
-        return <double> yz * <double> x / (<double> axis[0].kernel * <double> axis[1].kernel * <double> axis[2].kernel)
-    return <double> d.override if d.has_override else <double> yz * <double> x
+        return yz * <double> x / (<double> axis[0].kernel * <double> axis[1].kernel * <double> axis[2].kernel)
+    return <double> d.override if d.has_override else yz * <double> x
 
-cdef inline void divide(const Divisors* d, const Axis* axis, number* sums, Py_ssize_t n, wide yz, Py_ssize_t x) noexcept nogil:
-    """Divides n sums by the product of two counts, or by what stands in for it."""
+cdef inline void divide(const Divisors* d, const Axis* axis, number* sums, Py_ssize_t n, Py_ssize_t z, Py_ssize_t y, Py_ssize_t x) noexcept nogil:
+    """Divides n sums by the product of three counts, or by what stands in for it."""
     cdef Py_ssize_t i, divisor
+    cdef wide yz
     cdef double by
     if number is double:
-        by = float_divisor(d, axis, yz, x)
+        by = float_divisor(d, axis, <double> z * <double> y, x)
         if by != 1:
             for i in range(n):
                 sums[i] = sums[i] / by
     elif number is uint64_t:
+        yz = <wide> z * <wide> y
         if d.has_override:
             divisor = d.override
         elif yz < <wide> 1 << 62 and yz * <wide> x < <wide> 1 << 62:

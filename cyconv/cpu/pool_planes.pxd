@@ -8,7 +8,7 @@ from libc.math cimport INFINITY, fabs
 from cyconv.cpu.pool_divide cimport counted, divide
 from cyconv.cpu.pool_rows cimport combine, lowest, number, place, put, raise_to, take, take_root
 from cyconv.cpu.pool_windows cimport LANES, SPOTS, Scratch, Work, compare
-from cyconv.cpu.pool_work cimport ADD, How, MAX, NORM, PEAK, SET, wide, window
+from cyconv.cpu.pool_work cimport ADD, How, MAX, NORM, PEAK, SET, window
 
 
 cdef inline void fill_box(const Work* w, const char* src, Py_ssize_t lanes, number* box) noexcept nogil:
@@ -69,7 +69,8 @@ cdef inline void pool_spot(const Work* w, const Scratch* s, const char* src, Py_
                 else:
                     combine(samples, 1, lanes, best, how)
     if w.kind != MAX:
-        divide(&w.divisors, &w.axis[0], best, lanes, <wide> counted(&w.divisors, &w.axis[0], o[0]) * <wide> counted(&w.divisors, &w.axis[1], o[1]), counted(&w.divisors, &w.axis[2], o[2]))
+        divide(&w.divisors, &w.axis[0], best, lanes, counted(&w.divisors, &w.axis[0], o[0]), counted(&w.divisors, &w.axis[1], o[1]),
+               counted(&w.divisors, &w.axis[2], o[2]))
         if number is double:
             if w.kind == NORM:
                 take_root(w.divisors.norm, best, lanes)

@@ -13,7 +13,7 @@ from cyconv.cpu.pool_rows cimport (
     beats, best_of, combine, combine_strided, lowest, number, place, put, raise_to, take, take_root,
 )
 from cyconv.cpu.pool_work cimport (
-    ADD, Axis, How, Kind, MAX, NORM, PEAK, SET, Stored, ceil_div, columns_of, floor_div, wide, window,
+    ADD, Axis, How, Kind, MAX, NORM, PEAK, SET, Stored, ceil_div, columns_of, floor_div, window,
 )
 from cyconv.cpu.simd cimport inlined
 
@@ -41,6 +41,7 @@ cdef struct Work:
     const char* input
     char* out
     int64_t* indices
+    bint with_indices
     Py_ssize_t index_stride             # between the first columns of neighbouring windows, of the caller's input
     Py_ssize_t row_length               # of the caller's input
     bint in_place                       # whether rows can be read where they lie
@@ -302,17 +303,17 @@ cdef inline void finish_sums(const Work* w, const Scratch* s, Py_ssize_t oz, Py_
     """Runs of outputs that are divided by the same count are divided together."""
     cdef Py_ssize_t o = left, x, end
     cdef const Axis* a = &w.axis[2]
-    cdef wide yz = 1
+    cdef Py_ssize_t z, y
     if w.divisors.has_override:
-        divide(&w.divisors, &w.axis[0], sums, right - left, 1, 1)
+        divide(&w.divisors, &w.axis[0], sums, right - left, 1, 1, 1)
         return
-    yz = <wide> counted(&w.divisors, &w.axis[0], oz) * <wide> counted(&w.divisors, &w.axis[1], oy)
+    z, y = counted(&w.divisors, &w.axis[0], oz), counted(&w.divisors, &w.axis[1], oy)
     while o < right:
         x = s.windows[2 * (o - left) + 1] if a.adaptive else counted(&w.divisors, a, o)
         end = counted_alike(&w.divisors, a, o, right)
         while a.adaptive and end < right and s.windows[2 * (end - left) + 1] == x:
             end += 1
-        divide(&w.divisors, &w.axis[0], sums + o - left, end - o, yz, x)
+        divide(&w.divisors, &w.axis[0], sums + o - left, end - o, z, y, x)
         o = end
 
 

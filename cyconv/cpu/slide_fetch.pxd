@@ -2,10 +2,12 @@
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t, uint8_t
 
 from cyconv.cpu.pool_rows cimport put, raise_to, take
-from cyconv.cpu.pool_work cimport Axis, NORM, SET, ceil_div, floor_div
+from cyconv.cpu.pool_work cimport Axis, NORM, SET, SINGLE, ceil_div, floor_div
+from cyconv.cpu.shuffle cimport fetch as ask
 from cyconv.cpu.simd cimport inlined
 from cyconv.cpu.slide_line cimport word
-from cyconv.cpu.slide_work cimport DOUBLES, FLOATS, INTS_32, Room, Work
+from cyconv.cpu.slide_work cimport AHEAD, DOUBLES, FLOATS, INTS_32, Room, Work
+
 
 
 cdef inline inlined fill_words(word* to, Py_ssize_t n, word value) noexcept nogil:
@@ -14,11 +16,11 @@ cdef inline inlined fill_words(word* to, Py_ssize_t n, word value) noexcept nogi
         to[i] = value
 
 cdef inline void fill_lowest(const Work* w, char* to, Py_ssize_t n) noexcept nogil:
-    if w.size == 1:
+    if w.line_size == 1:
         fill_words(<uint8_t*> to, n, (<const uint8_t*> w.lowest)[0])
-    elif w.size == 2:
+    elif w.line_size == 2:
         fill_words(<uint16_t*> to, n, (<const uint16_t*> w.lowest)[0])
-    elif w.size == 4:
+    elif w.line_size == 4:
         fill_words(<uint32_t*> to, n, (<const uint32_t*> w.lowest)[0])
     else:
         fill_words(<uint64_t*> to, n, (<const uint64_t*> w.lowest)[0])
@@ -50,7 +52,9 @@ cdef inline void fetch(const Work* w, const char* p, Py_ssize_t step, Py_ssize_t
     if w.plain:
         turn_words(w, p, step, n, to)
         return
-    if w.lanes == FLOATS:
+    if w.narrow and w.stored == SINGLE:
+        copy_words(p, step, n, 0, <uint32_t*> to)
+    elif w.lanes == FLOATS or w.narrow:
         take(w.stored, p, step, n, <float*> to, SET)
     elif w.lanes == DOUBLES:
         take(w.stored, p, step, n, <double*> to, SET)
@@ -81,13 +85,13 @@ cdef inline void open_line(const Work* w, Room* r) noexcept nogil:
             p = r.line + i * w.row_bytes
             fill_lowest(w, p, min(first - r.begin[2], n))
             if last < r.end[2]:
-                fill_lowest(w, p + (last - r.begin[2]) * w.size, r.end[2] - last)
+                fill_lowest(w, p + (last - r.begin[2]) * w.line_size, r.end[2] - last)
         return
     r.before = min(max(-begin, 0), length)
     r.first = max(begin, 0)
     r.columns = max(min(begin + length, x.n) - r.first, 0)
     fill_lowest(w, r.line, r.before)
-    fill_lowest(w, r.line + (r.before + r.columns) * w.size, length - r.before - r.columns)
+    fill_lowest(w, r.line + (r.before + r.columns) * w.line_size, length - r.before - r.columns)
     r.whole = r.columns == length
 
 cdef inline const char* line_of(const Work* w, const Room* r, Py_ssize_t y) noexcept nogil:
@@ -97,12 +101,15 @@ cdef inline const char* line_of(const Work* w, const Room* r, Py_ssize_t y) noex
     cdef Py_ssize_t i, first, last
     if not w.sparse:
         row += r.first * x.step
+        if x.step == w.stored_size:
+            for i in range(0, r.columns * x.step, 64):
+                ask(row + i + AHEAD)
         if w.readable and r.whole and row + w.line_bytes <= w.behind:
             return row
-        fetch(w, row, x.step, r.columns, r.line + r.before * w.size)
+        fetch(w, row, x.step, r.columns, r.line + r.before * w.line_size)
         return r.line
     for i in range(x.kernel):               # one line of outputs for each tap
         tap_range(x, i, r.begin[2], r.end[2], &first, &last)
         fetch(w, row + (first * x.stride - x.pad + i * x.dilation) * x.step, x.stride * x.step, last - first,
-              r.line + i * w.row_bytes + (first - r.begin[2]) * w.size)
+              r.line + i * w.row_bytes + (first - r.begin[2]) * w.line_size)
     return r.line

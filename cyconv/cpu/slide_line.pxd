@@ -6,7 +6,7 @@ sums with runs side by side, as many of each length as the window has digits to 
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 
-from cyconv.cpu.slide_vectors cimport evens, join, odds, pooled, sd, si, sl
+from cyconv.cpu.slide_vectors cimport evens, join, odds, pooled, sd, si, sl, widened
 from cyconv.cpu.simd cimport VB, inlined
 
 cdef enum:
@@ -117,6 +117,31 @@ cdef inline void every_second(const char* x, Py_ssize_t bytes, Py_ssize_t size, 
         join_pairs(x, bytes, size, 3, to, like)
     else:
         join_pairs(x, bytes, size, taps, to, like)
+
+cdef inline inlined sum_float_pairs(const char* x, Py_ssize_t bytes, Py_ssize_t taps, char* to) noexcept nogil:
+    """The same for numbers in single precision, of which each is converted once."""
+    cdef Py_ssize_t o = 0, j
+    cdef sd a, b, m
+    while o < bytes:
+        a, b = widened(x + o), widened(x + o + VB // 2)
+        m = evens(a, b)
+        if taps > 1:
+            m = m + odds(a, b)
+        j = 2
+        while j < taps:
+            a, b = widened(x + o + j * 4), widened(x + o + j * 4 + VB // 2)
+            m = m + evens(a, b)
+            if j + 1 < taps:
+                m = m + odds(a, b)
+            j += 2
+        store(to + o, m)
+        o += VB
+
+cdef inline void sum_every_second_float(const char* x, Py_ssize_t bytes, Py_ssize_t taps, char* to) noexcept nogil:
+    if taps == 2:
+        sum_float_pairs(x, bytes, 2, to)
+    else:
+        sum_float_pairs(x, bytes, 3, to)
 
 ctypedef fused word:
     uint8_t

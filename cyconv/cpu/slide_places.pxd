@@ -8,6 +8,7 @@ from libc.stdint cimport int32_t, int64_t
 
 from cyconv.cpu.pool_rows cimport place
 from cyconv.cpu.pool_work cimport Axis, window
+from cyconv.cpu.shuffle cimport own
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport line_of
 from cyconv.cpu.slide_finish cimport finish
@@ -15,7 +16,7 @@ from cyconv.cpu.slide_line cimport FEW, load, pick, store
 from cyconv.cpu.slide_steps cimport ADVANCE, EMIT, MAKE, Step, Steps, TURN, next_step, open_steps
 from cyconv.cpu.slide_values cimport MOST_ROWS
 from cyconv.cpu.slide_vectors cimport beat, beyond, counted_from_0, evens, odds, placed
-from cyconv.cpu.slide_work cimport Room, Work
+from cyconv.cpu.slide_work cimport AHEAD, Room, Work
 
 
 # ---- along a row ---------------------------------------------------------------------------------------------------------
@@ -187,6 +188,8 @@ cdef inline void put_places(const Work* w, const Room* r, int axis, Py_ssize_t o
 cdef inline void put_row(const Work* w, const Room* r, Py_ssize_t oz, Py_ssize_t oy, const char* places) noexcept nogil:
     cdef Py_ssize_t i, n = r.end[2] - r.begin[2]
     cdef int64_t* to = w.indices + ((r.index * w.axis[0].out + oz) * w.axis[1].out + oy) * w.axis[2].out + r.begin[2]
+    for i in range(0, n, 8):
+        own(to + i + AHEAD // 8)
     if w.size == 4:
         for i in range(n):
             to[i] = (<const int32_t*> places)[i]

@@ -6,10 +6,10 @@ from libc.string cimport memcpy
 
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport line_of
-from cyconv.cpu.slide_finish cimport finish, result_row
-from cyconv.cpu.slide_line cimport every_second, join_few, load, neighbouring, pick, store
+from cyconv.cpu.slide_finish cimport finish, result_row, row_factor
+from cyconv.cpu.slide_line cimport every_second, join_few, load, neighbouring, pick, store, sum_every_second_float
 from cyconv.cpu.slide_steps cimport ADVANCE, DONE, EMIT, MAKE, Step, Steps, TURN, next_step, open_steps
-from cyconv.cpu.slide_vectors cimport join, pooled, sd, si, sl, turn
+from cyconv.cpu.slide_vectors cimport join, narrowed, pooled, sd, si, sl, splat_sums, turn
 from cyconv.cpu.slide_work cimport Room, Work
 
 cdef enum:
@@ -19,6 +19,10 @@ cdef enum:
 cdef inline void make_row(const Work* w, Room* r, Py_ssize_t y, char* to, const pooled* like) noexcept nogil:
     cdef const char* line = line_of(w, r, y)
     cdef Py_ssize_t n = r.end[2] - r.begin[2], k = w.axis[2].kernel, s = w.axis[2].stride, step = w.axis[2].dilation * w.size
+    if pooled is sd:
+        if w.narrow:
+            sum_every_second_float(line, n * w.size, k, to)
+            return
     if w.sparse:
         join_few(line, n * w.size, k, w.row_bytes, (k - 1) * w.row_bytes, NULL, to, like)
     elif s == 1:
@@ -59,6 +63,30 @@ cdef inline void join_rows(const char** rows, Py_ssize_t count, Py_ssize_t bytes
         join_some(rows, 3, bytes, to, bits, like)
     else:
         join_some(rows, count, bytes, to, bits, like)
+
+cdef inline inlined average_some(const char** rows, Py_ssize_t count, Py_ssize_t n, double by, float* to) noexcept nogil:
+    cdef Py_ssize_t o = 0, i, lanes = VB // 8
+    cdef sd m, each = splat_sums(by)
+    cdef sd rest
+    while o < n:
+        m = load(rows[0] + o * 8, <const sd*> NULL)
+        for i in range(1, count):
+            m = m + load(rows[i] + o * 8, <const sd*> NULL)
+        if o + lanes > n:
+            narrowed(&rest, m * each)
+            memcpy(to + o, &rest, (n - o) * 4)
+            return
+        narrowed(to + o, m * each)
+        o += lanes
+
+cdef inline void average_rows(const char** rows, Py_ssize_t count, Py_ssize_t n, double by, float* to) noexcept nogil:
+    """n sums of doubles, times `by`, as floats."""
+    if count == 2:
+        average_some(rows, 2, n, by, to)
+    elif count == 3:
+        average_some(rows, 3, n, by, to)
+    else:
+        average_some(rows, count, n, by, to)
 
 cdef inline void turn_rows(char* ring, Py_ssize_t part, Py_ssize_t first, Py_ssize_t count, const pooled* like) noexcept nogil:
     """Each of these rows becomes itself joined with those that follow it."""
@@ -121,6 +149,8 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
                 join_rows(rows, s.count, part, to + (s.output - r.begin[axis]) * part, NULL, like)
             elif axis == 1 and w.straight:
                 join_rows(rows, s.count, (r.end[2] - r.begin[2]) * w.size, result_row(w, r, r.oz, s.output), &w.bits[0], like)
+            elif axis == 1 and r.alike:
+                average_rows(rows, s.count, r.end[2] - r.begin[2], row_factor(w, r, s.output), <float*> result_row(w, r, r.oz, s.output))
             else:
                 join_rows(rows, s.count, part, r.result, NULL, like)
                 finish(w, r, axis, s.output, r.result)

@@ -109,6 +109,17 @@ cdef extern from *:
       CY_BEAT(i, cy_vi, v > *m)
       CY_BEAT(l, cy_vl, v > *m)
     #endif
+    #if CY_VB == 64                             /* GCC 12 takes several operations for a conversion of vectors */
+      static inline cy_vd cy_widened(const void *p)    { return (cy_vd)_mm512_cvtps_pd(_mm256_loadu_ps((const float *)p)); }
+      static inline void cy_narrowed(void *p, cy_vd v) { _mm256_storeu_ps((float *)p, _mm512_cvtpd_ps((__m512d)v)); }
+    #elif CY_VB == 32
+      static inline cy_vd cy_widened(const void *p)    { return (cy_vd)_mm256_cvtps_pd(_mm_loadu_ps((const float *)p)); }
+      static inline void cy_narrowed(void *p, cy_vd v) { _mm_storeu_ps((float *)p, _mm256_cvtpd_ps((__m256d)v)); }
+    #else
+      typedef float cy_narrow_f __attribute__((vector_size(8), aligned(4), may_alias));
+      static inline cy_vd cy_widened(const void *p)    { return __builtin_convertvector(*(const cy_narrow_f *)p, cy_vd); }
+      static inline void cy_narrowed(void *p, cy_vd v) { *(cy_narrow_f *)p = __builtin_convertvector(v, cy_narrow_f); }
+    #endif
     CY_PLACES(f, cy_vf, cy_vi, int32_t, 4)
     CY_PLACES(d, cy_vd, cy_vl, int64_t, 8)
     CY_PLACES(i, cy_vi, cy_vi, int32_t, 4)
@@ -121,6 +132,9 @@ cdef extern from *:
     ctypedef long double sd "cy_vd"             # the same, but for sums: other types only to Cython
     ctypedef unsigned int si "cy_vi"
     ctypedef unsigned long long sl "cy_vl"
+    sd splat_sums "cy_splat_d"(double) noexcept nogil
+    sd widened "cy_widened"(const void*) noexcept nogil          # as many floats as there are lanes
+    void narrowed "cy_narrowed"(void*, sd) noexcept nogil
     vf most_f "cy_most_f"(vf, vf) noexcept nogil
     vd most_d "cy_most_d"(vd, vd) noexcept nogil
     vb most_b "cy_most_b"(vb, vb) noexcept nogil

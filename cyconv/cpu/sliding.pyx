@@ -25,6 +25,7 @@ from cyconv.cpu.pool_work cimport (
 )
 from cyconv.cpu.simd cimport VB, vd, vf
 from cyconv.cpu.slide_fetch cimport fill_lowest, open_line
+from cyconv.cpu.slide_finish cimport counts_alike
 from cyconv.cpu.slide_line cimport FEW
 from cyconv.cpu.slide_places cimport find
 from cyconv.cpu.slide_steps cimport common_divisor
@@ -41,8 +42,14 @@ cdef enum:
     RING = 512 * 1024                   # bytes of rows, or of planes, that are kept, at most, unless windows are very long
     PIECE = 512 * 1024                  # bytes of input that an item is worth
 
-cdef double CALL = 5e-6                 # seconds of a call and of a byte of vectors that are joined: enough to tell whether a second thread
-cdef double SECONDS_EACH = 2e-11        # is worth its start
+# Seconds, measured on a Xeon at 512 bits for planes of 4x4 to 224x224 that lie in the caches:
+cdef double CALL = 2e-6
+cdef double ITEM = 2e-8
+cdef double ROW_READ = 8e-9             # a row that is fetched
+cdef double PASS = 2e-9                 # and joined once along itself,
+cdef double VECTOR = 7e-10              # each of its vectors
+cdef double ROW_MADE = 6e-9             # a row of results
+cdef double PER_SECOND = 2e10           # multiply-adds, as run_items counts work
 
 STORED = {"float16": HALF, "float32": SINGLE, "float64": DOUBLE, "complex64": SINGLE, "complex128": DOUBLE, "bool": INT8,
           "int8": INT8, "int16": INT16, "int32": INT32, "int64": INT64,
@@ -91,6 +98,12 @@ cdef Py_ssize_t whole_vectors(Py_ssize_t bytes) noexcept nogil:
     return (bytes + VB - 1) // VB * VB
 
 
+cdef Py_ssize_t apart_in_caches(Py_ssize_t bytes) noexcept nogil:
+    """At least so many, for lines that are worked on at the same time. Whole pages between them would put the same column of each into one place
+    of a first-level cache, and a little more than whole pages would make loads from one wait for stores to the other."""
+    return whole_vectors(bytes) + (VB if whole_vectors(bytes) // VB % 2 == 0 else 0)
+
+
 cdef void cut(Work* w) noexcept:
     """The outputs of one item along each axis, and what is kept of them."""
     cdef Axis* x = &w.axis[2]
@@ -101,8 +114,6 @@ cdef void cut(Work* w) noexcept:
         w.slots[i] = min(a.kernel, a.n) if a.kernel > 1 else 0
         n = a.stride // common_divisor(a.stride, a.dilation)
         w.blocks[i] = a.kernel > FEW and (a.kernel > MOST_ROWS or a.kernel > 4 * n)
-    w.sparse = x.kernel == 1 and x.stride > 1 or x.stride > 2 * span
-    w.pairs = x.stride == 2 and x.dilation == 1 and x.kernel <= FEW
     room = ROW
     if w.slots[1]:
         room = min(room, max(RING // w.slots[1], <Py_ssize_t> 2048))
@@ -116,11 +127,15 @@ cdef void cut(Work* w) noexcept:
     if w.outputs[2] > x.out:
         w.outputs[2] = x.out
     w.pieces[2] = ceil_div(x.out, w.outputs[2])
-    w.row_bytes = whole_vectors(w.outputs[2] * w.size)
+    w.row_bytes = apart_in_caches(w.outputs[2] * w.size)
     if w.sparse:
         w.line_bytes = x.kernel * w.row_bytes
+        w.work_bytes = w.row_bytes
     else:
-        w.line_bytes = whole_vectors(((w.outputs[2] - 1) * x.stride + span) * w.size) + 2 * w.row_bytes * (w.pairs) + 4 * VB
+        w.line_bytes = w.work_bytes = apart_in_caches(((w.outputs[2] - 1) * x.stride + span) * w.size + 2 * w.row_bytes * w.pairs + 4 * VB)
+
+        if w.narrow:
+            w.line_bytes = apart_in_caches(w.line_bytes // 2)
 
     # Along the other axes, the rows that neighbouring pieces both need are to be few.
     room = PIECE
@@ -139,6 +154,7 @@ cdef void cut(Work* w) noexcept:
 cdef int open_work(Work* w, object problem) except -1:
     """All that depends on the problem alone, but for the axes' steps."""
     cdef Py_ssize_t a
+    cdef const Axis* x = &w.axis[2]
     dtype = np.dtype(problem.dtype)
     memset(w, 0, sizeof(Work))
     w.kind = MAX if problem.kind in ("max", "min") else SUM if problem.kind == "average" else NORM
@@ -159,6 +175,10 @@ cdef int open_work(Work* w, object problem) except -1:
     w.divisors.override = problem.divisor_override or 0
     w.divisors.norms, w.divisors.norm = w.kind == NORM, problem.norm_type
     w.divisors.signed_sums = problem.dtype[0] == "i"
+    w.sparse = x.kernel == 1 and x.stride > 1 or x.stride > 2 * ((x.kernel - 1) * x.dilation + 1)
+    w.pairs = x.stride == 2 and x.dilation == 1 and x.kernel <= FEW and not w.sparse
+    w.narrow = w.kind == SUM and w.lanes == DOUBLES and w.stored != DOUBLE and w.pairs and x.kernel <= 3
+    w.line_size = 4 if w.narrow else w.size
     cut(w)
     w.with_indices = problem.with_indices
     for a in range(2):
@@ -175,18 +195,16 @@ cdef Py_ssize_t kept_bytes(const Work* w, int axis) noexcept nogil:
     return (w.slots[axis] + w.blocks[axis]) * part_bytes(w, axis)
 
 cdef Py_ssize_t room_bytes(const Work* w) noexcept nogil:
-    cdef Py_ssize_t lines = w.row_bytes if w.sparse else w.line_bytes
     cdef Py_ssize_t kept = part_bytes(w, 0 if w.slots[0] else 1) + kept_bytes(w, 0) + kept_bytes(w, 1)
-    return w.line_bytes + 2 * lines + kept * (2 if w.with_indices else 1) + 128
+    return w.line_bytes + 2 * w.work_bytes + kept * (2 if w.with_indices else 1) + 128
 
 cdef void open_room(const Work* w, Room* r, char* room) noexcept nogil:
-    cdef Py_ssize_t lines = w.row_bytes if w.sparse else w.line_bytes
     cdef int axis
     room += 64 - (<size_t> room & 63)
     r.line = room
     r.work = r.line + w.line_bytes
-    r.sums = r.work + lines
-    r.result = r.sums + lines
+    r.sums = r.work + w.work_bytes
+    r.result = r.sums + w.work_bytes
     r.places = r.result + part_bytes(w, 0 if w.slots[0] else 1)
     room = r.places + (r.places - r.result if w.with_indices else 0)
     for axis in range(2):
@@ -209,6 +227,7 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
     channel = item % w.channels
     r.plane = w.input + item // w.channels * w.batch_step + channel // w.parts * w.channel_step + channel % w.parts * w.stored_size
     open_line(w, &r)
+    r.alike = w.kind == SUM and w.stored == SINGLE and w.parts == 1 and counts_alike(w, &r)
     if w.slots[0]:
         walk_lanes(w, &r, 0)
     else:
@@ -263,11 +282,27 @@ def why_not(problem):
     return None
 
 
+cdef double predicted(const Work* w, double planes) noexcept:
+    """Seconds on one thread."""
+    cdef const Axis* x = &w.axis[2]
+    cdef double read = planes * w.pieces[2], made = read, vectors, passes = 1, k = x.kernel, seconds
+    cdef int axis
+    for axis in range(2):
+        read *= w.axis[axis].out * min(w.axis[axis].stride, w.axis[axis].kernel) if w.axis[axis].out > 1 else min(w.axis[axis].kernel, w.axis[axis].n)
+        made *= w.axis[axis].out
+    while k > FEW:
+        k /= 4
+        passes += 1
+    vectors = w.work_bytes / <double> VB
+    seconds = planes * w.pieces[0] * w.pieces[1] * w.pieces[2] * ITEM + read * (ROW_READ + passes * (PASS + vectors * VECTOR))
+    seconds += made * (ROW_MADE + w.row_bytes / <double> VB * VECTOR * (3 if w.blocks[1] or w.blocks[0] else 1.5))
+    return CALL + seconds * (1.4 if w.with_indices else 1)
+
 def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
     cdef Work w
     open_work(&w, problem)
-    return CALL + SECONDS_EACH * problem.steps, room_bytes(&w)
+    return predicted(&w, problem.batch * w.channels), room_bytes(&w)
 
 
 def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
@@ -283,7 +318,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
         w.axis[a].step = cnp.PyArray_STRIDE(input, <int> (a - 3 + rank + 1 + batched))
     w.batch_step = cnp.PyArray_STRIDE(input, 0) if batched else 0
     w.channel_step = cnp.PyArray_STRIDE(input, batched)
-    w.readable = w.plain and not w.turned and w.axis[2].step == w.size
+    w.readable = (w.plain and not w.turned or w.narrow and w.stored == SINGLE) and w.axis[2].step == w.line_size
     w.input = <const char*> cnp.PyArray_DATA(input)
     w.behind = w.input + w.stored_size * w.parts
     for a in range(input.ndim):
@@ -292,8 +327,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     w.indices = NULL if indices is None else <int64_t*> cnp.PyArray_DATA(indices)
     items = problem.batch * w.channels * w.pieces[0] * w.pieces[1] * w.pieces[2]
     room = room_bytes(&w)
-    seconds = CALL + SECONDS_EACH * problem.steps
+    seconds = predicted(&w, problem.batch * w.channels)
     workers = min(worth_workers(seconds, room, MAX_WORKSPACE), items)
     bytes = workers * room
     space = new_array(1, &bytes, cnp.NPY_UINT8)
-    run_items(do_item, &w, items, problem.steps, workers, <char*> cnp.PyArray_DATA(space), room, True)
+    run_items(do_item, &w, items, seconds * PER_SECOND, workers, <char*> cnp.PyArray_DATA(space), room, True)
