@@ -10,12 +10,13 @@ What a call goes through, from top to bottom; imports point the same way:
     menu.py            the list of algorithms, each with its error bound
     cpu/               the algorithms, one per .pyx; compiled once per processor level
     reference.py       obvious NumPy for everything: the last row of the menu, and the oracle of the tests
-    problem.py         what is to be computed (pool_problem.py, fold_problem.py): all checks, all shape arithmetic
+    problem.py         what is to be computed (pool_problem.py, filter_problem.py, fold_problem.py): all checks, all shape arithmetic
     arguments.py       what a caller passed, as plain Python values
     costs.py           the cost model's constants, measured by bench/calibrate.py
     threads.py         how many threads; peace with BLAS and with fork
     memory.py          arrays of warm memory, for results and scratch
     columns.py         unfold and fold
+    filters.py         sliding filters, as pools of a few axes at a time
     cli/               the commands of `python -m cyconv`
 
 README.md says how to add an algorithm.

@@ -111,13 +111,13 @@ def check_bytes(shape, itemsize, what):
         raise ValueError(f"{what} would have shape {shape}, {count} bytes; an array holds at most 2**63 - 1")
 
 
-def check_out(out, shape, dtype):
+def check_out(out, shape, dtype, name="out"):
     """Raises unless `out` is an array that a result of this shape and dtype can be written to."""
     if type(out) is not np.ndarray and (not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray)):
-        raise TypeError(f"out must be a plain numpy array or None, got {type(out).__name__}")
+        raise TypeError(f"{name} must be a plain numpy array or None, got {type(out).__name__}")
     if out.shape != shape:
-        raise ValueError(f"out must have shape {shape}, got {out.shape}")
+        raise ValueError(f"{name} must have shape {shape}, got {out.shape}")
     if _names.get(out.dtype) != dtype and out.dtype != dtype:
-        raise TypeError(f"out must have dtype {dtype}, got {out.dtype}")
+        raise TypeError(f"{name} must have dtype {dtype}, got {out.dtype}")
     if not out.flags.writeable:
-        raise ValueError("out must be writable, got a read-only array")
+        raise ValueError(f"{name} must be writable, got a read-only array")

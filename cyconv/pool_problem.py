@@ -23,6 +23,7 @@ MAX_DTYPES = FLOATS + INTEGERS + ("bool",)
 AVERAGE_DTYPES = FLOATS + COMPLEX + INTEGERS
 LP_DTYPES = FLOATS
 PADDING_WORDS = ("valid", "same_upper", "same_lower")
+BORDERS = ("reflect", "constant", "nearest", "mirror", "wrap")  # scipy.ndimage's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class PoolProblem:
     count_include_pad: bool = False
     divisor_override: int | None = None
     norm_type: float = 0.0
+    border: tuple = ("", "", "")  # what lies beyond each axis: "" nothing that counts, or a name of BORDERS
+    cval: float = 0  # what does with "constant"
 
     @property
     def planes(self):

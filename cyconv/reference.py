@@ -5,6 +5,7 @@ error. Integers are summed in their own dtype, modulo 2**n.
 """
 
 import itertools
+from dataclasses import replace
 from math import prod
 from types import SimpleNamespace
 
@@ -115,6 +116,8 @@ def pool(problem, input, out, indices=None):
     """Pools window by window, all planes at once, into `out` and `indices`."""
     p = problem
     x = input.reshape(p.planes, *p.size)
+    if any(p.border):
+        x, p = _with_borders(p, x)
     places = np.arange(prod(p.size)).reshape(p.size) if p.with_indices else None
     result = np.empty((p.planes, *p.out_size), p.dtype)
     found = np.empty(result.shape, np.int64) if p.with_indices else None
@@ -133,6 +136,15 @@ def pool(problem, input, out, indices=None):
     out[...] = result.reshape(out.shape)
     if p.with_indices:
         indices[...] = found.reshape(indices.shape)
+
+
+def _with_borders(p, x):
+    """The input with what lies beyond it, and the problem that remains."""
+    for axis, sides in enumerate(zip(p.pad_before, p.pad_after)):
+        widths = [(0, 0)] * (axis + 1) + [sides] + [(0, 0)] * (2 - axis)
+        mode = {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge"}.get(p.border[axis], p.border[axis])
+        x = np.pad(x, widths, mode=mode, **({"constant_values": p.cval} if mode == "constant" else {}))
+    return x, replace(p, size=x.shape[1:], pad_before=(0, 0, 0), pad_after=(0, 0, 0), border=("", "", ""))
 
 
 def _last_nan_or_first(extreme, rows):

@@ -219,6 +219,8 @@ cdef Py_ssize_t scratch_bytes(const Work* w) noexcept nogil:
 def why_not(problem):
     if problem.kind == "min":
         return "made for maxima, averages and norms"
+    if any(problem.border):
+        return "windows go on beyond the input"
     reach = max(d * (k - 1) for k, d in zip(problem.kernel, problem.dilation))
     if reach >= 2**31:
         return f"windows reach over {reach} samples, and all between their taps are walked over"

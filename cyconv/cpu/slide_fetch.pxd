@@ -6,7 +6,9 @@ from cyconv.cpu.pool_work cimport Axis, NORM, SET, SINGLE, ceil_div, floor_div
 from cyconv.cpu.shuffle cimport fetch as ask
 from cyconv.cpu.simd cimport inlined
 from cyconv.cpu.slide_line cimport word
-from cyconv.cpu.slide_work cimport AHEAD, DOUBLES, FLOATS, INTS_32, Room, Work
+from cyconv.cpu.slide_work cimport (
+    AHEAD, Border, CONSTANT, DOUBLES, FLOATS, INTS_32, NEAREST, REFLECT, Room, WRAP, Work,
+)
 
 
 
@@ -15,15 +17,35 @@ cdef inline inlined fill_words(word* to, Py_ssize_t n, word value) noexcept nogi
     for i in range(n):
         to[i] = value
 
+cdef inline Py_ssize_t mirrored(Border border, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    """The place of 0 .. n - 1 that place `at` beyond them repeats, or -1 if it is constant."""
+    cdef Py_ssize_t period
+    if 0 <= at < n:
+        return at
+    if border == CONSTANT:
+        return -1
+    if border == NEAREST or n == 1:
+        return 0 if at < 0 else n - 1
+    period = n if border == WRAP else 2 * n if border == REFLECT else 2 * n - 2
+    at %= period
+    if at < 0:
+        at += period
+    if at < n:
+        return at
+    return period - 1 - at if border == REFLECT else period - at
+
 cdef inline void fill_lowest(const Work* w, char* to, Py_ssize_t n) noexcept nogil:
+    fill(w, w.lowest, to, n)
+
+cdef inline void fill(const Work* w, const char* value, char* to, Py_ssize_t n) noexcept nogil:
     if w.line_size == 1:
-        fill_words(<uint8_t*> to, n, (<const uint8_t*> w.lowest)[0])
+        fill_words(<uint8_t*> to, n, (<const uint8_t*> value)[0])
     elif w.line_size == 2:
-        fill_words(<uint16_t*> to, n, (<const uint16_t*> w.lowest)[0])
+        fill_words(<uint16_t*> to, n, (<const uint16_t*> value)[0])
     elif w.line_size == 4:
-        fill_words(<uint32_t*> to, n, (<const uint32_t*> w.lowest)[0])
+        fill_words(<uint32_t*> to, n, (<const uint32_t*> value)[0])
     else:
-        fill_words(<uint64_t*> to, n, (<const uint64_t*> w.lowest)[0])
+        fill_words(<uint64_t*> to, n, (<const uint64_t*> value)[0])
 
 cdef inline inlined turned_words(const char* p, Py_ssize_t step, Py_ssize_t n, word bits, word* to) noexcept nogil:
     cdef Py_ssize_t i
@@ -79,6 +101,7 @@ cdef inline void open_line(const Work* w, Room* r) noexcept nogil:
     cdef Py_ssize_t begin = r.begin[2] * x.stride - x.pad, length = (r.end[2] - r.begin[2] - 1) * x.stride + (x.kernel - 1) * x.dilation + 1
     cdef Py_ssize_t i, first, last, n = r.end[2] - r.begin[2]
     cdef char* p
+    cdef const char* value
     if w.sparse:
         for i in range(x.kernel):
             tap_range(x, i, r.begin[2], r.end[2], &first, &last)
@@ -90,15 +113,40 @@ cdef inline void open_line(const Work* w, Room* r) noexcept nogil:
     r.before = min(max(-begin, 0), length)
     r.first = max(begin, 0)
     r.columns = max(min(begin + length, x.n) - r.first, 0)
-    fill_lowest(w, r.line, r.before)
-    fill_lowest(w, r.line + (r.before + r.columns) * w.line_size, length - r.before - r.columns)
+    r.after = length - r.before - r.columns
+    p = r.line + (r.before + r.columns) * w.line_size
+    value = &w.cval[0] if w.border[2] == CONSTANT else &w.lowest[0]
+    fill(w, value, r.line, r.before)
+    fill(w, value, p, r.after)
     r.whole = r.columns == length
+
+cdef inline const char* line_with_border(const Work* w, const Room* r, Py_ssize_t y) noexcept nogil:
+    """The same where something lies beyond the input."""
+    cdef const Axis* x = &w.axis[2]
+    cdef const char* row
+    cdef Py_ssize_t z = mirrored(w.border[0], r.z - w.before[0], w.real[0]), i, at
+    y = mirrored(w.border[1], y - w.before[1], w.real[1])
+    if z < 0 or y < 0:
+        fill(w, w.cval, r.constant, r.before + r.columns + r.after)
+        return r.constant
+    row = r.plane + z * w.axis[0].step + y * w.axis[1].step
+    fetch(w, row + r.first * x.step, x.step, r.columns, r.line + r.before * w.line_size)
+    if w.border[2] != CONSTANT:
+        for i in range(r.before):
+            at = mirrored(w.border[2], r.first - r.before + i, x.n)
+            fetch(w, row + at * x.step, x.step, 1, r.line + i * w.line_size)
+        for i in range(r.before + r.columns, r.before + r.columns + r.after):
+            at = mirrored(w.border[2], r.first - r.before + i, x.n)
+            fetch(w, row + at * x.step, x.step, 1, r.line + i * w.line_size)
+    return r.line
 
 cdef inline const char* line_of(const Work* w, const Room* r, Py_ssize_t y) noexcept nogil:
     """Row y of plane r.z, from where the item's first window begins: where it lies, or copied."""
     cdef const Axis* x = &w.axis[2]
     cdef const char* row = r.plane + r.z * w.axis[0].step + y * w.axis[1].step
     cdef Py_ssize_t i, first, last
+    if w.bordered:
+        return line_with_border(w, r, y)
     if not w.sparse:
         row += r.first * x.step
         if x.step == w.stored_size:

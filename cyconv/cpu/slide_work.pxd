@@ -10,6 +10,9 @@ cdef enum:
 cdef enum Lanes:                        # what a vector holds
     FLOATS, DOUBLES, INTS_8, INTS_16, INTS_32, INTS_64
 
+cdef enum Border:
+    NOTHING, CONSTANT, NEAREST, REFLECT, MIRROR, WRAP
+
 cdef struct Work:
     Kind kind
     How how                             # PEAK or ADD
@@ -35,6 +38,10 @@ cdef struct Work:
     char[8] lowest                      # what padding holds
     bint sparse                         # whether windows are fetched tap by tap, without the columns in between
     bint pairs                          # whether every second window is taken as its columns are read
+    bint bordered                       # whether something that counts lies beyond the input:
+    Border[3] border                    # along each axis; its rows and planes are axis.n, with what lies beyond,
+    Py_ssize_t[2] real, before          # and so many of them exist, after so many that do not
+    char[8] cval                        # what lies there with CONSTANT, as in a line
     bint[2] blocks                      # whether windows of planes, and of rows, are joined from blocks
     Py_ssize_t[3] outputs, pieces       # along each axis: of one item, and how many items
     Py_ssize_t line_bytes, work_bytes, row_bytes    # of one line, of lanes for it, and of one row of outputs
@@ -49,10 +56,11 @@ cdef struct Room:                       # of one thread, with the item at hand
     Py_ssize_t oz                       # its output, where windows are one plane deep
     Py_ssize_t[3] begin
     Py_ssize_t[3] end                   # outputs
-    Py_ssize_t before, first, columns   # padding before the first column that is read, this column, and how many there are
+    Py_ssize_t before, first, columns, after    # padding before the first column that is read, this column, columns, and padding after
     bint whole                          # whether there is no padding
     bint alike                          # whether rows of results are floats and sums divided by one number each
     char* line                          # a row with its padding
+    char* constant                      # the same of a row that does not exist
     char* work
     char* sums
     char* result

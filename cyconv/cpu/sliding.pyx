@@ -24,14 +24,16 @@ from cyconv.cpu.pool_work cimport (
     ADD, Axis, DOUBLE, HALF, INT16, INT32, INT64, INT8, MAX, NORM, PEAK, SINGLE, SUM, UINT16, UINT32, UINT64, UINT8, ceil_div,
 )
 from cyconv.cpu.simd cimport VB, vd, vf
-from cyconv.cpu.slide_fetch cimport fill_lowest, open_line
+from cyconv.cpu.slide_fetch cimport fetch, open_line
 from cyconv.cpu.slide_finish cimport counts_alike
 from cyconv.cpu.slide_line cimport FEW
 from cyconv.cpu.slide_places cimport find
 from cyconv.cpu.slide_steps cimport common_divisor
 from cyconv.cpu.slide_values cimport MOST_ROWS, walk
 from cyconv.cpu.slide_vectors cimport sd, si, sl, vb, vh, vi, vl
-from cyconv.cpu.slide_work cimport DOUBLES, FLOATS, INTS_16, INTS_32, INTS_64, INTS_8, Room, Work
+from cyconv.cpu.slide_work cimport (
+    CONSTANT, DOUBLES, FLOATS, INTS_16, INTS_32, INTS_64, INTS_8, MIRROR, NEAREST, NOTHING, REFLECT, Room, WRAP, Work,
+)
 
 from cyconv.problem import MAX_WORKSPACE
 
@@ -55,6 +57,7 @@ STORED = {"float16": HALF, "float32": SINGLE, "float64": DOUBLE, "complex64": SI
           "int8": INT8, "int16": INT16, "int32": INT32, "int64": INT64,
           "uint8": UINT8, "uint16": UINT16, "uint32": UINT32, "uint64": UINT64}
 SIZES = {FLOATS: 4, DOUBLES: 8, INTS_8: 1, INTS_16: 2, INTS_32: 4, INTS_64: 8}
+BORDERS = {"": NOTHING, "constant": CONSTANT, "nearest": NEAREST, "reflect": REFLECT, "mirror": MIRROR, "wrap": WRAP}
 WHOLE = {1: INTS_8, 2: INTS_16, 4: INTS_32, 8: INTS_64}
 
 
@@ -151,6 +154,23 @@ cdef void cut(Work* w) noexcept:
         w.pieces[i] = ceil_div(a.out, w.outputs[i])
 
 
+cdef int open_border(Work* w, object problem, object dtype) except -1:
+    """What lies beyond the input becomes rows and planes like others."""
+    cdef Py_ssize_t a
+    w.bordered = any(problem.border)
+    if not w.bordered:
+        return 0
+    for a in range(3):
+        w.border[a] = BORDERS[problem.border[a]]
+    for a in range(2):
+        w.real[a], w.before[a] = w.axis[a].n, w.axis[a].pad
+        w.axis[a].n += w.axis[a].pad + w.axis[a].pad_after
+        w.axis[a].pad = w.axis[a].pad_after = 0
+    one = np.array([problem.cval.real], dtype if dtype.kind != "c" else np.dtype(f"f{w.stored_size}"))
+    fetch(w, <const char*> cnp.PyArray_DATA(<cnp.ndarray> one), w.stored_size, 1, &w.cval[0])
+    return 0
+
+
 cdef int open_work(Work* w, object problem) except -1:
     """All that depends on the problem alone, but for the axes' steps."""
     cdef Py_ssize_t a
@@ -179,6 +199,7 @@ cdef int open_work(Work* w, object problem) except -1:
     w.pairs = x.stride == 2 and x.dilation == 1 and x.kernel <= FEW and not w.sparse
     w.narrow = w.kind == SUM and w.lanes == DOUBLES and w.stored != DOUBLE and w.pairs and x.kernel <= 3
     w.line_size = 4 if w.narrow else w.size
+    open_border(w, problem, dtype)
     cut(w)
     w.with_indices = problem.with_indices
     for a in range(2):
@@ -196,13 +217,14 @@ cdef Py_ssize_t kept_bytes(const Work* w, int axis) noexcept nogil:
 
 cdef Py_ssize_t room_bytes(const Work* w) noexcept nogil:
     cdef Py_ssize_t kept = part_bytes(w, 0 if w.slots[0] else 1) + kept_bytes(w, 0) + kept_bytes(w, 1)
-    return w.line_bytes + 2 * w.work_bytes + kept * (2 if w.with_indices else 1) + 128
+    return w.line_bytes * (2 if w.bordered else 1) + 2 * w.work_bytes + kept * (2 if w.with_indices else 1) + 128
 
 cdef void open_room(const Work* w, Room* r, char* room) noexcept nogil:
     cdef int axis
     room += 64 - (<size_t> room & 63)
     r.line = room
-    r.work = r.line + w.line_bytes
+    r.constant = r.line + w.line_bytes
+    r.work = r.constant + (w.line_bytes if w.bordered else 0)
     r.sums = r.work + w.work_bytes
     r.result = r.sums + w.work_bytes
     r.places = r.result + part_bytes(w, 0 if w.slots[0] else 1)

@@ -10,6 +10,7 @@ from .convolution import (
     explain,
     plan_conv,
 )
+from .filters import maximum_filter, minimum_filter, uniform_filter
 from .pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -62,9 +63,12 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "maximum_filter",
     "min_pool1d",
     "min_pool2d",
     "min_pool3d",
+    "minimum_filter",
     "plan_conv",
     "unfold",
+    "uniform_filter",
 ]

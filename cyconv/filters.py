@@ -1,0 +1,62 @@
+"""Sliding filters of N-d arrays, by the pools' algorithms: which axes go together, and in which order."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from . import select
+from .arguments import check_out
+
+_SHORT = 16  # a last axis of fewer samples, along which nothing is done, makes rows that are not worth a loop
+
+
+def run(filter, input, output):
+    """The filtered array: `output`, if that is given."""
+    if output is not None:
+        check_out(output, input.shape, input.dtype.name, "output")
+    if input.dtype.kind == "c":
+        result = np.empty(input.shape, input.dtype)
+        for part, kept, cval in ((input.real, result.real, filter.cval.real), (input.imag, result.imag, filter.cval.imag)):
+            kept[...] = run(replace(filter, cval=cval), part, None)
+        if output is None:
+            return result
+        output[...] = result
+        return output
+    result = input
+    for axes in _passes(filter, input):
+        result = _along(filter, result, axes)
+    if output is None:
+        return result.copy() if result is input or not result.flags.c_contiguous else result
+    output[...] = result
+    return output
+
+
+def _passes(filter, input):
+    """Axes that are filtered together: three at most; of integer averages one, since SciPy rounds after each."""
+    axes = [axis for axis, size in enumerate(filter.size) if size > 1]
+    most = 1 if filter.kind == "average" and input.dtype.kind in "iu" else 3
+    return [tuple(axes[i : i + most]) for i in range(0, len(axes), most)] if input.size else []
+
+
+def _along(filter, input, axes):
+    """Three axes at the end are what a pool slides along; those before them are its batch and its channels, or are gone through one by one."""
+    rank = input.ndim
+    if rank <= 3 and (rank - 1 in axes or input.shape[-1] >= _SHORT):
+        spatial = tuple(range(rank))  # nothing is done along some of them
+    else:
+        spatial = axes
+    lead = tuple(axis for axis in range(rank) if axis not in spatial)
+    moved = input.transpose(lead + spatial)
+    result = np.empty(moved.shape, input.dtype)
+    sized = filter.of_axes(spatial, axes)
+    outer = max(len(lead) - 2, 0)
+    for index in np.ndindex(moved.shape[:outer]):
+        part, to = (_five_axes(array[index], len(spatial)) for array in (moved, result))
+        select.pool(sized.problem(part.shape, input.dtype.name), part, "auto", to)
+    return result.transpose(np.argsort(lead + spatial))
+
+
+def _five_axes(array, spatial):
+    """A view with unit axes before the spatial ones, and before the others."""
+    lead = array.ndim - spatial
+    return array[(*(None,) * (2 - lead), *(slice(None),) * lead, *(None,) * (3 - spatial))]
