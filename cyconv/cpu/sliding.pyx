@@ -41,7 +41,8 @@ cnp.import_array()
 
 cdef enum:
     ROW = 16 * 1024                     # bytes of a row of results, at most, unless windows are longer
-    RING = 512 * 1024                   # bytes of rows, or of planes, that are kept, at most, unless windows are very long
+    FIRST_LEVEL = 32 * 1024             # bytes of rows that are kept, if windows are short enough for it
+    RING = 512 * 1024                   # bytes of planes that are kept, at most
     PIECE = 512 * 1024                  # bytes of input that an item is worth
 
 # Seconds, measured on a Xeon at 512 bits for planes of 4x4 to 224x224 that lie in the caches:
@@ -119,7 +120,8 @@ cdef void cut(Work* w) noexcept:
         w.blocks[i] = a.kernel > FEW and (a.kernel > MOST_ROWS or a.kernel > 4 * n)
     room = ROW
     if w.slots[1]:
-        room = min(room, max(RING // w.slots[1], <Py_ssize_t> 2048))
+        # That the rows stay in a first-level cache is worth a few more columns that neighbouring pieces both read.
+        room = min(room, max(FIRST_LEVEL // w.slots[1], 8 * span * w.size, <Py_ssize_t> 2048))
     if w.sparse:
         n = max(room // x.kernel, <Py_ssize_t> VB) // w.size
     else:
