@@ -194,7 +194,7 @@ def unpool(problem, input, indices, out):
     if out is not None:
         check_out(out, problem.output_shape, problem.dtype)
     indices = _as_int64(indices)
-    result = np.zeros(problem.output_shape, problem.dtype)
+    result = (empty if input.size else np.zeros)(problem.output_shape, problem.dtype)
     if input.size:
         values = np.ascontiguousarray(input)
         impossible = cpu.load("pool").unpool(problem.planes, problem.plane, values, np.ascontiguousarray(indices), result)

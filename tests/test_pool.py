@@ -552,6 +552,23 @@ def test_of_several_values_at_one_index_the_last_stays():
     np.testing.assert_array_equal(cyconv.max_unpool1d(np.array([[1, 2, 3]]), np.array([[4, 4, 0]]), 2), [[3, 0, 0, 0, 2, 0]])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int8", "complex128"])
+def test_threads_unpool_as_one_does(dtype):
+    x = sample((8, 40, 60, 60), dtype) if dtype != "complex128" else sample((8, 40, 60, 60), "int8").astype(dtype)
+    _, indices = cyconv.max_pool2d(x.real, 3, 1, return_indices=True)  # many values at one place: the last one stays
+    values = np.arange(indices.size).reshape(indices.shape).astype(dtype)
+    with cyconv.threads(1):
+        expected = cyconv.max_unpool2d(values, indices, 3, 1)
+    np.testing.assert_array_equal(expected[3, 7:9], reference.max_unpool(values[3, 7:9], indices[3, 7:9], (60, 60)))
+    for count in (2, 3):
+        with cyconv.threads(count):
+            assert cyconv.max_unpool2d(values, indices, 3, 1).tobytes() == expected.tobytes()
+    indices[2, 3, 4, 5], indices[7, 0, 0, 0] = 3600, -1
+    for count in (1, 3):
+        with cyconv.threads(count), pytest.raises(ValueError, match="got 3600"):
+            cyconv.max_unpool2d(values, indices, 3, 1)
+
+
 @pytest.mark.parametrize("bad", [-1, 16, 2**63 - 1, -(2**63)])
 def test_unpool_refuses_indices_outside_the_plane(bad):
     with pytest.raises(ValueError, match=rf"indices must be at least 0 and below 16, .*; got {bad}"):

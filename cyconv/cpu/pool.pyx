@@ -12,7 +12,7 @@ Threads share out blocks of output rows; the cut depends on the problem alone, a
 import numpy as np
 
 cimport numpy as cnp
-from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
 
 from cyconv._memory cimport new_array
@@ -20,7 +20,7 @@ from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.items cimport run_items
 from cyconv.cpu.pool_planes cimport planes_item
 from cyconv.cpu.pool_rows cimport number, place
-from cyconv.cpu.pool_scatter cimport scatter
+from cyconv.cpu.pool_scatter cimport Scatter, scatter_plane
 from cyconv.cpu.pool_windows cimport BOX, ITEM, LANES, LINE, MOST_OUTPUTS, RING_BYTES, SPOTS, Scratch, Work, pool_item
 from cyconv.cpu.pool_work cimport (
     Axis, DOUBLE, HALF, INT16, INT32, INT64, INT8, MAX, NORM, SINGLE, SUM, UINT16, UINT32, UINT64, UINT8, ceil_div,
@@ -39,6 +39,8 @@ cdef double COLUMN = 6e-10              # each column of a window of the line th
 cdef double COMPARED = 1.5e-9            # a sample of a window that is compared with its place
 cdef double BOXED = 4e-10               # a sample that is transposed into a box, with its results,
 cdef double TAP = 2e-10                 # and each sample of a window there; with indices twice as long
+cdef double SCATTERED = 1e-9            # a number that is put to its place,
+cdef double CLEARED = 1e-10             # and a byte that is zero before
 cdef double PER_SECOND = 2e10           # multiply-adds, as run_items counts work
 
 cdef inline void some_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
@@ -287,21 +289,15 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
 # ---- max unpooling -------------------------------------------------------------------------------------------------------
 
 def unpool(Py_ssize_t planes, Py_ssize_t plane, cnp.ndarray values, cnp.ndarray indices, cnp.ndarray out):
-    """Scatters C-contiguous planes into `out`, which holds zeros; returns the first impossible index, or None."""
-    cdef Py_ssize_t count = values.size // planes, bad
-    cdef const void* source = cnp.PyArray_DATA(values)
-    cdef void* to = cnp.PyArray_DATA(out)
-    cdef const int64_t* at = <const int64_t*> cnp.PyArray_DATA(indices)
-    cdef int size = values.itemsize
-    with nogil:
-        if size == 1:
-            bad = scatter(<const uint8_t*> source, at, planes, count, plane, <uint8_t*> to)
-        elif size == 2:
-            bad = scatter(<const uint16_t*> source, at, planes, count, plane, <uint16_t*> to)
-        elif size == 4:
-            bad = scatter(<const uint32_t*> source, at, planes, count, plane, <uint32_t*> to)
-        elif size == 8:
-            bad = scatter(<const uint64_t*> source, at, planes, count, plane, <uint64_t*> to)
-        else:
-            bad = scatter(<const double complex*> source, at, planes, count, plane, <double complex*> to)
-    return None if bad < 0 else at[bad]
+    """Scatters C-contiguous planes into `out`; returns the first impossible index, or None."""
+    cdef Scatter s
+    cdef cnp.ndarray impossible = np.empty(planes, np.intp)
+    cdef int workers
+    s.values, s.indices = <const char*> cnp.PyArray_DATA(values), <const int64_t*> cnp.PyArray_DATA(indices)
+    s.out, s.impossible = <char*> cnp.PyArray_DATA(out), <Py_ssize_t*> cnp.PyArray_DATA(impossible)
+    s.size, s.count, s.plane = values.itemsize, values.size // planes, plane
+    seconds = CALL + SCATTERED * values.size + CLEARED * out.nbytes
+    workers = min(worth_workers(seconds, 1, MAX_WORKSPACE), planes)
+    run_items(scatter_plane, &s, planes, seconds * PER_SECOND, workers, NULL, 0, True)
+    places = impossible[impossible >= 0]
+    return indices.reshape(-1)[places[0]] if places.size else None

@@ -129,35 +129,35 @@ cdef inline const char* line_with_border(const Work* w, const Room* r, Py_ssize_
     if z < 0 or y < 0:
         fill(w, w.cval, r.constant, r.before + r.columns + r.after)
         return r.constant
-    row = r.plane + z * w.axis[0].step + y * w.axis[1].step
-    fetch(w, row + r.first * x.step, x.step, r.columns, r.line + r.before * w.line_size)
+    row = r.plane + z * r.step[0] + y * r.step[1]
+    fetch(w, row + r.first * r.step[2], r.step[2], r.columns, r.line + r.before * w.line_size)
     if w.border[2] != CONSTANT:
         for i in range(r.before):
             at = mirrored(w.border[2], r.first - r.before + i, x.n)
-            fetch(w, row + at * x.step, x.step, 1, r.line + i * w.line_size)
+            fetch(w, row + at * r.step[2], r.step[2], 1, r.line + i * w.line_size)
         for i in range(r.before + r.columns, r.before + r.columns + r.after):
             at = mirrored(w.border[2], r.first - r.before + i, x.n)
-            fetch(w, row + at * x.step, x.step, 1, r.line + i * w.line_size)
+            fetch(w, row + at * r.step[2], r.step[2], 1, r.line + i * w.line_size)
     return r.line
 
 cdef inline const char* line_of(const Work* w, const Room* r, Py_ssize_t y) noexcept nogil:
     """Row y of plane r.z, from where the item's first window begins: where it lies, or copied."""
     cdef const Axis* x = &w.axis[2]
-    cdef const char* row = r.plane + r.z * w.axis[0].step + y * w.axis[1].step
+    cdef const char* row = r.plane + r.z * r.step[0] + y * r.step[1]
     cdef Py_ssize_t i, first, last
     if w.bordered:
         return line_with_border(w, r, y)
     if not w.sparse:
-        row += r.first * x.step
-        if x.step == w.stored_size:
-            for i in range(0, r.columns * x.step, 64):
+        row += r.first * r.step[2]
+        if r.step[2] == w.stored_size:
+            for i in range(0, r.columns * r.step[2], 64):
                 ask(row + i + AHEAD)
-        if w.readable and r.whole and row + w.line_bytes <= w.behind:
+        if r.readable and r.whole and row + w.line_bytes <= r.behind:
             return row
-        fetch(w, row, x.step, r.columns, r.line + r.before * w.line_size)
+        fetch(w, row, r.step[2], r.columns, r.line + r.before * w.line_size)
         return r.line
     for i in range(x.kernel):               # one line of outputs for each tap
         tap_range(x, i, r.begin[2], r.end[2], &first, &last)
-        fetch(w, row + (first * x.stride - x.pad + i * x.dilation) * x.step, x.stride * x.step, last - first,
+        fetch(w, row + (first * x.stride - x.pad + i * x.dilation) * r.step[2], x.stride * r.step[2], last - first,
               r.line + i * w.row_bytes + (first - r.begin[2]) * w.line_size)
     return r.line

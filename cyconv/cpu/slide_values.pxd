@@ -9,7 +9,7 @@ from cyconv.cpu.slide_fetch cimport line_of
 from cyconv.cpu.slide_finish cimport finish, result_row, row_factor
 from cyconv.cpu.slide_line cimport every_second, join_few, load, neighbouring, pick, store, sum_every_second_float
 from cyconv.cpu.slide_steps cimport ADVANCE, DONE, EMIT, MAKE, Step, Steps, TURN, next_step, open_steps
-from cyconv.cpu.slide_vectors cimport join, narrowed, pooled, sd, si, sl, splat_sums, turn
+from cyconv.cpu.slide_vectors cimport flip, join, narrowed, pooled, sd, splat_sums
 from cyconv.cpu.slide_work cimport Room, Work
 
 cdef enum:
@@ -47,7 +47,7 @@ cdef inline inlined join_some(const char** rows, Py_ssize_t count, Py_ssize_t by
         if bits == NULL:
             store(to + o, m)
         else:
-            m = turn(m, load(bits, like))
+            m = flip(m, load(bits, like))
             if o + VB > bytes:
                 memcpy(to + o, &m, bytes - o)
                 return

@@ -50,7 +50,7 @@ cdef extern from *:
     /* V: numbers; I: integers as wide as they are */
     #define CY_MOVES(S, V, I, BYTES) \\
       static inline V cy_choose_##S(I s, V a, V b) { return (V)(((I)a & s) | ((I)b & ~s)); } \\
-      static inline V cy_turn_##S(V v, V bits)     { return (V)((I)v ^ (I)bits); } \\
+      static inline V cy_flip_##S(V v, V bits)     { return (V)((I)v ^ (I)bits); } \\
       static inline V cy_evens_##S(V a, V b)       { return __builtin_shufflevector(a, b, CY_LANES_##BYTES(CY_TWICE)); } \\
       static inline V cy_odds_##S(V a, V b)        { return __builtin_shufflevector(a, b, CY_LANES_##BYTES(CY_THEN)); }
     #define CY_PLACES(S, V, I, T, BYTES) \\
@@ -141,12 +141,12 @@ cdef extern from *:
     vh most_h "cy_most_h"(vh, vh) noexcept nogil
     vi most_i "cy_most_i"(vi, vi) noexcept nogil
     vl most_l "cy_most_l"(vl, vl) noexcept nogil
-    vf turn_f "cy_turn_f"(vf, vf) noexcept nogil
-    vd turn_d "cy_turn_d"(vd, vd) noexcept nogil
-    vb turn_b "cy_turn_b"(vb, vb) noexcept nogil
-    vh turn_h "cy_turn_h"(vh, vh) noexcept nogil
-    vi turn_i "cy_turn_i"(vi, vi) noexcept nogil
-    vl turn_l "cy_turn_l"(vl, vl) noexcept nogil
+    vf flip_f "cy_flip_f"(vf, vf) noexcept nogil
+    vd flip_d "cy_flip_d"(vd, vd) noexcept nogil
+    vb flip_b "cy_flip_b"(vb, vb) noexcept nogil
+    vh flip_h "cy_flip_h"(vh, vh) noexcept nogil
+    vi flip_i "cy_flip_i"(vi, vi) noexcept nogil
+    vl flip_l "cy_flip_l"(vl, vl) noexcept nogil
     vf evens_f "cy_evens_f"(vf, vf) noexcept nogil
     vd evens_d "cy_evens_d"(vd, vd) noexcept nogil
     vb evens_b "cy_evens_b"(vb, vb) noexcept nogil
@@ -207,19 +207,19 @@ cdef inline pooled join(pooled v, pooled m) noexcept nogil:
     else:
         return most_l(v, m)
 
-cdef inline pooled turn(pooled v, pooled bits) noexcept nogil:
+cdef inline pooled flip(pooled v, pooled bits) noexcept nogil:
     if pooled is vf:
-        return turn_f(v, bits)
+        return flip_f(v, bits)
     elif pooled is vd or pooled is sd:
-        return turn_d(v, bits)
+        return flip_d(v, bits)
     elif pooled is vb:
-        return turn_b(v, bits)
+        return flip_b(v, bits)
     elif pooled is vh:
-        return turn_h(v, bits)
+        return flip_h(v, bits)
     elif pooled is vi or pooled is si:
-        return turn_i(v, bits)
+        return flip_i(v, bits)
     else:
-        return turn_l(v, bits)
+        return flip_l(v, bits)
 
 cdef inline pooled evens(pooled a, pooled b) noexcept nogil:
     """The numbers at even places of a, then of b."""

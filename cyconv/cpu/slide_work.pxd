@@ -32,7 +32,7 @@ cdef struct Work:
     bint with_indices
     bint plain                          # whether lanes are the caller's numbers, but for turned bits
     bint straight                       # whether results are, too, one beside the other
-    bint readable                       # whether rows are lines as they lie
+    bint as_stored                      # whether lines are the caller's numbers as they are
     bint turned                         # whether bits are turned:
     char[64] bits                       # these of each lane
     char[8] lowest                      # what padding holds
@@ -45,12 +45,17 @@ cdef struct Work:
     bint[2] blocks                      # whether windows of planes, and of rows, are joined from blocks
     Py_ssize_t[3] outputs, pieces       # along each axis: of one item, and how many items
     Py_ssize_t line_bytes, work_bytes, row_bytes    # of one line, of lanes for it, and of one row of outputs
+    Py_ssize_t together                 # planes that an item works on, one after the other, from a box
+    Py_ssize_t box_row, box_plane, box_bytes
     Py_ssize_t[2] slots                 # planes, and rows, that are kept
     Py_ssize_t[2] apart                 # bytes from those to their places, if these are kept too, else 0
     Divisors divisors
 
 cdef struct Room:                       # of one thread, with the item at hand
     const char* plane
+    Py_ssize_t[3] step                  # bytes between neighbours along each axis
+    bint readable                       # whether rows are lines as they lie
+    const char* behind                  # the last number of the array that they lie in
     Py_ssize_t index                    # of the plane, counted through batch and channels
     Py_ssize_t z                        # the plane of a volume that rows are made of
     Py_ssize_t oz                       # its output, where windows are one plane deep
@@ -59,6 +64,7 @@ cdef struct Room:                       # of one thread, with the item at hand
     Py_ssize_t before, first, columns, after    # padding before the first column that is read, this column, columns, and padding after
     bint whole                          # whether there is no padding
     bint alike                          # whether rows of results are floats and sums divided by one number each
+    char* box
     char* line                          # a row with its padding
     char* constant                      # the same of a row that does not exist
     char* work

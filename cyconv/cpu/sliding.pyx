@@ -24,6 +24,7 @@ from cyconv.cpu.pool_work cimport (
     ADD, Axis, DOUBLE, HALF, INT16, INT32, INT64, INT8, MAX, NORM, PEAK, SINGLE, SUM, UINT16, UINT32, UINT64, UINT8, ceil_div,
 )
 from cyconv.cpu.simd cimport VB, vd, vf
+from cyconv.cpu.slide_box cimport BOX, LINE_OF_CACHE, fill_box, span_of
 from cyconv.cpu.slide_fetch cimport fetch, open_line
 from cyconv.cpu.slide_finish cimport counts_alike
 from cyconv.cpu.slide_line cimport FEW
@@ -192,6 +193,7 @@ cdef int open_work(Work* w, object problem) except -1:
         w.axis[a].stride, w.axis[a].dilation = problem.stride[a], problem.dilation[a]
         w.axis[a].pad, w.axis[a].pad_after = problem.pad_before[a], problem.pad_after[a]
     w.channels = problem.channels * w.parts
+    w.together = 1
     w.divisors.count_include_pad = problem.count_include_pad
     w.divisors.has_override = problem.divisor_override is not None
     w.divisors.override = problem.divisor_override or 0
@@ -201,12 +203,44 @@ cdef int open_work(Work* w, object problem) except -1:
     w.pairs = x.stride == 2 and x.dilation == 1 and x.kernel <= FEW and not w.sparse
     w.narrow = w.kind == SUM and w.lanes == DOUBLES and w.stored != DOUBLE and w.pairs and x.kernel <= 3
     w.line_size = 4 if w.narrow else w.size
+    w.as_stored = w.plain and not w.turned or w.narrow and w.stored == SINGLE
     open_border(w, problem, dtype)
     cut(w)
     w.with_indices = problem.with_indices
     for a in range(2):
         w.apart[a] = kept_bytes(w, <int> a) if w.with_indices else 0
     return 0
+
+
+cdef void cut_boxes(Work* w) noexcept:
+    """The same where neighbours in memory are channels: smaller pieces of some planes together, if windows are not too large for that."""
+    cdef Py_ssize_t count[3]
+    cdef Py_ssize_t first, times, most, a, largest
+    if w.axis[2].step == w.stored_size or w.channel_step != w.parts * w.stored_size or w.channels < 4 or w.bordered:
+        return
+    w.together = min(w.channels, LINE_OF_CACHE // w.stored_size)
+    while True:
+        most, largest = 0, -1
+        for a in range(3):
+            # the first piece has the padding, so a later one may span more
+            span_of(&w.axis[a], 0, w.outputs[a], &first, &count[a])
+            count[a] = min(count[a] + w.axis[a].pad, w.axis[a].n)
+            # rows are shortened last
+            times = count[a] * 4 // ((w.axis[a].kernel - 1) * w.axis[a].dilation + 1) // (1 if a < 2 else 4)
+            if w.outputs[a] > 1 and times > most:
+                most, largest = times, a
+        w.box_row = whole_vectors(count[2] * w.stored_size)
+        w.box_plane = apart_in_caches(count[0] * count[1] * w.box_row)
+        w.box_bytes = whole_vectors(w.together * w.box_plane + w.line_bytes)
+        if w.box_bytes <= BOX or largest < 0:
+            break
+        w.outputs[largest] = ceil_div(w.outputs[largest], 2)
+    if w.box_bytes > 8 * BOX:
+        w.together, w.box_bytes = 1, 0
+        cut(w)
+        return
+    for a in range(3):
+        w.pieces[a] = ceil_div(w.axis[a].out, w.outputs[a])
 
 
 # ---- items ---------------------------------------------------------------------------------------------------------------
@@ -219,12 +253,13 @@ cdef Py_ssize_t kept_bytes(const Work* w, int axis) noexcept nogil:
 
 cdef Py_ssize_t room_bytes(const Work* w) noexcept nogil:
     cdef Py_ssize_t kept = part_bytes(w, 0 if w.slots[0] else 1) + kept_bytes(w, 0) + kept_bytes(w, 1)
-    return w.line_bytes * (2 if w.bordered else 1) + 2 * w.work_bytes + kept * (2 if w.with_indices else 1) + 128
+    return w.box_bytes + w.line_bytes * (2 if w.bordered else 1) + 2 * w.work_bytes + kept * (2 if w.with_indices else 1) + 128
 
 cdef void open_room(const Work* w, Room* r, char* room) noexcept nogil:
     cdef int axis
     room += 64 - (<size_t> room & 63)
-    r.line = room
+    r.box = room
+    r.line = r.box + w.box_bytes
     r.constant = r.line + w.line_bytes
     r.work = r.constant + (w.line_bytes if w.bordered else 0)
     r.sums = r.work + w.work_bytes
@@ -240,24 +275,45 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
     cdef const Work* w = <const Work*> work
     cdef Room r
     cdef int axis
-    cdef Py_ssize_t piece, z, channel
+    cdef Py_ssize_t piece, channel, group
+    cdef const char* batch
     open_room(w, &r, room)
     for axis in range(2, -1, -1):
         piece = item % w.pieces[axis]
         item //= w.pieces[axis]
         r.begin[axis] = piece * w.outputs[axis]
         r.end[axis] = min(r.begin[axis] + w.outputs[axis], w.axis[axis].out)
-    r.index = item
-    channel = item % w.channels
-    r.plane = w.input + item // w.channels * w.batch_step + channel // w.parts * w.channel_step + channel % w.parts * w.stored_size
     open_line(w, &r)
     r.alike = w.kind == SUM and w.stored == SINGLE and w.parts == 1 and counts_alike(w, &r)
+    if w.together == 1:
+        r.index = item
+        channel = item % w.channels
+        r.plane = w.input + item // w.channels * w.batch_step + channel // w.parts * w.channel_step + channel % w.parts * w.stored_size
+        for axis in range(3):
+            r.step[axis] = w.axis[axis].step
+        r.readable, r.behind = w.as_stored and r.step[2] == w.line_size, w.behind
+        work_plane(w, &r)
+        return
+    group = item % ceil_div(w.channels, w.together) * w.together
+    item //= ceil_div(w.channels, w.together)
+    batch = w.input + item * w.batch_step + group * w.stored_size
+    channel = min(w.together, w.channels - group)
+    fill_box(w, &r, batch, channel)
+    r.readable, r.behind = w.as_stored, r.box + w.box_bytes
+    r.index = item * w.channels + group
+    for channel in range(channel):
+        work_plane(w, &r)
+        r.plane += w.box_plane
+        r.index += 1
+
+cdef void work_plane(const Work* w, Room* r) noexcept nogil:
+    cdef Py_ssize_t z
     if w.slots[0]:
-        walk_lanes(w, &r, 0)
+        walk_lanes(w, r, 0)
     else:
         for z in range(r.begin[0], r.end[0]):
             r.oz, r.z = z, z * w.axis[0].stride
-            walk_lanes(w, &r, 1)
+            walk_lanes(w, r, 1)
 
 cdef inline void walk_lanes(const Work* w, Room* r, int axis) noexcept nogil:
     if w.with_indices:
@@ -342,14 +398,14 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
         w.axis[a].step = cnp.PyArray_STRIDE(input, <int> (a - 3 + rank + 1 + batched))
     w.batch_step = cnp.PyArray_STRIDE(input, 0) if batched else 0
     w.channel_step = cnp.PyArray_STRIDE(input, batched)
-    w.readable = (w.plain and not w.turned or w.narrow and w.stored == SINGLE) and w.axis[2].step == w.line_size
     w.input = <const char*> cnp.PyArray_DATA(input)
     w.behind = w.input + w.stored_size * w.parts
     for a in range(input.ndim):
         w.behind += max(0, (cnp.PyArray_DIM(input, a) - 1) * cnp.PyArray_STRIDE(input, a))
     w.out = <char*> cnp.PyArray_DATA(out)
     w.indices = NULL if indices is None else <int64_t*> cnp.PyArray_DATA(indices)
-    items = problem.batch * w.channels * w.pieces[0] * w.pieces[1] * w.pieces[2]
+    cut_boxes(&w)
+    items = problem.batch * ceil_div(w.channels, w.together) * w.pieces[0] * w.pieces[1] * w.pieces[2]
     room = room_bytes(&w)
     seconds = predicted(&w, problem.batch * w.channels)
     workers = min(worth_workers(seconds, room, MAX_WORKSPACE), items)
