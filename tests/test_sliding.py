@@ -198,6 +198,29 @@ def test_neither_layout_nor_threads_nor_batch_change_a_bit(dtype):
             assert a.tobytes() == b[2].tobytes()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8", "int16", "complex64", "complex128"])
+@pytest.mark.parametrize("shape", [(2, 37, 21, 40), (1, 64, 9, 70), (1, 130, 5, 3), (3, 4, 150, 200)])
+def test_channels_last(dtype, shape):
+    """Boxes of some channels: more and fewer than a line of the cache holds, rows longer and shorter than a vector, several boxes to a plane."""
+    x = (np.random.default_rng(6).standard_normal(shape) * 9).astype(dtype)
+    y = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    windows = ((3, 1, 1), (2, 2, 0), ((3, 2), (2, 3), (1, 0)), (1, 2, 0), (tuple(min(n, 19) for n in shape[2:]), 1, (min(shape[2], 19) // 2, 0)))
+    for kernel, stride, padding in windows:
+        pool = partial(cyconv.avg_pool2d, kernel_size=kernel, stride=stride, padding=padding, algorithm="sliding")
+        assert pool(y).tobytes() == pool(x).tobytes()
+        if x.dtype.kind == "c":
+            continue
+        pool = partial(cyconv.max_pool2d, kernel_size=kernel, stride=stride, padding=padding, algorithm="sliding")
+        assert pool(y).tobytes() == pool(x).tobytes()
+        for a, b in zip(pool(y, return_indices=True), pool(x, return_indices=True)):
+            assert a.tobytes() == b.tobytes()
+    if x.dtype.kind != "c":
+        volume, turned = x.reshape(*shape[:2], 1, *shape[2:]).repeat(4, 2), y.reshape(*shape[:2], 1, *shape[2:]).repeat(4, 2)
+        turned = np.moveaxis(np.ascontiguousarray(np.moveaxis(turned, 1, -1)), -1, 1)
+        pool = partial(cyconv.max_pool3d, kernel_size=(3, 2, 3), stride=(1, 2, 1), padding=(1, 0, 1), dilation=(1, 2, 1), algorithm="sliding")
+        assert pool(turned).tobytes() == pool(volume).tobytes()
+
+
 def test_arrays_end_where_they_end():
     """Rows are read in whole vectors where they lie, but never beyond the array: pages that may not be read lie behind it."""
     import mmap
@@ -218,6 +241,9 @@ def test_arrays_end_where_they_end():
             cyconv.max_pool2d(x, kernel, stride, algorithm="sliding")
             cyconv.max_pool2d(x, kernel, stride, return_indices=True, algorithm="sliding")
             cyconv.avg_pool2d(x, kernel, stride, algorithm="sliding")
+            last = np.moveaxis(x.reshape(1, 6, columns)[..., : columns // 8 * 8].reshape(6, -1, 8) if columns % 8 == 0 else x[0][..., None], -1, 0)
+            cyconv.max_pool2d(last, 1, stride, algorithm="sliding")
+            del last
         del x
     libc.mprotect(ctypes.c_void_p(start + page), page, 3)
 
