@@ -13,8 +13,8 @@ from cyconv.cpu.slide_work cimport AHEAD, DOUBLES, FLOATS, INTS_32, Room, Work
 
 cdef inline char* result_row(const Work* w, const Room* r, Py_ssize_t oz, Py_ssize_t oy) noexcept nogil:
     """Where the item's first result of a row belongs."""
-    cdef Py_ssize_t row = (r.index // w.parts * w.axis[0].out + oz) * w.axis[1].out + oy, i
-    cdef char* to = w.out + ((row * w.axis[2].out + r.begin[2]) * w.parts + r.index % w.parts) * w.stored_size
+    cdef Py_ssize_t plane = r.index if w.parts == 1 else r.index >> 1, row = (plane * w.axis[0].out + oz) * w.axis[1].out + oy, i
+    cdef char* to = w.out + ((row * w.axis[2].out + r.begin[2]) * w.parts + (r.index - plane * w.parts)) * w.stored_size
     for i in range(0, (r.end[2] - r.begin[2]) * w.stored_size, 64):
         own(to + i + AHEAD)
     return to

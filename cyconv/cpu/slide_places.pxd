@@ -13,7 +13,8 @@ from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport line_of
 from cyconv.cpu.slide_finish cimport finish
 from cyconv.cpu.slide_line cimport FEW, load, pick, store
-from cyconv.cpu.slide_steps cimport ADVANCE, EMIT, MAKE, Step, Steps, TURN, next_step, open_steps
+from cyconv.cpu.slide_pairs cimport find_pairs_of_rows
+from cyconv.cpu.slide_steps cimport ADVANCE, EMIT, MAKE, Step, Steps, TURN, moved_on, next_step, open_steps
 from cyconv.cpu.slide_values cimport MOST_ROWS
 from cyconv.cpu.slide_vectors cimport beat, beyond, counted_from_0, evens, odds, placed
 from cyconv.cpu.slide_work cimport AHEAD, Room, Work
@@ -177,7 +178,7 @@ cdef inline void find_on(const char* row, Py_ssize_t apart, Py_ssize_t bytes, bi
     rows[0], rows[1] = row if fresh else opening, row
     find_some(rows, apart, 1 if fresh else 2, bytes, opening, opening + apart, like)
 
-cdef inline void put_places(const Work* w, const Room* r, int axis, Py_ssize_t output, const char* places) noexcept nogil:
+cdef inline void put_rows(const Work* w, const Room* r, int axis, Py_ssize_t output, const char* places) noexcept nogil:
     cdef Py_ssize_t oy
     if axis == 0:
         for oy in range(r.begin[1], r.end[1]):
@@ -215,20 +216,25 @@ cdef inline void find(const Work* w, Room* r, int axis, char* to, char* where, c
             find_part(w, r, axis, o * w.axis[axis].stride, values, places, like)
             if to == NULL:
                 finish(w, r, axis, o, values)
-                put_places(w, r, axis, o, places)
+                put_rows(w, r, axis, o, places)
         return
-    open_steps(&s, &w.axis[axis], r.begin[axis], r.end[axis], w.blocks[axis])
+    o = r.begin[axis]
+    if axis == 1 and to == NULL and w.squares and r.readable and r.whole and w.straight:
+        o = find_pairs_of_rows(w, r, like)
+        if o == r.end[axis]:
+            return
+    open_steps(&s, &w.axis[axis], o, r.end[axis], w.blocks[axis])
     while True:
         step = next_step(&s)
         if step == MAKE:
             find_part(w, r, axis, s.row, ring + s.slot * part, ring + apart + s.slot * part, like)
         elif step == TURN:
-            find_backwards(ring, apart, part, s.first % w.axis[axis].kernel, s.count, like)
+            find_backwards(ring, apart, part, s.first_slot, s.count, like)
         elif step == ADVANCE:
             find_on(ring + s.slot * part, apart, part, s.fresh, r.opening[axis], like)
         elif step == EMIT:
             for i in range(s.count):
-                rows[i] = ring + (s.first + i) % w.axis[axis].kernel * part
+                rows[i] = ring + moved_on(s.first_slot, i, w.axis[axis].kernel) * part
             if w.blocks[axis] and s.beginning:
                 rows[s.count] = r.opening[axis]
                 s.count += 1
@@ -236,7 +242,7 @@ cdef inline void find(const Work* w, Room* r, int axis, char* to, char* where, c
             find_in_rows(rows, apart, s.count, part, values, places, like)
             if to == NULL:
                 finish(w, r, axis, s.output, values)
-                put_places(w, r, axis, s.output, places)
+                put_rows(w, r, axis, s.output, places)
         else:
             return
 

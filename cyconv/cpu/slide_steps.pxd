@@ -29,10 +29,12 @@ cdef struct Steps:
     Py_ssize_t o, start                 # the output that is worked on; where its window begins, counted in rows of the sequence
     Py_ssize_t phase, length            # the sequence's first row and number of rows
     Py_ssize_t made                     # its rows up to here are made, or are not needed
+    Py_ssize_t block, border            # that the window begins in; where the next one begins
     Py_ssize_t turned                   # the block that is turned
     Py_ssize_t reach                    # the beginning of the next block goes up to here
     Py_ssize_t row, slot
-    Py_ssize_t first, count             # EMIT from rows: those of the sequence; from blocks: count is 0 if there is no end of a block at `first`
+    Py_ssize_t first, first_slot, count             # EMIT from rows: those of the sequence; from blocks: count is 0 if there is no end of a block at `first`
+    Py_ssize_t slot_row, first_row      # the rows whose places are in `slot` and `first_slot`
     bint fresh, beginning               # EMIT from blocks: whether there is a beginning of one
     Py_ssize_t output
 
@@ -51,6 +53,8 @@ cdef inline void open_sequence(Steps* s) noexcept nogil:
     s.length = (a.n - s.phase + a.dilation - 1) // a.dilation if s.phase < a.n else 0
     s.made = 0
     s.turned = -2                       # no window begins in such a block
+    s.border = -1                       # unknown
+    s.slot = s.slot_row = s.first_slot = s.first_row = 0
     s.next_begin += 1
     s.sequences -= 1
 
@@ -61,13 +65,31 @@ cdef inline void open_steps(Steps* s, const Axis* a, Py_ssize_t begin, Py_ssize_
     s.sequences = min(s.output_step, end - begin)
     open_sequence(s)
 
+cdef inline Py_ssize_t moved_on(Py_ssize_t slot, Py_ssize_t by, Py_ssize_t k) noexcept nogil:
+    """The place of a row that comes `by` rows later, mostly without a division."""
+    if 0 <= by < k:
+        slot += by
+        return slot - k if slot >= k else slot
+    slot = (slot + by) % k
+    return slot + k if slot < 0 else slot
+
+cdef inline void find_slot(Steps* s, Py_ssize_t r) noexcept nogil:
+    s.slot = moved_on(s.slot, r - s.slot_row, s.axis.kernel)
+    s.slot_row = r
+
+cdef inline void find_first(Steps* s, Py_ssize_t r, Py_ssize_t count) noexcept nogil:
+    s.first_slot = moved_on(s.first_slot, r - s.first_row, s.axis.kernel)
+    s.first_row = s.first = r
+    s.count = count
+
 cdef inline Step make(Steps* s, Py_ssize_t r) noexcept nogil:
     s.made = r + 1
-    s.row, s.slot = s.phase + r * s.axis.dilation, r % s.axis.kernel
+    s.row = s.phase + r * s.axis.dilation
+    find_slot(s, r)
     return MAKE
 
 cdef inline Step next_step(Steps* s) noexcept nogil:
-    cdef Py_ssize_t k = s.axis.kernel, first, last, block, border
+    cdef Py_ssize_t k = s.axis.kernel, first, last
     if s.o >= s.end:
         if s.sequences == 0:
             return DONE
@@ -76,26 +98,28 @@ cdef inline Step next_step(Steps* s) noexcept nogil:
     if not s.blocks:
         if s.made < last:
             return make(s, max(s.made, first))
-        s.first, s.count = first, last - first
+        find_first(s, first, last - first)
     else:
-        block = floor_div(s.start, k)
-        border = (block + 1) * k
-        if s.turned != block:
-            if first < min(border, s.length):
-                if s.made < min(border, s.length):
+        if not s.border - k <= s.start < s.border or s.border < 0:
+            s.block = floor_div(s.start, k)
+            s.border = (s.block + 1) * k
+        if s.turned != s.block:
+            if first < min(s.border, s.length):
+                if s.made < min(s.border, s.length):
                     return make(s, max(s.made, first))
-                s.turned, s.reach = block, border
-                s.first, s.count = first, min(border, s.length) - first
+                s.turned, s.reach = s.block, s.border
+                find_first(s, first, min(s.border, s.length) - first)
                 return TURN
-            s.turned, s.reach = block, border
+            s.turned, s.reach = s.block, s.border
         if s.reach < last:
             if s.made <= s.reach:
                 return make(s, s.reach)
-            s.slot, s.fresh = s.reach % k, s.reach == border
+            find_slot(s, s.reach)
+            s.fresh = s.reach == s.border
             s.reach += 1
             return ADVANCE
-        s.first, s.count = first, 1 if first < min(border, s.length) else 0
-        s.beginning = s.reach > border
+        find_first(s, first, 1 if first < min(s.border, s.length) else 0)
+        s.beginning = s.reach > s.border
     s.output = s.o
     s.o += s.output_step
     s.start += s.start_step

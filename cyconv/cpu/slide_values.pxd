@@ -8,8 +8,9 @@ from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport line_of
 from cyconv.cpu.slide_finish cimport finish, result_row, row_factor
 from cyconv.cpu.slide_line cimport every_second, join_few, load, neighbouring, pick, store, sum_every_second_float
-from cyconv.cpu.slide_steps cimport ADVANCE, DONE, EMIT, MAKE, Step, Steps, TURN, next_step, open_steps
-from cyconv.cpu.slide_vectors cimport flip, join, narrowed, pooled, sd, splat_sums
+from cyconv.cpu.slide_pairs cimport walk_pairs
+from cyconv.cpu.slide_steps cimport ADVANCE, DONE, EMIT, MAKE, Step, Steps, TURN, moved_on, next_step, open_steps
+from cyconv.cpu.slide_vectors cimport flip, join, narrowed, pooled, sd, si, sl, splat_sums, store_part
 from cyconv.cpu.slide_work cimport Room, Work
 
 cdef enum:
@@ -49,7 +50,7 @@ cdef inline inlined join_some(const char** rows, Py_ssize_t count, Py_ssize_t by
         else:
             m = flip(m, load(bits, like))
             if o + VB > bytes:
-                memcpy(to + o, &m, bytes - o)
+                store_part(to + o, m, bytes - o)
                 return
             store(to + o, m)
         o += VB
@@ -130,18 +131,28 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
             else:
                 finish(w, r, axis, o, r.result)
         return
-    open_steps(&s, &w.axis[axis], r.begin[axis], r.end[axis], w.blocks[axis])
+    o = r.begin[axis]
+    if axis == 1 and to == NULL and w.squares and r.readable and r.whole:
+        if pooled is sd:
+            if r.alike and w.narrow:
+                o = walk_pairs(w, r, like)
+        elif pooled is not si and pooled is not sl:
+            if w.straight:
+                o = walk_pairs(w, r, like)
+        if o == r.end[axis]:
+            return
+    open_steps(&s, &w.axis[axis], o, r.end[axis], w.blocks[axis])
     while True:
         step = next_step(&s)
         if step == MAKE:
             make(w, r, axis, s.row, ring + s.slot * part, like)
         elif step == TURN:
-            turn_rows(ring, part, s.first % w.axis[axis].kernel, s.count, like)
+            turn_rows(ring, part, s.first_slot, s.count, like)
         elif step == ADVANCE:
             advance(ring + s.slot * part, part, s.fresh, opening, like)
         elif step == EMIT:
             for i in range(s.count):
-                rows[i] = ring + (s.first + i) % w.axis[axis].kernel * part
+                rows[i] = ring + moved_on(s.first_slot, i, w.axis[axis].kernel) * part
             if w.blocks[axis] and s.beginning:
                 rows[s.count] = opening
                 s.count += 1

@@ -48,7 +48,13 @@ cdef extern from *:
     #define CY_THEN(i)  (2 * (i) + 1)
 
     /* V: numbers; I: integers as wide as they are */
+    #if CY_VB == 64
+      #define CY_STORE_PART(p, v, n) _mm512_mask_storeu_epi8(p, ((uint64_t)1 << n) - 1, (__m512i)v)
+    #else
+      #define CY_STORE_PART(p, v, n) memcpy(p, &v, n)
+    #endif
     #define CY_MOVES(S, V, I, BYTES) \\
+      static inline void cy_part_##S(void *p, V v, Py_ssize_t n) { CY_STORE_PART(p, v, n); } \\
       static inline V cy_choose_##S(I s, V a, V b) { return (V)(((I)a & s) | ((I)b & ~s)); } \\
       static inline V cy_flip_##S(V v, V bits)     { return (V)((I)v ^ (I)bits); } \\
       static inline V cy_evens_##S(V a, V b)       { return __builtin_shufflevector(a, b, CY_LANES_##BYTES(CY_TWICE)); } \\
@@ -120,6 +126,29 @@ cdef extern from *:
       static inline cy_vd cy_widened(const void *p)    { return __builtin_convertvector(*(const cy_narrow_f *)p, cy_vd); }
       static inline void cy_narrowed(void *p, cy_vd v) { *(cy_narrow_f *)p = __builtin_convertvector(v, cy_narrow_f); }
     #endif
+    static inline void cy_narrowed_part(void *p, cy_vd v, Py_ssize_t n) {       /* n of its numbers */
+      float some[CY_VB / 8];
+      cy_narrowed(some, v);
+      memcpy(p, some, n * 4);
+    }
+    static inline void cy_spread_4(int64_t *to, cy_vi at, Py_ssize_t n) {
+      #if CY_VB == 64
+        __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256((__m512i)at));
+        __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64((__m512i)at, 1));
+        uint32_t mask = n >= 16 ? 0xffff : (1u << n) - 1;
+        _mm512_mask_storeu_epi64(to, (__mmask8)mask, low);
+        _mm512_mask_storeu_epi64(to + 8, (__mmask8)(mask >> 8), high);
+      #else
+        int32_t each[CY_VB / 4];
+        memcpy(each, &at, CY_VB);
+        for (int i = 0; i < CY_VB / 4 && i < n; i++) to[i] = each[i];
+      #endif
+    }
+    static inline void cy_spread_8(int64_t *to, cy_vl at, Py_ssize_t n) { memcpy(to, &at, n * 8 < CY_VB ? n * 8 : CY_VB); }
+    #define cy_spread_f(to, at, n) cy_spread_4(to, (cy_vi)(at), n)
+    #define cy_spread_i cy_spread_4
+    #define cy_spread_d(to, at, n) cy_spread_8(to, (cy_vl)(at), n)
+    #define cy_spread_l cy_spread_8
     CY_PLACES(f, cy_vf, cy_vi, int32_t, 4)
     CY_PLACES(d, cy_vd, cy_vl, int64_t, 8)
     CY_PLACES(i, cy_vi, cy_vi, int32_t, 4)
@@ -135,6 +164,17 @@ cdef extern from *:
     sd splat_sums "cy_splat_d"(double) noexcept nogil
     sd widened "cy_widened"(const void*) noexcept nogil          # as many floats as there are lanes
     void narrowed "cy_narrowed"(void*, sd) noexcept nogil
+    void narrowed_part "cy_narrowed_part"(void*, sd, Py_ssize_t) noexcept nogil
+    void spread_f "cy_spread_f"(int64_t*, vf, Py_ssize_t) noexcept nogil
+    void spread_d "cy_spread_d"(int64_t*, vd, Py_ssize_t) noexcept nogil
+    void spread_i "cy_spread_i"(int64_t*, vi, Py_ssize_t) noexcept nogil
+    void spread_l "cy_spread_l"(int64_t*, vl, Py_ssize_t) noexcept nogil
+    void part_f "cy_part_f"(void*, vf, Py_ssize_t) noexcept nogil
+    void part_d "cy_part_d"(void*, vd, Py_ssize_t) noexcept nogil
+    void part_b "cy_part_b"(void*, vb, Py_ssize_t) noexcept nogil
+    void part_h "cy_part_h"(void*, vh, Py_ssize_t) noexcept nogil
+    void part_i "cy_part_i"(void*, vi, Py_ssize_t) noexcept nogil
+    void part_l "cy_part_l"(void*, vl, Py_ssize_t) noexcept nogil
     vf most_f "cy_most_f"(vf, vf) noexcept nogil
     vd most_d "cy_most_d"(vd, vd) noexcept nogil
     vb most_b "cy_most_b"(vb, vb) noexcept nogil
@@ -250,6 +290,21 @@ cdef inline pooled odds(pooled a, pooled b) noexcept nogil:
     else:
         return odds_l(a, b)
 
+cdef inline void store_part(char* p, pooled v, Py_ssize_t bytes) noexcept nogil:
+    """Fewer bytes than a vector has; nothing behind them is touched."""
+    if pooled is vf:
+        part_f(p, v, bytes)
+    elif pooled is vd or pooled is sd:
+        part_d(p, v, bytes)
+    elif pooled is vb:
+        part_b(p, v, bytes)
+    elif pooled is vh:
+        part_h(p, v, bytes)
+    elif pooled is vi or pooled is si:
+        part_i(p, v, bytes)
+    else:
+        part_l(p, v, bytes)
+
 cdef inline void beat(placed v, placed at, placed* m, placed* where) noexcept nogil:
     """A later number v, which stands at `at`, takes the place of m where it wins."""
     if placed is vf:
@@ -271,6 +326,17 @@ cdef inline placed beyond(placed at, int64_t n) noexcept nogil:
         return beyond_i(at, n)
     else:
         return beyond_l(at, n)
+
+cdef inline void put_places(placed at, Py_ssize_t n, int64_t* to) noexcept nogil:
+    """The first n of them, or all, as 64-bit integers."""
+    if placed is vf:
+        spread_f(to, at, n)
+    elif placed is vd:
+        spread_d(to, at, n)
+    elif placed is vi:
+        spread_i(to, at, n)
+    else:
+        spread_l(to, at, n)
 
 cdef inline placed counted_from_0(int64_t step, const placed* like) noexcept nogil:
     """The places 0, step, 2 step, ..."""

@@ -38,6 +38,7 @@ cdef struct Work:
     char[8] lowest                      # what padding holds
     bint sparse                         # whether windows are fetched tap by tap, without the columns in between
     bint pairs                          # whether every second window is taken as its columns are read
+    bint squares                        # whether windows are 2x2 with stride 2 and without padding
     bint bordered                       # whether something that counts lies beyond the input:
     Border[3] border                    # along each axis; its rows and planes are axis.n, with what lies beyond,
     Py_ssize_t[2] real, before          # and so many of them exist, after so many that do not

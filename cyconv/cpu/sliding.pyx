@@ -201,6 +201,9 @@ cdef int open_work(Work* w, object problem) except -1:
     w.divisors.signed_sums = problem.dtype[0] == "i"
     w.sparse = x.kernel == 1 and x.stride > 1 or x.stride > 2 * ((x.kernel - 1) * x.dilation + 1)
     w.pairs = x.stride == 2 and x.dilation == 1 and x.kernel <= FEW and not w.sparse
+    w.squares = w.pairs and x.kernel == 2 and w.axis[1].kernel == 2 and w.axis[1].stride == 2 and w.axis[1].dilation == 1
+    for a in range(3):
+        w.squares &= w.axis[a].pad == 0 and w.axis[a].pad_after == 0 and (w.axis[a].out - 1) * w.axis[a].stride + w.axis[a].kernel <= w.axis[a].n
     w.narrow = w.kind == SUM and w.lanes == DOUBLES and w.stored != DOUBLE and w.pairs and x.kernel <= 3
     w.line_size = 4 if w.narrow else w.size
     w.as_stored = w.plain and not w.turned or w.narrow and w.stored == SINGLE
