@@ -3,6 +3,7 @@
 A filter is a pool of stride 1 whose windows go on beyond the array: output o covers samples o - size // 2 - origin + j for j < size.
 """
 
+import numbers
 from dataclasses import dataclass
 from math import prod
 
@@ -43,6 +44,9 @@ class Filter:
         size, spatial = self.size, tuple(shape[2:])
         before = tuple(k // 2 + o for k, o in zip(size, self.origin))
         after = tuple(k - 1 - b for k, b in zip(size, before))
+        if self.kind != "average":  # two lengths of the array hold all that there is beyond it
+            before, after = (tuple(min(r, 2 * n) for r, n in zip(reach, spatial)) for reach in (before, after))
+            size = tuple(b + 1 + a for b, a in zip(before, after))
         return PoolProblem(
             self.kind, 3, True, dtype, shape[0], shape[1], spatial, size, (1,) * 3, (1,) * 3, before, after, (False,) * 3, spatial,
             prod(shape) * (prod(size[:2]) + size[2]), count_include_pad=True, border=self.border, cval=self.cval,
@@ -59,16 +63,25 @@ def filter_problem(kind, input, size, footprint, output, mode, cval, origin, axe
     if output is not None and not isinstance(output, np.ndarray):
         raise TypeError(f"output must be None or an array of the input's dtype, not {output!r}: results of another dtype are not supported")
     axes = _axes(axes, input.ndim)
-    sizes = _each("size", size, axes, lambda v: _at_least_1(v))
+    sizes = _each("size", size, axes, _at_least_1)
     words = _each("mode", mode, axes, _border)
     origins = _each("origin", origin, axes, lambda v: integer("origin", v, -(2**62), "an int or a sequence of ints"))
     for k, o in zip(sizes, origins):
         if not 0 <= k // 2 + o < k:
             raise ValueError(f"origin must be at least {-(k // 2)} and at most {(k - 1) // 2} for size {k}, got {o}")
+    if kind == "average":
+        _check_reach(sizes, axes, input.shape)
     done = dict(zip(axes, zip(sizes, words, origins)))
     per_axis = [done.get(axis, (1, "nearest", 0)) for axis in range(input.ndim)]
     check_bytes(input.shape, np.dtype(dtype).itemsize, "the result")
     return Filter(kind, *(tuple(part) for part in zip(*per_axis)) if per_axis else ((), (), ()), _cval(cval, np.dtype(dtype)))
+
+
+def _check_reach(sizes, axes, shape):
+    """Averages count all samples of a window, also those that lie beyond the array, and so must go through them."""
+    for k, axis in zip(sizes, axes):
+        if k > max(64 * shape[axis], 1024):
+            raise ValueError(f"size of an average must be at most 1024, or 64 times the array's length; got {k} for axis {axis} of length {shape[axis]}")
 
 
 def _at_least_1(value):
@@ -84,7 +97,10 @@ def _border(word):
 def _axes(axes, rank):
     if axes is None:
         return tuple(range(rank))
-    given = (axes,) if isinstance(axes, (int, np.integer)) else tuple(axes)
+    if isinstance(axes, (tuple, list)) or isinstance(axes, np.ndarray) and axes.ndim == 1:
+        given = tuple(axes)
+    else:
+        given = (axes,)
     found = tuple(integer("axes", axis, -rank, f"None, an int or a tuple of ints of an array of {rank} axes") for axis in given)
     if any(axis >= rank for axis in found):
         raise ValueError(f"axes must be at least {-rank} and below {rank}, got {axes!r}")
@@ -96,7 +112,7 @@ def _axes(axes, rank):
 
 def _each(name, value, axes, check):
     """One checked value per axis."""
-    if isinstance(value, str) or np.ndim(value) == 0:
+    if not (isinstance(value, (tuple, list)) or isinstance(value, np.ndarray) and value.ndim == 1):
         return (check(value),) * len(axes)
     values = tuple(value)
     if len(values) != len(axes):
@@ -106,11 +122,15 @@ def _each(name, value, axes, check):
 
 def _cval(cval, dtype):
     """As a number of the dtype, which must be able to hold it."""
+    number = cval[()] if isinstance(cval, np.ndarray) and cval.ndim == 0 else cval
+    if not isinstance(number, (numbers.Number, np.bool_)) or isinstance(number, numbers.Complex) and number.imag and dtype.kind != "c":
+        raise TypeError(f"cval must be a {'' if dtype.kind == 'c' else 'real '}number, got {cval!r}")
     try:
         with np.errstate(all="ignore"):
-            value = np.asarray(cval).astype(dtype)[()]
-    except (TypeError, ValueError):
-        raise TypeError(f"cval must be a number, got {cval!r}") from None
-    if np.ndim(value) or (dtype.kind in "iub" and value != cval):
+            value = np.asarray(number if dtype.kind == "c" else number.real).astype(dtype)[()]
+        held = value == number if dtype.kind in "iub" else np.isfinite(value) or not np.isfinite(number)
+    except (TypeError, ValueError, OverflowError):
+        held = False
+    if not held:
         raise ValueError(f"cval must be a number that {dtype} can hold, got {cval!r}")
     return value.item()

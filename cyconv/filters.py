@@ -6,6 +6,7 @@ import numpy as np
 
 from . import select
 from .arguments import check_out
+from .memory import empty
 
 _SHORT = 16  # a last axis of fewer samples, along which nothing is done, makes rows that are not worth a loop
 
@@ -22,9 +23,13 @@ def run(filter, input, output):
             return result
         output[...] = result
         return output
+    passes = _passes(filter, input)
     result = input
-    for axes in _passes(filter, input):
+    if len(passes) > 1 and input.dtype == np.float32 and filter.kind == "average":
+        result = input.astype(np.float64)  # so that it is rounded once
+    for axes in passes:
         result = _along(filter, result, axes)
+    result = result.astype(input.dtype, copy=False)
     if output is None:
         return result.copy() if result is input or not result.flags.c_contiguous else result
     output[...] = result
@@ -47,7 +52,7 @@ def _along(filter, input, axes):
         spatial = axes
     lead = tuple(axis for axis in range(rank) if axis not in spatial)
     moved = input.transpose(lead + spatial)
-    result = np.empty(moved.shape, input.dtype)
+    result = empty(moved.shape, input.dtype)
     sized = filter.of_axes(spatial, axes)
     outer = max(len(lead) - 2, 0)
     for index in np.ndindex(moved.shape[:outer]):

@@ -96,6 +96,25 @@ def test_long_windows(name):
         compare(name, sample(shape, "uint8"), size, mode="wrap")
 
 
+@pytest.mark.parametrize("mode", MODES[:5])
+def test_windows_far_longer_than_the_array(mode):
+    x = rng.standard_normal((10, 20))
+    for name in NAMES[:2]:
+        for size in (100, (41, 3), (7, 999)):
+            compare(name, x, size, mode=mode, cval=0.5)
+        low = np.min if name == "minimum_filter" else np.max
+        got = getattr(cyconv, name)(x, (2**60, 10**9), mode=mode)
+        assert (got == (low([low(x), 0]) if mode == "constant" else low(x))).all()
+    compare("uniform_filter", x, (300, 5), mode=mode)
+    with pytest.raises(ValueError, match="size of an average must be at most 1024, or 64 times .* got 1000000000 for axis 0 of length 10"):
+        cyconv.uniform_filter(x, 10**9)
+
+
+def test_averages_along_many_axes_are_rounded_once():
+    x = rng.standard_normal((6, 7, 8, 9)).astype(np.float32)
+    np.testing.assert_array_equal(cyconv.uniform_filter(x, 3), cyconv.uniform_filter(x.astype(float), 3).astype(np.float32))
+
+
 def test_nan_wins_where_it_is():
     x = rng.standard_normal((30, 40))
     x[10, 20] = np.nan
@@ -124,9 +143,17 @@ REFUSED = [
     ((X, 3), {"origin": -2}, "origin must be at least -1"),
     ((X, 3), {"axes": 2}, "axes must be at least -2 and below 2"),
     ((X, 3), {"axes": (0, 0)}, "axes must differ"),
-    ((X, 3), {"cval": "x", "mode": "constant"}, "cval must be a number"),
+    ((X, 3), {"cval": "x", "mode": "constant"}, "cval must be a real number, got 'x'"),
     ((X.astype(int), 3), {"cval": 0.5, "mode": "constant"}, "cval must be a number that int64 can hold, got 0.5"),
     ((X.astype(np.uint8), 3), {"cval": -1, "mode": "constant"}, "cval must be a number that uint8 can hold"),
+    ((X, 3), {"cval": None}, "cval must be a real number, got None"),
+    ((X, 3), {"cval": 1j}, "cval must be a real number"),
+    ((X.astype(np.float32), 3), {"cval": 1e300}, "cval must be a number that float32 can hold"),
+    ((X, 3), {"cval": 10**400}, "cval must be a number that float64 can hold"),
+    ((X.astype(np.uint64), 3), {"cval": 2**64}, "cval must be a number that uint64 can hold"),
+    ((X, 3), {"axes": 1.5}, "axes must be None, an int or a tuple of ints"),
+    ((X, 3), {"axes": {0: 1}}, "axes must be None, an int or a tuple of ints"),
+    ((X, [[1, 2], 3]), {}, "size must be an int or a sequence of ints"),
     ((X, 3), {"output": np.zeros((4, 4))}, "output must have shape"),
     ((X, 3), {"output": np.float32}, "output must be None or an array"),
     ((X.astype(np.float16), 3), {}, "input has dtype float16"),

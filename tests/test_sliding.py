@@ -221,6 +221,16 @@ def test_channels_last(dtype, shape):
         assert pool(turned).tobytes() == pool(volume).tobytes()
 
 
+@pytest.mark.parametrize("kernel", [3, (5, 3, 3), (9, 9, 3), (4, 1, 2)])
+def test_boxes_of_volumes_with_indices(kernel):
+    """Pieces are cut again for boxes: what is kept of planes and rows, with its places, must still fit each thread's scratch."""
+    x = np.random.default_rng(7).standard_normal((2, 16, 12, 50, 64), np.float32)
+    y = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    with cyconv.threads(2):
+        for a, b in zip(*(cyconv.max_pool3d(z, kernel, 1, return_indices=True, algorithm="sliding") for z in (x, y))):
+            assert a.tobytes() == b.tobytes()
+
+
 def test_arrays_end_where_they_end():
     """Rows are read in whole vectors where they lie, but never beyond the array: pages that may not be read lie behind it."""
     import mmap

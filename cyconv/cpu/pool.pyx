@@ -35,7 +35,7 @@ cdef double CALL = 1.5e-6
 cdef double ROW_READ = 5e-9             # a row that is combined with others,
 cdef double SAMPLE = 1.5e-10            # each of its samples,
 cdef double ROW_MADE = 3e-8             # a row of results,
-cdef double COLUMN = 6e-10              # each column of a window of the line that rows make
+cdef double COLUMN = 6e-10              # each column of a window of the line that rows make; a fifth of it in long ones
 cdef double COMPARED = 1.5e-9            # a sample of a window that is compared with its place
 cdef double BOXED = 4e-10               # a sample that is transposed into a box, with its results,
 cdef double TAP = 2e-10                 # and each sample of a window there; with indices twice as long
@@ -245,7 +245,7 @@ cdef double predicted(const Work* w, double planes) noexcept:
         return CALL + BOXED * samples + TAP * outputs * taps * (2 if w.with_indices else 1)
     if w.with_indices:
         return CALL + COMPARED * outputs * taps
-    return CALL + rows * (ROW_READ + SAMPLE * x.n) + made * ROW_MADE + COLUMN * outputs * min(x.kernel, x.n)
+    return CALL + rows * (ROW_READ + SAMPLE * x.n) + made * ROW_MADE + COLUMN * outputs * min(x.kernel, x.n) * (0.2 if x.kernel >= 32 else 1)
 
 
 def cost(problem):

@@ -43,7 +43,8 @@ cnp.import_array()
 cdef enum:
     ROW = 16 * 1024                     # bytes of a row of results, at most, unless windows are longer
     FIRST_LEVEL = 32 * 1024             # bytes of rows that are kept, if windows are short enough for it
-    RING = 512 * 1024                   # bytes of planes that are kept, at most
+    RING = 512 * 1024                   # bytes of planes that are kept, at most, but for long windows of rows
+    LARGE_RING = 32 * 1024 * 1024
     PIECE = 512 * 1024                  # bytes of input that an item is worth
 
 # Seconds, measured on a Xeon at 512 bits for planes of 4x4 to 224x224 that lie in the caches:
@@ -103,6 +104,18 @@ cdef Py_ssize_t whole_vectors(Py_ssize_t bytes) noexcept nogil:
     return (bytes + VB - 1) // VB * VB
 
 
+cdef Py_ssize_t part_bytes(const Work* w, int axis) noexcept nogil:
+    return w.row_bytes if axis == 1 else w.outputs[1] * w.row_bytes
+
+cdef Py_ssize_t kept_bytes(const Work* w, int axis) noexcept nogil:
+    return (w.slots[axis] + w.blocks[axis]) * part_bytes(w, axis)
+
+cdef void place_kept(Work* w) noexcept:
+    """What follows from the size of pieces."""
+    w.apart[0] = kept_bytes(w, 0) if w.with_indices else 0
+    w.apart[1] = kept_bytes(w, 1) if w.with_indices else 0
+
+
 cdef Py_ssize_t apart_in_caches(Py_ssize_t bytes) noexcept nogil:
     """At least so many, for lines that are worked on at the same time. Whole pages between them would put the same column of each into one place
     of a first-level cache, and a little more than whole pages would make loads from one wait for stores to the other."""
@@ -113,7 +126,7 @@ cdef void cut(Work* w) noexcept:
     """The outputs of one item along each axis, and what is kept of them."""
     cdef Axis* x = &w.axis[2]
     cdef Axis* a
-    cdef Py_ssize_t span = (x.kernel - 1) * x.dilation + 1, room, n, i, least
+    cdef Py_ssize_t span = (x.kernel - 1) * x.dilation + 1, room, n, i, least, most
     for i in range(2):
         a = &w.axis[i]
         w.slots[i] = min(a.kernel, a.n) if a.kernel > 1 else 0
@@ -151,10 +164,13 @@ cdef void cut(Work* w) noexcept:
         least = 12 * a.kernel // a.stride if a.kernel > a.stride else 1
         n = max(n, least)
         if i == 1 and w.slots[0]:
-            n = min(n, max(RING // (w.slots[0] * w.row_bytes), <Py_ssize_t> 1))
+            # Pieces need each other's rows: as many as a window has are worth more memory.
+            most = w.slots[0] * w.row_bytes
+            n = min(n, max(RING // most, min(2 * a.kernel // a.stride, LARGE_RING // most), <Py_ssize_t> 1))
         w.pieces[i] = ceil_div(a.out, n)
         w.outputs[i] = ceil_div(a.out, w.pieces[i])
         w.pieces[i] = ceil_div(a.out, w.outputs[i])
+    place_kept(w)
 
 
 cdef int open_border(Work* w, object problem, object dtype) except -1:
@@ -199,7 +215,7 @@ cdef int open_work(Work* w, object problem) except -1:
     w.divisors.override = problem.divisor_override or 0
     w.divisors.norms, w.divisors.norm = w.kind == NORM, problem.norm_type
     w.divisors.signed_sums = problem.dtype[0] == "i"
-    w.sparse = x.kernel == 1 and x.stride > 1 or x.stride > 2 * ((x.kernel - 1) * x.dilation + 1)
+    w.sparse = x.kernel == 1 and x.stride > 1 or x.kernel <= MOST_ROWS and x.stride > 2 * ((x.kernel - 1) * x.dilation + 1)
     w.pairs = x.stride == 2 and x.dilation == 1 and x.kernel <= FEW and not w.sparse
     w.squares = w.pairs and x.kernel == 2 and w.axis[1].kernel == 2 and w.axis[1].stride == 2 and w.axis[1].dilation == 1
     for a in range(3):
@@ -208,10 +224,8 @@ cdef int open_work(Work* w, object problem) except -1:
     w.line_size = 4 if w.narrow else w.size
     w.as_stored = w.plain and not w.turned or w.narrow and w.stored == SINGLE
     open_border(w, problem, dtype)
-    cut(w)
     w.with_indices = problem.with_indices
-    for a in range(2):
-        w.apart[a] = kept_bytes(w, <int> a) if w.with_indices else 0
+    cut(w)
     return 0
 
 
@@ -244,15 +258,10 @@ cdef void cut_boxes(Work* w) noexcept:
         return
     for a in range(3):
         w.pieces[a] = ceil_div(w.axis[a].out, w.outputs[a])
+    place_kept(w)
 
 
 # ---- items ---------------------------------------------------------------------------------------------------------------
-
-cdef Py_ssize_t part_bytes(const Work* w, int axis) noexcept nogil:
-    return w.row_bytes if axis == 1 else w.outputs[1] * w.row_bytes
-
-cdef Py_ssize_t kept_bytes(const Work* w, int axis) noexcept nogil:
-    return (w.slots[axis] + w.blocks[axis]) * part_bytes(w, axis)
 
 cdef Py_ssize_t room_bytes(const Work* w) noexcept nogil:
     cdef Py_ssize_t kept = part_bytes(w, 0 if w.slots[0] else 1) + kept_bytes(w, 0) + kept_bytes(w, 1)
