@@ -5,6 +5,7 @@ from math import prod
 
 import cyconv
 from cyconv import menu, select
+from cyconv.pool_problem import adaptive_pool_problem, avg_pool_problem, max_pool_problem
 
 from .data import keywords, windows
 
@@ -73,9 +74,24 @@ def _pool(row, x):
     if not row.options.get("indices"):
         found.append(contender(PLAN, out=function(x, **words)))
     left_out = {}
+    problem = pool_problem(row, x)
     for algorithm in menu.POOL:
-        if algorithm.name == "reference" and x.size * summed > MOST_REFERENCE:
+        if declined := algorithm.module.why_not(problem):
+            left_out[algorithm.name] = declined
+        elif algorithm.name == "reference" and x.size * summed > MOST_REFERENCE:
             left_out[algorithm.name] = "it would take too long"
         else:
             found.append(contender(algorithm.name, algorithm=algorithm.name))
-    return found, menu.POOL[0].name, left_out
+    return found, select.choose_pool(problem).name, left_out
+
+
+def pool_problem(row, x):
+    """What the pool's call makes of its arguments."""
+    get = row.options.get
+    if "output" in row.options:
+        kind = "max" if "max" in row.kind else "average"
+        return adaptive_pool_problem(kind, row.rank, x, get("output"), get("indices", False))
+    windows = get("kernel"), get("stride"), get("padding", 0)
+    if row.kind == "max_pool":
+        return max_pool_problem(row.rank, x, *windows, get("dilation", 1), get("ceil_mode", False), get("indices", False))
+    return avg_pool_problem(row.rank, x, *windows, get("ceil_mode", False), not get("exclude_pad", False), get("divisor"))
