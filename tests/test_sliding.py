@@ -255,6 +255,12 @@ def test_arrays_end_where_they_end():
             cyconv.max_pool2d(last, 1, stride, algorithm="sliding")
             del last
         del x
+    for dtype, channels in (("float32", 16), ("float64", 8), ("uint8", 64)):  # channels last: squares of them are read at once
+        count = 2 * 19 * channels
+        x = np.frombuffer(memory, dtype, count, page - count * np.dtype(dtype).itemsize).reshape(2, 19, channels)
+        got = cyconv.max_pool2d(np.moveaxis(x, 2, 0), 2, 1, algorithm="sliding")
+        np.testing.assert_array_equal(got, cyconv.max_pool2d(np.moveaxis(x, 2, 0), 2, 1, algorithm="reference"))
+        del x
     libc.mprotect(ctypes.c_void_p(start + page), page, 3)
 
 
