@@ -375,9 +375,9 @@ def why_not(problem):
 
 
 cdef double predicted(const Work* w, double planes) noexcept:
-    """Seconds on one thread."""
+    """Seconds on one thread, with vectors of 64 bytes: the choice must be the same for all levels of instructions."""
     cdef const Axis* x = &w.axis[2]
-    cdef double read = planes * w.pieces[2], made = read, vectors, passes = 1, k = x.kernel, seconds
+    cdef double read = planes, made = planes, passes = 1, k = x.kernel, seconds, line, row = x.out * w.size / 64.0
     cdef int axis
     for axis in range(2):
         read *= w.axis[axis].out * min(w.axis[axis].stride, w.axis[axis].kernel) if w.axis[axis].out > 1 else min(w.axis[axis].kernel, w.axis[axis].n)
@@ -385,10 +385,12 @@ cdef double predicted(const Work* w, double planes) noexcept:
     while k > FEW:
         k /= 4
         passes += 1
-    vectors = w.work_bytes / <double> VB
-    seconds = planes * w.pieces[0] * w.pieces[1] * w.pieces[2] * ITEM + read * (ROW_READ + passes * (PASS + vectors * VECTOR))
-    seconds += made * (ROW_MADE + w.row_bytes / <double> VB * VECTOR * (3 if w.blocks[1] or w.blocks[0] else 1.5))
+    line = row * x.kernel if w.sparse else ((x.out - 1) * x.stride + (x.kernel - 1) * x.dilation + 1) * w.size / 64.0 + 1
+    seconds = read * (ROW_READ + passes * (PASS + line * VECTOR))
+    seconds += made * (ROW_MADE + (row + 1) * VECTOR * (3 if w.blocks[1] or w.blocks[0] else 1.5))
+    seconds = planes * ITEM + (0.35 * seconds if w.squares else seconds)
     return CALL + seconds * (1.4 if w.with_indices else 1)
+
 
 def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
