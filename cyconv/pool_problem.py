@@ -10,7 +10,7 @@ and window o covers the samples o*s + j*d - b that exist. Of an adaptive axis, w
 o*n // out up to, not including, ceil((o + 1)*n / out).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isnan, prod
 
@@ -51,6 +51,7 @@ class PoolProblem:
     norm_type: float = 0.0
     border: tuple = ("", "", "")  # what lies beyond each axis: "" nothing that counts, or a name of BORDERS
     cval: float = 0  # what does with "constant"
+    kept: dict = field(default_factory=dict, compare=False, repr=False)  # what others have worked out about it
 
     @property
     def planes(self):

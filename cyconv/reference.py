@@ -144,7 +144,7 @@ def _with_borders(p, x):
         widths = [(0, 0)] * (axis + 1) + [sides] + [(0, 0)] * (2 - axis)
         mode = {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge"}.get(p.border[axis], p.border[axis])
         x = np.pad(x, widths, mode=mode, **({"constant_values": p.cval} if mode == "constant" else {}))
-    return x, replace(p, size=x.shape[1:], pad_before=(0, 0, 0), pad_after=(0, 0, 0), border=("", "", ""))
+    return x, replace(p, size=x.shape[1:], pad_before=(0, 0, 0), pad_after=(0, 0, 0), border=("", "", ""), kept={})
 
 
 def _last_nan_or_first(extreme, rows):

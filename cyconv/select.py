@@ -159,10 +159,12 @@ def choose_pool(problem, algorithm="auto"):
     """The row of the menu that pools."""
     if type(algorithm) is not str or algorithm != "auto":
         algorithm = one_of("algorithm", algorithm, ("auto", *(row.name for row in menu.POOL)))
-    return _choose_pool(problem, algorithm)
+    found = problem.kept.get(algorithm)
+    if found is None:
+        found = problem.kept[algorithm] = _choose_pool(problem, algorithm)
+    return found
 
 
-@lru_cache(CACHED)
 def _choose_pool(problem, algorithm):
     if algorithm != "auto":
         row = next(row for row in menu.POOL if row.name == algorithm)
@@ -182,7 +184,7 @@ def pool(problem, input, algorithm, out):
     result = out if direct_to_out else empty(problem.output_shape, problem.dtype)
     indices = empty(problem.output_shape, np.int64) if problem.with_indices else None
     if result.size:
-        row.module.run(problem, input, result, indices)
+        row.run(problem, input, result, indices)
     if out is not None and not direct_to_out:
         out[...] = result
     result = result if out is None else out

@@ -12,8 +12,9 @@ Threads share out blocks of output rows; the cut depends on the problem alone, a
 import numpy as np
 
 cimport numpy as cnp
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from cyconv._memory cimport new_array
 from cyconv._threads cimport workers as worth_workers
@@ -264,7 +265,11 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     cdef bint batched = problem.batched
     cdef cnp.ndarray space
     memset(&w, 0, sizeof(Work))
-    open_work(&w, problem)
+    kept = problem.kept.get("work of pool")
+    if kept is None:
+        open_work(&w, problem)
+        kept = problem.kept["work of pool"] = PyBytes_FromStringAndSize(<char*> &w, sizeof(Work))
+    memcpy(&w, PyBytes_AS_STRING(kept), sizeof(Work))
     for a in range(3 - rank, 3):
         w.axis[a].step = cnp.PyArray_STRIDE(input, <int> (a - 3 + rank + 1 + batched))
     w.batch_step = cnp.PyArray_STRIDE(input, 0) if batched else 0

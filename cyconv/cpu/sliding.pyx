@@ -13,6 +13,7 @@ Threads share out pieces of planes; the cut depends on the problem alone, and no
 import numpy as np
 
 cimport numpy as cnp
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int16_t, int32_t, int64_t, int8_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -407,7 +408,11 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     cdef int workers
     cdef bint batched = problem.batched
     cdef cnp.ndarray space
-    open_work(&w, problem)
+    kept = problem.kept.get("work of sliding")
+    if kept is None:
+        open_work(&w, problem)
+        kept = problem.kept["work of sliding"] = PyBytes_FromStringAndSize(<char*> &w, sizeof(Work))
+    memcpy(&w, PyBytes_AS_STRING(kept), sizeof(Work))
     for a in range(3 - rank, 3):
         w.axis[a].step = cnp.PyArray_STRIDE(input, <int> (a - 3 + rank + 1 + batched))
     w.batch_step = cnp.PyArray_STRIDE(input, 0) if batched else 0
