@@ -6,14 +6,13 @@ for some weights only; then they are looked at, but only where that row would be
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
 from . import costs, cpu, menu
 from .arguments import as_array, check_out, one_of
 from .memory import empty, overlaps
-from .problem import CACHED, ConvProblem, conv_problem, spatial_rank
+from .problem import ConvProblem, conv_problem, spatial_rank
 
 ALGORITHMS = tuple(row.name for row in menu.CONV)
 
