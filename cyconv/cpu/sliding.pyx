@@ -54,6 +54,7 @@ cdef double ITEM = 2e-8
 cdef double ROW_READ = 8e-9             # a row that is fetched
 cdef double PASS = 2e-9                 # and joined once along itself,
 cdef double VECTOR = 7e-10              # each of its vectors
+cdef double SPARED = 2.5                # so many times that, if only every third window or fewer are asked for
 cdef double ROW_MADE = 6e-9             # a row of results
 cdef double PER_SECOND = 2e10           # multiply-adds, as run_items counts work
 
@@ -387,6 +388,8 @@ cdef double predicted(const Work* w, double planes) noexcept:
         k /= 4
         passes += 1
     line = row * x.kernel if w.sparse else ((x.out - 1) * x.stride + (x.kernel - 1) * x.dilation + 1) * w.size / 64.0 + 1
+    if x.stride > 1 and not w.pairs and not w.sparse:
+        line *= SPARED                  # windows that are not asked for are made, too, and the others picked out
     seconds = read * (ROW_READ + passes * (PASS + line * VECTOR))
     seconds += made * (ROW_MADE + (row + 1) * VECTOR * (3 if w.blocks[1] or w.blocks[0] else 1.5))
     seconds = planes * ITEM + (0.35 * seconds if w.squares else seconds)
