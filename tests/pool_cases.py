@@ -1,6 +1,16 @@
-"""Arguments of pools that are refused, for the test files that share them."""
+"""What the tests of pools share: arrays, and arguments that are refused."""
 
 import numpy as np
+
+
+def sample(shape, dtype, seed=0):
+    """Small integers with many ties, all values of the dtype's sign; sums of them are exact."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 2 if dtype == "bool" else 7, shape) - (0 if dtype == "bool" or dtype[0] == "u" else 3)
+    if dtype.startswith("complex"):
+        x = x + 1j * rng.integers(-3, 4, shape)
+    return x.astype(dtype)
+
 
 X = np.ones((1, 2, 5, 5), np.float32)
 REJECTED = [  # function, arguments, part of the message
