@@ -1,7 +1,7 @@
-"""Rows of the caller's arrays as lines of vectors, with their padding; and results back."""
+"""Rows of the caller's arrays as lines of vectors, with their padding."""
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t, uint8_t
 
-from cyconv.cpu.pool_rows cimport put, raise_to, take
+from cyconv.cpu.pool_rows cimport raise_to, take
 from cyconv.cpu.pool_work cimport Axis, NORM, SET, SINGLE, ceil_div, floor_div
 from cyconv.cpu.shuffle cimport fetch as ask
 from cyconv.cpu.simd cimport inlined
@@ -9,7 +9,6 @@ from cyconv.cpu.slide_line cimport word
 from cyconv.cpu.slide_work cimport (
     AHEAD, Border, CONSTANT, DOUBLES, FLOATS, INTS_32, NEAREST, REFLECT, Room, WRAP, Work,
 )
-
 
 
 cdef inline inlined fill_words(word* to, Py_ssize_t n, word value) noexcept nogil:

@@ -1,5 +1,4 @@
 """Rows of results as the caller's numbers: bits turned back, sums divided, roots taken."""
-from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from cyconv.cpu.pool_divide cimport counted, counted_alike, divide, float_divisor
@@ -43,7 +42,6 @@ cdef inline double row_factor(const Work* w, const Room* r, Py_ssize_t oy) noexc
 
 cdef inline void put_sums(const Work* w, char* sums, Py_ssize_t n, Py_ssize_t z, Py_ssize_t y, Py_ssize_t x, char* to) noexcept nogil:
     """n sums that are divided alike. The reciprocal of a divisor is off by less than 2**-53, which single precision does not see."""
-    cdef Py_ssize_t i
     if w.lanes == DOUBLES:
         if w.kind == NORM:
             divide(&w.divisors, &w.axis[0], <double*> sums, n, z, y, x)

@@ -10,7 +10,7 @@ from cyconv.cpu.slide_finish cimport finish, result_row, row_factor
 from cyconv.cpu.slide_line cimport every_second, join_few, load, neighbouring, pick, store, sum_every_second_float
 from cyconv.cpu.slide_pairs cimport walk_pairs
 from cyconv.cpu.slide_steps cimport ADVANCE, DONE, EMIT, MAKE, Step, Steps, TURN, moved_on, next_step, open_steps
-from cyconv.cpu.slide_vectors cimport flip, join, narrowed, pooled, sd, si, sl, splat_sums, store_part
+from cyconv.cpu.slide_vectors cimport flip, join, narrowed, narrowed_part, pooled, sd, si, sl, splat_sums, store_part
 from cyconv.cpu.slide_work cimport Room, Work
 
 cdef enum:
@@ -68,14 +68,12 @@ cdef inline void join_rows(const char** rows, Py_ssize_t count, Py_ssize_t bytes
 cdef inline inlined average_some(const char** rows, Py_ssize_t count, Py_ssize_t n, double by, float* to) noexcept nogil:
     cdef Py_ssize_t o = 0, i, lanes = VB // 8
     cdef sd m, each = splat_sums(by)
-    cdef sd rest
     while o < n:
         m = load(rows[0] + o * 8, <const sd*> NULL)
         for i in range(1, count):
             m = m + load(rows[i] + o * 8, <const sd*> NULL)
         if o + lanes > n:
-            narrowed(&rest, m * each)
-            memcpy(to + o, &rest, (n - o) * 4)
+            narrowed_part(to + o, m * each, n - o)
             return
         narrowed(to + o, m * each)
         o += lanes

@@ -8,7 +8,7 @@ winners travel in vectors of the same type, whose bits are integers then.
 """
 from libc.stdint cimport int16_t, int32_t, int64_t, int8_t
 
-from cyconv.cpu.simd cimport VB, half, vd, vf
+from cyconv.cpu.simd cimport vd, vf
 
 cdef extern from *:
     """

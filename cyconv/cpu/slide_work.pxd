@@ -26,7 +26,7 @@ cdef struct Work:
     Py_ssize_t channels                 # parts counted apart
     Py_ssize_t channel_step, batch_step
     const char* input
-    const char* behind                  # the last number of the caller's array
+    const char* behind                  # where the caller's array has ended
     char* out
     int64_t* indices
     bint with_indices
@@ -56,7 +56,7 @@ cdef struct Room:                       # of one thread, with the item at hand
     const char* plane
     Py_ssize_t[3] step                  # bytes between neighbours along each axis
     bint readable                       # whether rows are lines as they lie
-    const char* behind                  # the last number of the array that they lie in
+    const char* behind                  # where the array that they lie in has ended
     Py_ssize_t index                    # of the plane, counted through batch and channels
     Py_ssize_t z                        # the plane of a volume that rows are made of
     Py_ssize_t oz                       # its output, where windows are one plane deep

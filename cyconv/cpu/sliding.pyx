@@ -2,7 +2,7 @@
 
 A window is a product of intervals, so rows are joined along themselves, then with each other, then planes; all of it by vectors of
 neighbouring outputs of a row. Rows that several windows share are joined along themselves once and kept in a ring; windows of more than a few
-rows are joined from blocks (slide_steps.pxd), long ones along a row from runs (slide_line.pxd), so that a window's size hardly counts.
+rows are joined from blocks (slide_steps.pxd), long ones along a row from runs (slide_line.pxd), so that a window of 101 x 101 takes about twice the time of one of 5 x 5.
 
 Maxima are of the caller's numbers; a minimum is a maximum of numbers whose bits are turned. Half and single precision are averaged in double
 precision, integers of up to 16 bits in 32 if no sum can be larger, else in 64. Padding is a line's beginning and end; rows beyond
@@ -15,7 +15,7 @@ import numpy as np
 cimport numpy as cnp
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.math cimport INFINITY, fabs
-from libc.stdint cimport int16_t, int32_t, int64_t, int8_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from cyconv._memory cimport new_array
@@ -154,7 +154,6 @@ cdef void cut(Work* w) noexcept:
         w.work_bytes = w.row_bytes
     else:
         w.line_bytes = w.work_bytes = apart_in_caches(((w.outputs[2] - 1) * x.stride + span) * w.size + 2 * w.row_bytes * w.pairs + 4 * VB)
-
         if w.narrow:
             w.line_bytes = apart_in_caches(w.line_bytes // 2)
 
