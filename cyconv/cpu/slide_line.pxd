@@ -118,30 +118,23 @@ cdef inline void every_second(const char* x, Py_ssize_t bytes, Py_ssize_t size, 
     else:
         join_pairs(x, bytes, size, taps, to, like)
 
-cdef inline inlined sum_float_pairs(const char* x, Py_ssize_t bytes, Py_ssize_t taps, char* to) noexcept nogil:
-    """The same for numbers in single precision, of which each is converted once."""
-    cdef Py_ssize_t o = 0, j
+cdef inline inlined sum_float_pairs(const char* x, Py_ssize_t bytes, bint third, char* to) noexcept nogil:
+    """The same for two or three numbers in single precision, of which each is converted once."""
+    cdef Py_ssize_t o = 0
     cdef sd a, b, m
     while o < bytes:
         a, b = widened(x + o), widened(x + o + VB // 2)
-        m = evens(a, b)
-        if taps > 1:
-            m = m + odds(a, b)
-        j = 2
-        while j < taps:
-            a, b = widened(x + o + j * 4), widened(x + o + j * 4 + VB // 2)
-            m = m + evens(a, b)
-            if j + 1 < taps:
-                m = m + odds(a, b)
-            j += 2
+        m = evens(a, b) + odds(a, b)
+        if third:
+            m = m + evens(widened(x + o + 8), widened(x + o + 8 + VB // 2))
         store(to + o, m)
         o += VB
 
 cdef inline void sum_every_second_float(const char* x, Py_ssize_t bytes, Py_ssize_t taps, char* to) noexcept nogil:
     if taps == 2:
-        sum_float_pairs(x, bytes, 2, to)
+        sum_float_pairs(x, bytes, False, to)
     else:
-        sum_float_pairs(x, bytes, 3, to)
+        sum_float_pairs(x, bytes, True, to)
 
 ctypedef fused word:
     uint8_t
