@@ -12,11 +12,14 @@ from cyconv.cpu.slide_work cimport AHEAD, DOUBLES, FLOATS, INTS_32, Room, Work
 
 cdef inline char* result_row(const Work* w, const Room* r, Py_ssize_t oz, Py_ssize_t oy) noexcept nogil:
     """Where the item's first result of a row belongs."""
-    cdef Py_ssize_t plane = r.index if w.parts == 1 else r.index >> 1, row = (plane * w.axis[0].out + oz) * w.axis[1].out + oy, i
-    cdef char* to = w.out + ((row * w.axis[2].out + r.begin[2]) * w.parts + (r.index - plane * w.parts)) * w.stored_size
+    cdef Py_ssize_t plane = r.index if w.parts == 1 else r.index >> 1, row = (plane * w.axis[0].out + oz) * w.axis[1].out + oy
+    return w.out + ((row * w.axis[2].out + r.begin[2]) * w.parts + (r.index - plane * w.parts)) * w.stored_size
+
+cdef inline void own_row(const Work* w, const Room* r, const char* to) noexcept nogil:
+    """What is written AHEAD bytes after this row of results."""
+    cdef Py_ssize_t i
     for i in range(0, (r.end[2] - r.begin[2]) * w.stored_size, 64):
         own(to + i + AHEAD)
-    return to
 
 cdef inline inlined scale_to_floats(const double* x, Py_ssize_t n, double by, float* to) noexcept nogil:
     cdef Py_ssize_t i
@@ -63,6 +66,7 @@ cdef inline void finish_row(const Work* w, const Room* r, Py_ssize_t oz, Py_ssiz
     cdef Py_ssize_t left = r.begin[2], n = r.end[2] - left, o = left, end, x
     cdef char* to = result_row(w, r, oz, oy)
     cdef Py_ssize_t z, y
+    own_row(w, r, to)
     if w.how == ADD:
         if w.divisors.has_override:
             put_sums(w, from_, n, 1, 1, 1, to)

@@ -7,7 +7,9 @@ sums with runs side by side, as many of each length as the window has digits to 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 
 from cyconv.cpu.slide_vectors cimport evens, join, odds, pooled, sd, si, sl, widened
+from cyconv.cpu.shuffle cimport fetch as ask
 from cyconv.cpu.simd cimport VB, inlined
+from cyconv.cpu.slide_work cimport AHEAD
 
 cdef enum:
     FEW = 6                             # samples of a window that are joined in one pass
@@ -23,11 +25,13 @@ cdef inline void store(char* p, pooled v) noexcept nogil:
 # ---- neighbouring windows ------------------------------------------------------------------------------------------------
 
 cdef inline inlined join_taps(const char* x, Py_ssize_t bytes, Py_ssize_t taps, Py_ssize_t step, Py_ssize_t last, const char* before,
-                              char* to, const pooled* like) noexcept nogil:
+                              char* to, bint asking, const pooled* like) noexcept nogil:
     cdef Py_ssize_t o = 0, j
     cdef pooled m
     while o < bytes:
         m = load(x + o, like)
+        if asking:
+            ask(x + o + AHEAD)
         if before != NULL:
             m = join(m, load(before + o, like))
         for j in range(1, taps - 1):
@@ -41,15 +45,15 @@ cdef inline void join_few(const char* x, Py_ssize_t bytes, Py_ssize_t taps, Py_s
                           const pooled* like) noexcept nogil:
     """What is `before`, if not NULL, x[0], x[step], x[2 step], ... and, for the last of these taps, x[last]. `to` may be x."""
     if before != NULL:
-        join_taps(x, bytes, taps, step, last, before, to, like)
+        join_taps(x, bytes, taps, step, last, before, to, False, like)
     elif taps == 2:
-        join_taps(x, bytes, 2, step, last, NULL, to, like)
+        join_taps(x, bytes, 2, step, last, NULL, to, True, like)
     elif taps == 3:
-        join_taps(x, bytes, 3, step, last, NULL, to, like)
+        join_taps(x, bytes, 3, step, last, NULL, to, True, like)
     elif taps == 4:
-        join_taps(x, bytes, 4, step, last, NULL, to, like)
+        join_taps(x, bytes, 4, step, last, NULL, to, True, like)
     else:
-        join_taps(x, bytes, taps, step, last, NULL, to, like)
+        join_taps(x, bytes, taps, step, last, NULL, to, True, like)
 
 cdef inline void peak_of_runs(const char* x, Py_ssize_t bytes, Py_ssize_t k, Py_ssize_t step, char* work, char* to, const pooled* like) noexcept nogil:
     cdef Py_ssize_t run = 1
@@ -96,6 +100,8 @@ cdef inline inlined join_pairs(const char* x, Py_ssize_t bytes, Py_ssize_t size,
     cdef pooled a, b, m
     while o < bytes:
         p = x + 2 * o
+        ask(p + AHEAD)
+        ask(p + VB + AHEAD)
         a, b = load(p, like), load(p + VB, like)
         m = evens(a, b)
         if taps > 1:
@@ -123,6 +129,7 @@ cdef inline inlined sum_float_pairs(const char* x, Py_ssize_t bytes, bint third,
     cdef Py_ssize_t o = 0
     cdef sd a, b, m
     while o < bytes:
+        ask(x + o + AHEAD)
         a, b = widened(x + o), widened(x + o + VB // 2)
         m = evens(a, b) + odds(a, b)
         if third:

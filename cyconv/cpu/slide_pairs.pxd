@@ -36,6 +36,7 @@ cdef inline inlined join_pair(const char* a, const char* b, Py_ssize_t bytes, ch
         u, v = load(b + 2 * o, like), load(b + 2 * o + VB, like)
         q = join(odds(u, v), evens(u, v))
         m = flip(join(q, m), load(bits, like))
+        own(to + o + AHEAD)
         if o + VB > bytes:
             store_part(to + o, m, bytes - o)
             return
@@ -51,6 +52,7 @@ cdef inline inlined average_pair(const char* a, const char* b, Py_ssize_t n, dou
         m = evens(u, v) + odds(u, v)
         u, v = widened(b + 8 * o), widened(b + 8 * o + VB // 2)
         m = (m + (evens(u, v) + odds(u, v))) * each
+        own(to + 4 * o + AHEAD)
         if o + lanes > n:
             narrowed_part(to + 4 * o, m, n - o)
             return
@@ -85,6 +87,7 @@ cdef inline inlined find_pair(const char* a, const char* b, Py_ssize_t bytes, Py
         u, v = load(b + 2 * o, like), load(b + 2 * o + VB, like)
         beat(evens(u, v), beyond(here, below), &m, &found)
         beat(odds(u, v), beyond(here, below + 1), &m, &found)
+        own(to + o + AHEAD)
         own(where + AHEAD // 8)
         own(where + AHEAD // 8 + 8)
         if o + VB > bytes:

@@ -4,14 +4,16 @@ The order is row-major at each step, so that of equal numbers the first one's bi
 """
 from libc.string cimport memcpy
 
+from cyconv.cpu.shuffle cimport own
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport line_of
 from cyconv.cpu.slide_finish cimport finish, result_row, row_factor
 from cyconv.cpu.slide_line cimport every_second, join_few, load, neighbouring, pick, store, sum_every_second_float
 from cyconv.cpu.slide_pairs cimport walk_pairs
+from cyconv.cpu.slide_threes cimport walk_threes
 from cyconv.cpu.slide_steps cimport ADVANCE, DONE, EMIT, MAKE, Step, Steps, TURN, moved_on, next_step, open_steps
 from cyconv.cpu.slide_vectors cimport flip, join, narrowed, narrowed_part, pooled, sd, si, sl, splat_sums, store_part
-from cyconv.cpu.slide_work cimport Room, Work
+from cyconv.cpu.slide_work cimport AHEAD, Room, Work
 
 cdef enum:
     MOST_ROWS = 16                      # that a window is joined from in one pass
@@ -49,6 +51,7 @@ cdef inline inlined join_some(const char** rows, Py_ssize_t count, Py_ssize_t by
             store(to + o, m)
         else:
             m = flip(m, load(bits, like))
+            own(to + o + AHEAD)
             if o + VB > bytes:
                 store_part(to + o, m, bytes - o)
                 return
@@ -72,6 +75,7 @@ cdef inline inlined average_some(const char** rows, Py_ssize_t count, Py_ssize_t
         m = load(rows[0] + o * 8, <const sd*> NULL)
         for i in range(1, count):
             m = m + load(rows[i] + o * 8, <const sd*> NULL)
+        own(<char*> (to + o) + AHEAD)
         if o + lanes > n:
             narrowed_part(to + o, m * each, n - o)
             return
@@ -138,6 +142,10 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
             if w.straight:
                 o = walk_pairs(w, r, like)
         if o == r.end[axis]:
+            return
+    if axis == 1 and to == NULL and w.threes and r.step[2] == w.size:
+        if pooled is not sd and pooled is not si and pooled is not sl:
+            walk_threes(w, r, like)
             return
     open_steps(&s, &w.axis[axis], o, r.end[axis], w.blocks[axis])
     while True:

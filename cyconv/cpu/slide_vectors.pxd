@@ -53,7 +53,28 @@ cdef extern from *:
     #else
       #define CY_STORE_PART(p, v, n) memcpy(p, &v, n)
     #endif
+    /* bytes first .. last - 1 from p, of which no others are touched, the rest from `outside` */
+    #if CY_VB == 64
+      #define CY_WITHIN(V, BYTES) \\
+        return (V)_mm512_mask_loadu_epi8((__m512i)outside, _bzhi_u64(~(uint64_t)0, last) & ~_bzhi_u64(~(uint64_t)0, first), p);
+    #else
+      #define CY_COPY_WITHIN(V, BYTES) \\
+        if (last - first == CY_VB) return *(const V *)p; \\
+        for (Py_ssize_t i = first; i < last; i += BYTES) memcpy((char *)&outside + i, (const char *)p + i, BYTES); \\
+        return outside;
+      #if CY_VB == 32
+        static const int64_t cy_sides[8] = {0, 0, 0, 0, -1, -1, -1, -1};
+        #define CY_FROM(n) _mm256_loadu_si256((const __m256i *)((const char *)cy_sides + 32 - (n)))
+        #define CY_WITHIN(V, BYTES) \\
+          if (BYTES < 4) { CY_COPY_WITHIN(V, BYTES) } \\
+          __m256i mask = _mm256_andnot_si256(CY_FROM(last), CY_FROM(first)); \\
+          return (V)_mm256_blendv_epi8((__m256i)outside, _mm256_maskload_epi32((const int *)p, mask), mask);
+      #else
+        #define CY_WITHIN(V, BYTES) CY_COPY_WITHIN(V, BYTES)
+      #endif
+    #endif
     #define CY_MOVES(S, V, I, BYTES) \\
+      static inline V cy_within_##S(const void *p, Py_ssize_t first, Py_ssize_t last, V outside) { CY_WITHIN(V, BYTES) } \\
       static inline void cy_part_##S(void *p, V v, Py_ssize_t n) { CY_STORE_PART(p, v, n); } \\
       static inline V cy_choose_##S(I s, V a, V b) { return (V)(((I)a & s) | ((I)b & ~s)); } \\
       static inline V cy_flip_##S(V v, V bits)     { return (V)((I)v ^ (I)bits); } \\
@@ -175,6 +196,12 @@ cdef extern from *:
     void part_h "cy_part_h"(void*, vh, Py_ssize_t) noexcept nogil
     void part_i "cy_part_i"(void*, vi, Py_ssize_t) noexcept nogil
     void part_l "cy_part_l"(void*, vl, Py_ssize_t) noexcept nogil
+    vf within_f "cy_within_f"(const void*, Py_ssize_t, Py_ssize_t, vf) noexcept nogil
+    vd within_d "cy_within_d"(const void*, Py_ssize_t, Py_ssize_t, vd) noexcept nogil
+    vb within_b "cy_within_b"(const void*, Py_ssize_t, Py_ssize_t, vb) noexcept nogil
+    vh within_h "cy_within_h"(const void*, Py_ssize_t, Py_ssize_t, vh) noexcept nogil
+    vi within_i "cy_within_i"(const void*, Py_ssize_t, Py_ssize_t, vi) noexcept nogil
+    vl within_l "cy_within_l"(const void*, Py_ssize_t, Py_ssize_t, vl) noexcept nogil
     vf most_f "cy_most_f"(vf, vf) noexcept nogil
     vd most_d "cy_most_d"(vd, vd) noexcept nogil
     vb most_b "cy_most_b"(vb, vb) noexcept nogil
@@ -304,6 +331,21 @@ cdef inline void store_part(char* p, pooled v, Py_ssize_t bytes) noexcept nogil:
         part_i(p, v, bytes)
     else:
         part_l(p, v, bytes)
+
+cdef inline pooled load_within(const char* p, Py_ssize_t first, Py_ssize_t last, pooled outside) noexcept nogil:
+    """Bytes first .. last - 1 of the vector at p, no others of which are touched, and the rest of `outside`."""
+    if pooled is vf:
+        return within_f(p, first, last, outside)
+    elif pooled is vd or pooled is sd:
+        return within_d(p, first, last, outside)
+    elif pooled is vb:
+        return within_b(p, first, last, outside)
+    elif pooled is vh:
+        return within_h(p, first, last, outside)
+    elif pooled is vi or pooled is si:
+        return within_i(p, first, last, outside)
+    else:
+        return within_l(p, first, last, outside)
 
 cdef inline void beat(placed v, placed at, placed* m, placed* where) noexcept nogil:
     """A later number v, which stands at `at`, takes the place of m where it wins."""

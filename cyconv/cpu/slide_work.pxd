@@ -35,10 +35,12 @@ cdef struct Work:
     bint as_stored                      # whether lines are the caller's numbers as they are
     bint turned                         # whether bits are turned:
     char[64] bits                       # these of each lane
-    char[8] lowest                      # what padding holds
+    char[8] lowest                      # what padding holds, and
+    char[64] outside                    # a vector of it, its bits not turned
     bint sparse                         # whether windows are fetched tap by tap, without the columns in between
     bint pairs                          # whether every second window is taken as its columns are read
     bint squares                        # whether windows are 2x2 with stride 2 and without padding
+    bint threes                         # whether they are 3x3 with stride 1 or 2, and maxima
     bint bordered                       # whether something that counts lies beyond the input:
     Border[3] border                    # along each axis; its rows and planes are axis.n, with what lies beyond,
     Py_ssize_t[2] real, before          # and so many of them exist, after so many that do not

@@ -100,6 +100,9 @@ cdef void turn_bits(Work* w, object problem, object dtype) except *:
         elif w.lanes == DOUBLES:
             memcpy(&lowest, &low_double, 8)
     memcpy(&w.lowest[0], &lowest, 8)
+    lowest ^= bits
+    for i in range(0, VB, w.size):
+        memcpy(&w.outside[i], &lowest, w.size)
 
 
 cdef Py_ssize_t whole_vectors(Py_ssize_t bytes) noexcept nogil:
@@ -226,6 +229,10 @@ cdef int open_work(Work* w, object problem) except -1:
     w.as_stored = w.plain and not w.turned or w.narrow and w.stored == SINGLE
     open_border(w, problem, dtype)
     w.with_indices = problem.with_indices
+    # Without AVX2 a maximum takes so many operations that rows joined anew for each row of outputs cost more than a ring.
+    w.threes = VB > 16 and w.straight and not w.bordered and w.axis[0].kernel == 1 and x.stride <= 2
+    for a in range(1, 3):
+        w.threes &= w.axis[a].kernel == 3 and w.axis[a].dilation == 1 and w.axis[a].stride == x.stride
     cut(w)
     return 0
 

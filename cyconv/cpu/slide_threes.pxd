@@ -1,0 +1,123 @@
+"""Windows of 3x3 with stride 1 or 2, in one pass over the rows of two rows of outputs where they lie: no ring, no copies of rows.
+
+Padding is what vectors at the ends of rows have in lanes that are not loaded, and a row of it where there are no rows.
+"""
+from cyconv.cpu.shuffle cimport fetch as ask, own
+from cyconv.cpu.simd cimport VB, inlined
+from cyconv.cpu.slide_fetch cimport fill
+from cyconv.cpu.slide_finish cimport result_row
+from cyconv.cpu.slide_line cimport load, store
+from cyconv.cpu.slide_vectors cimport evens, flip, join, load_within, odds, pooled, store_part
+from cyconv.cpu.slide_work cimport AHEAD, Room, Work
+
+cdef struct Span:                       # what lines are read within
+    Py_ssize_t size                     # bytes of a number
+    Py_ssize_t low, high                # bytes that exist
+    Py_ssize_t bytes                    # of results
+    const char* bits                    # to turn
+    const char* outside                 # a vector of padding, its bits not turned
+
+
+cdef inline pooled taken(const char* line, Py_ssize_t at, const Span* s, bint inside, bint turned, const pooled* like) noexcept nogil:
+    cdef Py_ssize_t first, last
+    cdef pooled v
+    if inside:
+        v = load(line + at, like)
+    else:
+        last = min(max(s.high - at, 0), VB)
+        first = min(max(s.low - at, 0), last)
+        v = load_within(line + at, first, last, load(s.outside, like))
+    return flip(v, load(s.bits, like)) if turned else v
+
+cdef inline pooled three(const char* line, Py_ssize_t at, int stride, const Span* s, bint inside, bint turned, const pooled* like) noexcept nogil:
+    """Windows along a row."""
+    cdef pooled a, b, m
+    if stride == 1:
+        m = join(taken(line, at + s.size, s, inside, turned, like), taken(line, at, s, inside, turned, like))
+        return join(taken(line, at + 2 * s.size, s, inside, turned, like), m)
+    a, b = taken(line, at, s, inside, turned, like), taken(line, at + VB, s, inside, turned, like)
+    m = join(odds(a, b), evens(a, b))
+    a, b = taken(line, at + 2 * s.size, s, inside, turned, like), taken(line, at + 2 * s.size + VB, s, inside, turned, like)
+    return join(evens(a, b), m)
+
+cdef inline void put_three(char* to, Py_ssize_t o, pooled m, const Span* s, bint turned) noexcept nogil:
+    if turned:
+        m = flip(m, load(s.bits, <const pooled*> NULL))
+    own(to + o + AHEAD)
+    if o + VB > s.bytes:
+        store_part(to + o, m, s.bytes - o)
+    else:
+        store(to + o, m)
+
+cdef inline inlined join_square(const char** lines, char* to, char* below, Py_ssize_t o, int stride, const Span* s, bint inside, bint turned,
+                                const pooled* like) noexcept nogil:
+    """One vector of a row of outputs and, unless NULL, of the one below."""
+    cdef pooled a, b, c, d
+    cdef Py_ssize_t at = stride * o
+    a = three(lines[0], at, stride, s, inside, turned, like)
+    b = three(lines[1], at, stride, s, inside, turned, like)
+    c = three(lines[2], at, stride, s, inside, turned, like)
+    ask(lines[2] + at + AHEAD)
+    if stride == 2:
+        ask(lines[2] + at + VB + AHEAD)
+        ask(lines[1] + at + AHEAD)
+        ask(lines[1] + at + VB + AHEAD)
+    if below == NULL:
+        put_three(to, o, join(c, join(b, a)), s, turned)
+        return
+    d = three(lines[3], at, stride, s, inside, turned, like)
+    ask(lines[3] + at + AHEAD)
+    if stride == 1:
+        b = join(c, b)
+        put_three(to, o, join(b, a), s, turned)
+        put_three(below, o, join(d, b), s, turned)
+        return
+    put_three(to, o, join(c, join(b, a)), s, turned)
+    a = three(lines[4], at, stride, s, inside, turned, like)
+    ask(lines[3] + at + VB + AHEAD)
+    ask(lines[4] + at + AHEAD)
+    ask(lines[4] + at + VB + AHEAD)
+    put_three(below, o, join(a, join(d, c)), s, turned)
+
+cdef inline inlined join_squares(const char** lines, char* to, char* below, int stride, const Span* s, bint turned, const pooled* like) noexcept nogil:
+    cdef Py_ssize_t o = 0
+    while o < s.bytes:
+        if stride * o >= s.low and stride * (o + VB) + 2 * s.size <= s.high:
+            join_square(lines, to, below, o, stride, s, True, turned, like)
+        else:
+            join_square(lines, to, below, o, stride, s, False, turned, like)
+        o += VB
+
+cdef inline void walk_threes(const Work* w, const Room* r, const pooled* like) noexcept nogil:
+    """All of the item's rows of results."""
+    cdef Py_ssize_t oy = r.begin[1], stride = w.axis[1].stride, y, i
+    cdef const char* lines[5]
+    cdef char* to
+    cdef char* below
+    cdef const char* plane = r.plane + r.z * r.step[0] + (r.first - r.before) * r.step[2]
+    cdef Span s
+    s.size, s.low, s.high = w.size, r.before * w.size, (r.before + r.columns) * w.size
+    s.bytes = (r.end[2] - r.begin[2]) * w.size
+    s.bits, s.outside = w.bits, w.outside
+    if oy * stride < w.axis[1].pad or (r.end[1] - 1) * stride + 3 - w.axis[1].pad > w.axis[1].n:
+        fill(w, w.outside, r.line, w.line_bytes // w.size)
+    while oy < r.end[1]:
+        y = oy * stride - w.axis[1].pad
+        for i in range(5):
+            lines[i] = plane + (y + i) * r.step[1] if 0 <= y + i < w.axis[1].n else r.line
+        to = result_row(w, r, r.oz, oy)
+        below = result_row(w, r, r.oz, oy + 1) if oy + 1 < r.end[1] else NULL
+        if stride == 1:
+            if w.turned:
+                join_squares(lines, to, below, 1, &s, True, like)
+            elif below == NULL:
+                join_squares(lines, to, NULL, 1, &s, False, like)
+            else:
+                join_squares(lines, to, below, 1, &s, False, like)
+        elif w.turned:
+            join_squares(lines, to, below, 2, &s, True, like)
+        elif below == NULL:
+            join_squares(lines, to, NULL, 2, &s, False, like)
+        else:
+            join_squares(lines, to, below, 2, &s, False, like)
+        oy += 2
