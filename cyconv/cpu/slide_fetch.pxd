@@ -6,6 +6,7 @@ from cyconv.cpu.pool_work cimport Axis, NORM, SET, SINGLE, ceil_div, floor_div
 from cyconv.cpu.shuffle cimport fetch as ask
 from cyconv.cpu.simd cimport inlined
 from cyconv.cpu.slide_line cimport word
+from cyconv.cpu.slide_span cimport Span, open_span
 from cyconv.cpu.slide_work cimport (
     AHEAD, Border, CONSTANT, DOUBLES, FLOATS, INTS_32, NEAREST, REFLECT, Room, WRAP, Work,
 )
@@ -160,3 +161,11 @@ cdef inline const char* line_of(const Work* w, const Room* r, Py_ssize_t y) noex
         fetch(w, row + (first * x.stride - x.pad + i * x.dilation) * r.step[2], x.stride * r.step[2], last - first,
               r.line + i * w.row_bytes + (first - r.begin[2]) * w.line_size)
     return r.line
+
+cdef inline const char* row_of(const Work* w, const Room* r, Py_ssize_t y, Span* s) noexcept nogil:
+    """The same for those that read within a span: a row may stay where it lies although there is padding beside it."""
+    open_span(s, w, r)
+    if r.readable and not w.bordered:
+        return r.plane + r.z * r.step[0] + y * r.step[1] + (r.first - r.before) * r.step[2]
+    s.low, s.high = 0, (r.before + r.columns + r.after) * w.line_size
+    return line_of(w, r, y)

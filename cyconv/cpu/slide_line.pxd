@@ -6,20 +6,15 @@ sums with runs side by side, as many of each length as the window has digits to 
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 
-from cyconv.cpu.slide_vectors cimport evens, join, odds, pooled, sd, si, sl, widened
+from cyconv.cpu.slide_vectors cimport evens, join, odds, pooled, sd, si, sl, summed, widened
 from cyconv.cpu.shuffle cimport fetch as ask
 from cyconv.cpu.simd cimport VB, inlined
+from cyconv.cpu.slide_span cimport load, store
 from cyconv.cpu.slide_work cimport AHEAD
 
 cdef enum:
     FEW = 6                             # samples of a window that are joined in one pass
 
-
-cdef inline pooled load(const char* p, const pooled* like) noexcept nogil:
-    return (<const pooled*> p)[0]
-
-cdef inline void store(char* p, pooled v) noexcept nogil:
-    (<pooled*> p)[0] = v
 
 
 # ---- neighbouring windows ------------------------------------------------------------------------------------------------
@@ -63,13 +58,13 @@ cdef inline void peak_of_runs(const char* x, Py_ssize_t bytes, Py_ssize_t k, Py_
         run *= 4
     join_few(x, bytes, (k + run - 1) // run, run * step, (k - run) * step, NULL, to, like)
 
-cdef inline void sum_of_runs(const char* x, Py_ssize_t bytes, Py_ssize_t k, Py_ssize_t step, char* work, char* sums, char* to,
-                             const pooled* like) noexcept nogil:
+cdef inline void sum_of_runs(const char* x, Py_ssize_t bytes, Py_ssize_t k, Py_ssize_t step, char* work, char* sums, const char* before, char* to,
+                             const summed* like) noexcept nogil:
+    """`x` may be `work`, and what is `before`, if not NULL, may stand in `sums`."""
     cdef Py_ssize_t run = 1, rest = k, at = 0, digit
-    cdef const char* before = NULL
     while rest > FEW:
         digit = rest % 4
-        if digit == 1 and before == NULL and run == 1:
+        if digit == 1 and before == NULL and x != work:
             before = x
         elif digit:
             join_few(x + at * step, bytes, digit, run * step, (digit - 1) * run * step, before, sums, like)
@@ -86,7 +81,7 @@ cdef inline void neighbouring(const char* x, Py_ssize_t bytes, Py_ssize_t k, Py_
     if k <= FEW:
         join_few(x, bytes, k, step, (k - 1) * step, NULL, to, like)
     elif pooled is sd or pooled is si or pooled is sl:
-        sum_of_runs(x, bytes, k, step, work, sums, to, like)
+        sum_of_runs(x, bytes, k, step, work, sums, NULL, to, like)
     else:
         peak_of_runs(x, bytes, k, step, work, to, like)
 

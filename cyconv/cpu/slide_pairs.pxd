@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 from cyconv.cpu.shuffle cimport fetch as ask, own
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_finish cimport result_row, row_factor
-from cyconv.cpu.slide_line cimport load, store
+from cyconv.cpu.slide_span cimport load, store
 from cyconv.cpu.slide_vectors cimport (
     beat, beyond, counted_from_0, evens, flip, join, narrowed, narrowed_part, odds, placed, pooled, put_places, sd, splat_sums, store_part, widened,
 )

@@ -12,7 +12,8 @@ from cyconv.cpu.shuffle cimport own
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport line_of
 from cyconv.cpu.slide_finish cimport finish
-from cyconv.cpu.slide_line cimport FEW, load, pick, store
+from cyconv.cpu.slide_line cimport FEW, pick
+from cyconv.cpu.slide_span cimport load, store
 from cyconv.cpu.slide_pairs cimport find_pairs_of_rows
 from cyconv.cpu.slide_steps cimport ADVANCE, EMIT, MAKE, Step, Steps, TURN, moved_on, next_step, open_steps
 from cyconv.cpu.slide_values cimport MOST_ROWS

@@ -6,27 +6,13 @@ from cyconv.cpu.shuffle cimport fetch as ask, own
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport fill
 from cyconv.cpu.slide_finish cimport result_row
-from cyconv.cpu.slide_line cimport load, store
-from cyconv.cpu.slide_vectors cimport evens, flip, join, load_within, odds, pooled, store_part
+from cyconv.cpu.slide_span cimport Span, load, load_inside, open_span, store
+from cyconv.cpu.slide_vectors cimport evens, flip, join, odds, pooled, store_part
 from cyconv.cpu.slide_work cimport AHEAD, Room, Work
-
-cdef struct Span:                       # what lines are read within
-    Py_ssize_t size                     # bytes of a number
-    Py_ssize_t low, high                # bytes that exist
-    Py_ssize_t bytes                    # of results
-    const char* bits                    # to turn
-    const char* outside                 # a vector of padding, its bits not turned
 
 
 cdef inline pooled taken(const char* line, Py_ssize_t at, const Span* s, bint inside, bint turned, const pooled* like) noexcept nogil:
-    cdef Py_ssize_t first, last
-    cdef pooled v
-    if inside:
-        v = load(line + at, like)
-    else:
-        last = min(max(s.high - at, 0), VB)
-        first = min(max(s.low - at, 0), last)
-        v = load_within(line + at, first, last, load(s.outside, like))
+    cdef pooled v = load(line + at, like) if inside else load_inside(line, at, s, like)
     return flip(v, load(s.bits, like)) if turned else v
 
 cdef inline pooled three(const char* line, Py_ssize_t at, int stride, const Span* s, bint inside, bint turned, const pooled* like) noexcept nogil:
@@ -96,9 +82,7 @@ cdef inline void walk_threes(const Work* w, const Room* r, const pooled* like) n
     cdef char* below
     cdef const char* plane = r.plane + r.z * r.step[0] + (r.first - r.before) * r.step[2]
     cdef Span s
-    s.size, s.low, s.high = w.size, r.before * w.size, (r.before + r.columns) * w.size
-    s.bytes = (r.end[2] - r.begin[2]) * w.size
-    s.bits, s.outside = w.bits, w.outside
+    open_span(&s, w, r)
     if oy * stride < w.axis[1].pad or (r.end[1] - 1) * stride + 3 - w.axis[1].pad > w.axis[1].n:
         fill(w, w.outside, r.line, w.line_bytes // w.size)
     while oy < r.end[1]:

@@ -83,6 +83,33 @@ cdef extern from *:
     #define CY_PLACES(S, V, I, T, BYTES) \\
       static inline V cy_beyond_##S(V at, int64_t n)  { return (V)((I)at + (T)n); } \\
       static inline V cy_counted_##S(int64_t n)       { return (V)((I){CY_LANES_##BYTES(CY_LANE)} * (T)n); }
+    /* The numbers n places on in a and, behind it, b; n is 1, 2, 4 or 8, and no more than a vector has. */
+    #if CY_VB == 64
+      #define CY_SHIFTED(V, BYTES, n) return (V)_mm512_alignr_epi32((__m512i)b, (__m512i)a, (n) * BYTES / 4 % 16)
+    #else
+      #define CY_ON(i, n, BYTES)  (((i) + n) % (2 * CY_VB / BYTES))
+      #define CY_ON_1_4(i)        CY_ON(i, 1, 4)
+      #define CY_ON_2_4(i)        CY_ON(i, 2, 4)
+      #define CY_ON_4_4(i)        CY_ON(i, 4, 4)
+      #define CY_ON_8_4(i)        CY_ON(i, 8, 4)
+      #define CY_ON_1_8(i)        CY_ON(i, 1, 8)
+      #define CY_ON_2_8(i)        CY_ON(i, 2, 8)
+      #define CY_ON_4_8(i)        CY_ON(i, 4, 8)
+      #define CY_ON_8_8(i)        CY_ON(i, 8, 8)
+      #define CY_SHIFTED(V, BYTES, n) return __builtin_shufflevector(a, b, CY_LANES_##BYTES(CY_ON_##n##_##BYTES))
+    #endif
+    #define CY_AFTER(S, V, BYTES) \\
+      static inline V cy_after_##S(V a, V b, int n) { \\
+        if (n * BYTES >= CY_VB) return b; \\
+        if (n == 1) CY_SHIFTED(V, BYTES, 1); \\
+        if (n == 2) CY_SHIFTED(V, BYTES, 2); \\
+        if (n == 4) CY_SHIFTED(V, BYTES, 4); \\
+        CY_SHIFTED(V, BYTES, 8); \\
+      }
+    CY_AFTER(f, cy_vf, 4)
+    CY_AFTER(d, cy_vd, 8)
+    CY_AFTER(i, cy_vi, 4)
+    CY_AFTER(l, cy_vl, 8)
     CY_MOVES(f, cy_vf, cy_vi, 4)
     CY_MOVES(d, cy_vd, cy_vl, 8)
     CY_MOVES(b, cy_vb, cy_vb, 1)
@@ -147,6 +174,15 @@ cdef extern from *:
       static inline cy_vd cy_widened(const void *p)    { return __builtin_convertvector(*(const cy_narrow_f *)p, cy_vd); }
       static inline void cy_narrowed(void *p, cy_vd v) { *(cy_narrow_f *)p = __builtin_convertvector(v, cy_narrow_f); }
     #endif
+    static inline cy_vd cy_widened_within(const void *p, Py_ssize_t first, Py_ssize_t last) {
+      #if CY_VB == 64
+        return (cy_vd)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)cy_within_f(p, first, last, (cy_vf){0})));
+      #else
+        float some[CY_VB / 8];
+        for (int i = 0; i < CY_VB / 8; i++) some[i] = i * 4 >= first && i * 4 < last ? ((const float *)p)[i] : 0;
+        return cy_widened(some);
+      #endif
+    }
     static inline void cy_narrowed_part(void *p, cy_vd v, Py_ssize_t n) {       /* n of its numbers */
       float some[CY_VB / 8];
       cy_narrowed(some, v);
@@ -184,6 +220,7 @@ cdef extern from *:
     ctypedef unsigned long long sl "cy_vl"
     sd splat_sums "cy_splat_d"(double) noexcept nogil
     sd widened "cy_widened"(const void*) noexcept nogil          # as many floats as there are lanes
+    sd widened_within "cy_widened_within"(const void*, Py_ssize_t, Py_ssize_t) noexcept nogil     # bytes first .. last - 1 of them, else 0
     void narrowed "cy_narrowed"(void*, sd) noexcept nogil
     void narrowed_part "cy_narrowed_part"(void*, sd, Py_ssize_t) noexcept nogil
     void spread_f "cy_spread_f"(int64_t*, vf, Py_ssize_t) noexcept nogil
@@ -196,6 +233,10 @@ cdef extern from *:
     void part_h "cy_part_h"(void*, vh, Py_ssize_t) noexcept nogil
     void part_i "cy_part_i"(void*, vi, Py_ssize_t) noexcept nogil
     void part_l "cy_part_l"(void*, vl, Py_ssize_t) noexcept nogil
+    vf after_f "cy_after_f"(vf, vf, int) noexcept nogil
+    vd after_d "cy_after_d"(vd, vd, int) noexcept nogil
+    vi after_i "cy_after_i"(vi, vi, int) noexcept nogil
+    vl after_l "cy_after_l"(vl, vl, int) noexcept nogil
     vf within_f "cy_within_f"(const void*, Py_ssize_t, Py_ssize_t, vf) noexcept nogil
     vd within_d "cy_within_d"(const void*, Py_ssize_t, Py_ssize_t, vd) noexcept nogil
     vb within_b "cy_within_b"(const void*, Py_ssize_t, Py_ssize_t, vb) noexcept nogil
@@ -246,6 +287,11 @@ ctypedef fused pooled:
     vh
     vi
     vl
+    sd
+    si
+    sl
+
+ctypedef fused summed:
     sd
     si
     sl
@@ -316,6 +362,19 @@ cdef inline pooled odds(pooled a, pooled b) noexcept nogil:
         return odds_i(a, b)
     else:
         return odds_l(a, b)
+
+cdef inline pooled after(pooled a, pooled b, int n) noexcept nogil:
+    """The numbers n places on in a and, behind it, b, where n is 1, 2, 4 or 8, but b if a vector has fewer. Not for less than 4 bytes."""
+    if pooled is vf:
+        return after_f(a, b, n)
+    elif pooled is vd or pooled is sd:
+        return after_d(a, b, n)
+    elif pooled is vi or pooled is si:
+        return after_i(a, b, n)
+    elif pooled is vl or pooled is sl:
+        return after_l(a, b, n)
+    else:
+        return b
 
 cdef inline void store_part(char* p, pooled v, Py_ssize_t bytes) noexcept nogil:
     """Fewer bytes than a vector has; nothing behind them is touched."""
