@@ -8,7 +8,7 @@ from cyconv.cpu.simd cimport inlined
 from cyconv.cpu.slide_line cimport word
 from cyconv.cpu.slide_span cimport Span, open_span
 from cyconv.cpu.slide_work cimport (
-    AHEAD, Border, CONSTANT, DOUBLES, FLOATS, INTS_32, NEAREST, REFLECT, Room, WRAP, Work,
+    Border, CONSTANT, DOUBLES, FLOATS, INTS_32, NEAREST, REFLECT, Room, WRAP, Work,
 )
 
 
@@ -153,7 +153,7 @@ cdef inline const char* line_of(const Work* w, const Room* r, Py_ssize_t y) noex
             return row
         if r.step[2] == w.stored_size:
             for i in range(0, r.columns * r.step[2], 64):
-                ask(row + i + AHEAD)
+                ask(row + i + r.ahead_in)
         fetch(w, row, r.step[2], r.columns, r.line + r.before * w.line_size)
         return r.line
     for i in range(x.kernel):               # one line of outputs for each tap
@@ -167,5 +167,6 @@ cdef inline const char* row_of(const Work* w, const Room* r, Py_ssize_t y, Span*
     open_span(s, w, r)
     if r.readable and not w.bordered:
         return r.plane + r.z * r.step[0] + y * r.step[1] + (r.first - r.before) * r.step[2]
+    s.ahead = 0                             # line_of asks
     s.low, s.high = 0, (r.before + r.columns + r.after) * w.line_size
     return line_of(w, r, y)

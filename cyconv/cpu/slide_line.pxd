@@ -20,13 +20,12 @@ cdef enum:
 # ---- neighbouring windows ------------------------------------------------------------------------------------------------
 
 cdef inline inlined join_taps(const char* x, Py_ssize_t bytes, Py_ssize_t taps, Py_ssize_t step, Py_ssize_t last, const char* before,
-                              char* to, bint asking, const pooled* like) noexcept nogil:
+                              char* to, Py_ssize_t ahead, const pooled* like) noexcept nogil:
     cdef Py_ssize_t o = 0, j
     cdef pooled m
     while o < bytes:
         m = load(x + o, like)
-        if asking:
-            ask(x + o + AHEAD)
+        ask(x + o + ahead)
         if before != NULL:
             m = join(m, load(before + o, like))
         for j in range(1, taps - 1):
@@ -37,29 +36,30 @@ cdef inline inlined join_taps(const char* x, Py_ssize_t bytes, Py_ssize_t taps, 
         o += VB
 
 cdef inline void join_few(const char* x, Py_ssize_t bytes, Py_ssize_t taps, Py_ssize_t step, Py_ssize_t last, const char* before, char* to,
-                          const pooled* like) noexcept nogil:
-    """What is `before`, if not NULL, x[0], x[step], x[2 step], ... and, for the last of these taps, x[last]. `to` may be x."""
+                          Py_ssize_t ahead, const pooled* like) noexcept nogil:
+    """What is `before`, if not NULL, x[0], x[step], x[2 step], ... and, for the last of these taps, x[last]. `to` may be x. What lies `ahead` in x is asked for."""
     if before != NULL:
-        join_taps(x, bytes, taps, step, last, before, to, False, like)
+        join_taps(x, bytes, taps, step, last, before, to, ahead, like)
     elif taps == 2:
-        join_taps(x, bytes, 2, step, last, NULL, to, True, like)
+        join_taps(x, bytes, 2, step, last, NULL, to, ahead, like)
     elif taps == 3:
-        join_taps(x, bytes, 3, step, last, NULL, to, True, like)
+        join_taps(x, bytes, 3, step, last, NULL, to, ahead, like)
     elif taps == 4:
-        join_taps(x, bytes, 4, step, last, NULL, to, True, like)
+        join_taps(x, bytes, 4, step, last, NULL, to, ahead, like)
     else:
-        join_taps(x, bytes, taps, step, last, NULL, to, True, like)
+        join_taps(x, bytes, taps, step, last, NULL, to, ahead, like)
 
-cdef inline void peak_of_runs(const char* x, Py_ssize_t bytes, Py_ssize_t k, Py_ssize_t step, char* work, char* to, const pooled* like) noexcept nogil:
+cdef inline void peak_of_runs(const char* x, Py_ssize_t bytes, Py_ssize_t k, Py_ssize_t step, char* work, char* to, Py_ssize_t ahead, const pooled* like) noexcept nogil:
     cdef Py_ssize_t run = 1
     while k > FEW * run:
-        join_few(x, bytes + (k - 4 * run) * step, 4, run * step, 3 * run * step, NULL, work, like)
+        join_few(x, bytes + (k - 4 * run) * step, 4, run * step, 3 * run * step, NULL, work, ahead, like)
         x = work
+        ahead = 0
         run *= 4
-    join_few(x, bytes, (k + run - 1) // run, run * step, (k - run) * step, NULL, to, like)
+    join_few(x, bytes, (k + run - 1) // run, run * step, (k - run) * step, NULL, to, ahead, like)
 
 cdef inline void sum_of_runs(const char* x, Py_ssize_t bytes, Py_ssize_t k, Py_ssize_t step, char* work, char* sums, const char* before, char* to,
-                             const summed* like) noexcept nogil:
+                             Py_ssize_t ahead, const summed* like) noexcept nogil:
     """`x` may be `work`, and what is `before`, if not NULL, may stand in `sums`."""
     cdef Py_ssize_t run = 1, rest = k, at = 0, digit
     while rest > FEW:
@@ -67,23 +67,24 @@ cdef inline void sum_of_runs(const char* x, Py_ssize_t bytes, Py_ssize_t k, Py_s
         if digit == 1 and before == NULL and x != work:
             before = x
         elif digit:
-            join_few(x + at * step, bytes, digit, run * step, (digit - 1) * run * step, before, sums, like)
+            join_few(x + at * step, bytes, digit, run * step, (digit - 1) * run * step, before, sums, ahead, like)
             before = sums
         at += digit * run
-        join_few(x, bytes + (k - 4 * run) * step, 4, run * step, 3 * run * step, NULL, work, like)
+        join_few(x, bytes + (k - 4 * run) * step, 4, run * step, 3 * run * step, NULL, work, ahead, like)
         x = work
+        ahead = 0
         run *= 4
         rest //= 4
-    join_few(x + at * step, bytes, rest, run * step, (rest - 1) * run * step, before, to, like)
+    join_few(x + at * step, bytes, rest, run * step, (rest - 1) * run * step, before, to, ahead, like)
 
 cdef inline void neighbouring(const char* x, Py_ssize_t bytes, Py_ssize_t k, Py_ssize_t step, char* work, char* sums, char* to,
-                              const pooled* like) noexcept nogil:
+                              Py_ssize_t ahead, const pooled* like) noexcept nogil:
     if k <= FEW:
-        join_few(x, bytes, k, step, (k - 1) * step, NULL, to, like)
+        join_few(x, bytes, k, step, (k - 1) * step, NULL, to, ahead, like)
     elif pooled is sd or pooled is si or pooled is sl:
-        sum_of_runs(x, bytes, k, step, work, sums, NULL, to, like)
+        sum_of_runs(x, bytes, k, step, work, sums, NULL, to, ahead, like)
     else:
-        peak_of_runs(x, bytes, k, step, work, to, like)
+        peak_of_runs(x, bytes, k, step, work, to, ahead, like)
 
 
 # ---- every second window, and every so many ------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_line cimport FEW, join_few, sum_of_runs
 from cyconv.cpu.slide_span cimport Span, load, store, take
 from cyconv.cpu.slide_vectors cimport after, join, pooled, summed
-from cyconv.cpu.slide_work cimport AHEAD
 
 
 cdef inline inlined join_runs(const char* line, const Span* s, Py_ssize_t bytes, int levels, char* to, const pooled* like) noexcept nogil:
@@ -21,7 +20,7 @@ cdef inline inlined join_runs(const char* line, const Span* s, Py_ssize_t bytes,
         at += VB
         if o >= bytes:
             return
-        ask(line + at + AHEAD)
+        ask(line + at + s.ahead)
         x = take(line, at, s, False, like)
         a = join(after(x1, x, 1), x1)
         x1 = x
@@ -47,9 +46,9 @@ cdef inline void peak_of_neighbours(const char* line, const Span* s, Py_ssize_t 
     else:
         join_runs(line, s, bytes + (k - 4) * s.size, 2, work, like)
     while k > FEW * run:
-        join_few(work, bytes + (k - 4 * run) * s.size, 4, run * s.size, 3 * run * s.size, NULL, work, like)
+        join_few(work, bytes + (k - 4 * run) * s.size, 4, run * s.size, 3 * run * s.size, NULL, work, 0, like)
         run *= 4
-    join_few(work, bytes, (k + run - 1) // run, run * s.size, (k - run) * s.size, NULL, to, like)
+    join_few(work, bytes, (k + run - 1) // run, run * s.size, (k - run) * s.size, NULL, to, 0, like)
 
 cdef inline inlined sum_runs(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t rest, bint narrow, char* to, char* rests,
                              const summed* like) noexcept nogil:
@@ -66,7 +65,7 @@ cdef inline inlined sum_runs(const char* line, const Span* s, Py_ssize_t bytes, 
         at += wide
         if o >= bytes:
             return
-        ask(line + at + AHEAD)
+        ask(line + at + s.ahead)
         x = take(line, at, s, narrow, like)
         a = x1 + after(x1, x, 1)
         p = x1 if rest & 1 else none
@@ -90,4 +89,4 @@ cdef inline void sum_of_neighbours(const char* line, const Span* s, Py_ssize_t b
         sum_runs(line, s, bytes + runs * step, rest, True, work, sums, like)
     else:
         sum_runs(line, s, bytes + runs * step, rest, False, work, sums, like)
-    sum_of_runs(work, bytes, runs, step, work, sums, sums + runs * step if rest else NULL, to, like)
+    sum_of_runs(work, bytes, runs, step, work, sums, sums + runs * step if rest else NULL, to, 0, like)

@@ -7,6 +7,7 @@ cdef struct Span:
     Py_ssize_t size                     # bytes of a number, as it is computed with
     Py_ssize_t low, high                # the bytes that exist
     Py_ssize_t bytes                    # of results
+    Py_ssize_t ahead                    # where what is read next lies
     const char* bits                    # to turn
     const char* outside                 # a vector of padding, its bits not turned
 
@@ -21,6 +22,7 @@ cdef inline void open_span(Span* s, const Work* w, const Room* r) noexcept nogil
     """Of rows that begin where the padding before them would."""
     s.size, s.low, s.high = w.size, r.before * w.line_size, (r.before + r.columns) * w.line_size
     s.bytes = (r.end[2] - r.begin[2]) * w.size
+    s.ahead = r.ahead_in
     s.bits, s.outside = w.bits, w.outside
 
 cdef inline pooled load_inside(const char* line, Py_ssize_t at, const Span* s, const pooled* like) noexcept nogil:

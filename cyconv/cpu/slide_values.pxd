@@ -15,7 +15,7 @@ from cyconv.cpu.slide_pairs cimport walk_pairs
 from cyconv.cpu.slide_threes cimport walk_threes
 from cyconv.cpu.slide_steps cimport ADVANCE, DONE, EMIT, MAKE, Step, Steps, TURN, moved_on, next_step, open_steps
 from cyconv.cpu.slide_vectors cimport flip, join, narrowed, narrowed_part, pooled, sd, si, sl, splat_sums, store_part, vb, vh
-from cyconv.cpu.slide_work cimport AHEAD, Room, Work
+from cyconv.cpu.slide_work cimport Room, Work
 
 cdef enum:
     MOST_ROWS = 16                      # that a window is joined from in one pass
@@ -29,7 +29,7 @@ cdef inline void join_neighbours(const Work* w, Room* r, const char* line, const
 
 cdef inline void make_row(const Work* w, Room* r, Py_ssize_t y, char* to, const pooled* like) noexcept nogil:
     cdef const char* line
-    cdef Py_ssize_t n = r.end[2] - r.begin[2], k = w.axis[2].kernel, s = w.axis[2].stride, step = w.axis[2].dilation * w.size
+    cdef Py_ssize_t n = r.end[2] - r.begin[2], k = w.axis[2].kernel, s = w.axis[2].stride, step = w.axis[2].dilation * w.size, ahead = 0
     cdef Span span
     if w.runs:
         if pooled is not vb and pooled is not vh:
@@ -41,24 +41,26 @@ cdef inline void make_row(const Work* w, Room* r, Py_ssize_t y, char* to, const 
                 pick(r.work, s, n, w.size, to)
             return
     line = line_of(w, r, y)
+    if line != r.line:
+        ahead = r.ahead_in
     if pooled is sd:
         if w.narrow:
             sum_every_second_float(line, n * w.size, k, to)
             return
     if w.sparse:
-        join_few(line, n * w.size, k, w.row_bytes, (k - 1) * w.row_bytes, NULL, to, like)
+        join_few(line, n * w.size, k, w.row_bytes, (k - 1) * w.row_bytes, NULL, to, 0, like)
     elif s == 1:
-        neighbouring(line, n * w.size, k, step, r.work, r.sums, to, like)
+        neighbouring(line, n * w.size, k, step, r.work, r.sums, to, ahead, like)
     elif w.pairs:
         every_second(line, n * w.size, w.size, k, to, like)
     else:
-        neighbouring(line, ((n - 1) * s + 1) * w.size, k, step, r.work, r.sums, r.work, like)
+        neighbouring(line, ((n - 1) * s + 1) * w.size, k, step, r.work, r.sums, r.work, ahead, like)
         pick(r.work, s, n, w.size, to)
 
 
 # ---- rows, or planes of them, as long vectors ----------------------------------------------------------------------------
 
-cdef inline inlined join_some(const char** rows, Py_ssize_t count, Py_ssize_t bytes, char* to, const char* bits, const pooled* like) noexcept nogil:
+cdef inline inlined join_some(const char** rows, Py_ssize_t count, Py_ssize_t bytes, char* to, const char* bits, Py_ssize_t ahead, const pooled* like) noexcept nogil:
     """To whole vectors; or with `bits`, which are turned, to just so many bytes."""
     cdef Py_ssize_t o = 0, i
     cdef pooled m
@@ -70,51 +72,63 @@ cdef inline inlined join_some(const char** rows, Py_ssize_t count, Py_ssize_t by
             store(to + o, m)
         else:
             m = flip(m, load(bits, like))
-            own(to + o + AHEAD)
+            own(to + o + ahead)
             if o + VB > bytes:
                 store_part(to + o, m, bytes - o)
                 return
             store(to + o, m)
         o += VB
 
-cdef inline void join_rows(const char** rows, Py_ssize_t count, Py_ssize_t bytes, char* to, const char* bits, const pooled* like) noexcept nogil:
+cdef inline void join_rows(const char** rows, Py_ssize_t count, Py_ssize_t bytes, char* to, const char* bits, Py_ssize_t ahead, const pooled* like) noexcept nogil:
     if count == 1:
-        join_some(rows, 1, bytes, to, bits, like)
+        join_some(rows, 1, bytes, to, bits, ahead, like)
     elif count == 2:
-        join_some(rows, 2, bytes, to, bits, like)
+        join_some(rows, 2, bytes, to, bits, ahead, like)
     elif count == 3:
-        join_some(rows, 3, bytes, to, bits, like)
+        join_some(rows, 3, bytes, to, bits, ahead, like)
     else:
-        join_some(rows, count, bytes, to, bits, like)
+        join_some(rows, count, bytes, to, bits, ahead, like)
 
-cdef inline inlined average_some(const char** rows, Py_ssize_t count, Py_ssize_t n, double by, float* to) noexcept nogil:
+cdef inline inlined average_some(const char** rows, Py_ssize_t count, Py_ssize_t n, double by, float* to, Py_ssize_t ahead) noexcept nogil:
     cdef Py_ssize_t o = 0, i, lanes = VB // 8
     cdef sd m, each = splat_sums(by)
     while o < n:
         m = load(rows[0] + o * 8, <const sd*> NULL)
         for i in range(1, count):
             m = m + load(rows[i] + o * 8, <const sd*> NULL)
-        own(<char*> (to + o) + AHEAD)
+        own(<char*> (to + o) + ahead)
         if o + lanes > n:
             narrowed_part(to + o, m * each, n - o)
             return
         narrowed(to + o, m * each)
         o += lanes
 
-cdef inline void average_rows(const char** rows, Py_ssize_t count, Py_ssize_t n, double by, float* to) noexcept nogil:
+cdef inline void average_rows(const char** rows, Py_ssize_t count, Py_ssize_t n, double by, float* to, Py_ssize_t ahead) noexcept nogil:
     """n sums of doubles, times `by`, as floats."""
     if count == 2:
-        average_some(rows, 2, n, by, to)
+        average_some(rows, 2, n, by, to, ahead)
     elif count == 3:
-        average_some(rows, 3, n, by, to)
+        average_some(rows, 3, n, by, to, ahead)
     else:
-        average_some(rows, count, n, by, to)
+        average_some(rows, count, n, by, to, ahead)
 
 cdef inline void turn_rows(char* ring, Py_ssize_t part, Py_ssize_t first, Py_ssize_t count, const pooled* like) noexcept nogil:
-    """Each of these rows becomes itself joined with those that follow it."""
+    """Each of these rows becomes itself joined with those that follow it. Four vectors at once do not wait for each other."""
     cdef Py_ssize_t o = 0, i
     cdef char* p
-    cdef pooled m
+    cdef pooled m, n, u, v
+    while o + 4 * VB <= part:
+        p = ring + (first + count - 1) * part + o
+        m, n, u, v = load(p, like), load(p + VB, like), load(p + 2 * VB, like), load(p + 3 * VB, like)
+        for i in range(count - 1):
+            p -= part
+            m, n = join(m, load(p, like)), join(n, load(p + VB, like))
+            u, v = join(u, load(p + 2 * VB, like)), join(v, load(p + 3 * VB, like))
+            store(p, m)
+            store(p + VB, n)
+            store(p + 2 * VB, u)
+            store(p + 3 * VB, v)
+        o += 4 * VB
     while o < part:
         p = ring + (first + count - 1) * part + o
         m = load(p, like)
@@ -124,14 +138,44 @@ cdef inline void turn_rows(char* ring, Py_ssize_t part, Py_ssize_t first, Py_ssi
             store(p, m)
         o += VB
 
-cdef inline void advance(const char* row, Py_ssize_t bytes, bint fresh, char* opening, const pooled* like) noexcept nogil:
+cdef inline void advance(const char* row, Py_ssize_t bytes, char* opening, const pooled* like) noexcept nogil:
     cdef Py_ssize_t o = 0
-    if fresh:
-        memcpy(opening, row, bytes)
-        return
     while o < bytes:
         store(opening + o, join(load(row + o, like), load(opening + o, like)))
         o += VB
+
+cdef inline inlined advance_and_join(const char* row, char* opening, const char* ending, Py_ssize_t bytes, char* to, const char* bits, Py_ssize_t ahead, const pooled* like) noexcept nogil:
+    """The same, and what becomes of it joined with the end of the block before, as join_some does with two rows."""
+    cdef Py_ssize_t o = 0
+    cdef pooled m
+    while o < bytes:
+        m = join(load(row + o, like), load(opening + o, like))
+        store(opening + o, m)
+        m = join(m, load(ending + o, like))
+        if bits == NULL:
+            store(to + o, m)
+        else:
+            m = flip(m, load(bits, like))
+            own(to + o + ahead)
+            if o + VB > bytes:
+                store_part(to + o, m, bytes - o)
+                return
+            store(to + o, m)
+        o += VB
+
+cdef inline void advance_and_average(const char* row, char* opening, const char* ending, Py_ssize_t n, double by, float* to, Py_ssize_t ahead) noexcept nogil:
+    cdef Py_ssize_t o = 0, lanes = VB // 8
+    cdef sd m, each = splat_sums(by)
+    while o < n:
+        m = load(row + 8 * o, <const sd*> NULL) + load(opening + 8 * o, <const sd*> NULL)
+        store(opening + 8 * o, m)
+        m = (load(ending + 8 * o, <const sd*> NULL) + m) * each
+        own(<char*> (to + o) + ahead)
+        if o + lanes > n:
+            narrowed_part(to + o, m, n - o)
+            return
+        narrowed(to + o, m)
+        o += lanes
 
 
 # ---- the walk --------------------------------------------------------------------------------------------------------------
@@ -140,9 +184,11 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
     """All outputs of the item along one axis, one after the other from `to` on; or, if that is NULL, to the caller's array."""
     cdef Steps s
     cdef Step step
-    cdef Py_ssize_t part = w.row_bytes if axis == 1 else (r.end[1] - r.begin[1]) * w.row_bytes, o, i
+    cdef Py_ssize_t part = w.row_bytes if axis == 1 else (r.end[1] - r.begin[1]) * w.row_bytes, n = r.end[2] - r.begin[2], o, i
     cdef const char* rows[MOST_ROWS]
+    cdef const char* row = NULL             # that is to be joined to the opening yet, if not NULL
     cdef char* ring = r.ring[axis]
+    cdef const char* ending
     cdef char* opening = r.opening[axis]
     if w.axis[axis].kernel == 1:            # nothing to join
         for o in range(r.begin[axis], r.end[axis]):
@@ -169,12 +215,30 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
     open_steps(&s, &w.axis[axis], o, r.end[axis], w.blocks[axis])
     while True:
         step = next_step(&s)
+        if row != NULL and (step != EMIT or s.count == 0):
+            advance(row, part, opening, like)
+            row = NULL
         if step == MAKE:
             make(w, r, axis, s.row, ring + s.slot * part, like)
         elif step == TURN:
             turn_rows(ring, part, s.first_slot, s.count, like)
         elif step == ADVANCE:
-            advance(ring + s.slot * part, part, s.fresh, opening, like)
+            row = ring + s.slot * part
+            if s.fresh:
+                memcpy(opening, row, part)
+                row = NULL
+        elif step == EMIT and row != NULL:
+            ending = ring + s.first_slot * part
+            if to != NULL:
+                advance_and_join(row, opening, ending, part, to + (s.output - r.begin[axis]) * part, NULL, 0, like)
+            elif axis == 1 and w.straight:
+                advance_and_join(row, opening, ending, n * w.size, result_row(w, r, r.oz, s.output), &w.bits[0], r.ahead_out, like)
+            elif axis == 1 and r.alike:
+                advance_and_average(row, opening, ending, n, row_factor(w, r, s.output), <float*> result_row(w, r, r.oz, s.output), r.ahead_out)
+            else:
+                advance_and_join(row, opening, ending, part, r.result, NULL, 0, like)
+                finish(w, r, axis, s.output, r.result)
+            row = NULL
         elif step == EMIT:
             for i in range(s.count):
                 rows[i] = ring + moved_on(s.first_slot, i, w.axis[axis].kernel) * part
@@ -182,13 +246,13 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
                 rows[s.count] = opening
                 s.count += 1
             if to != NULL:
-                join_rows(rows, s.count, part, to + (s.output - r.begin[axis]) * part, NULL, like)
+                join_rows(rows, s.count, part, to + (s.output - r.begin[axis]) * part, NULL, 0, like)
             elif axis == 1 and w.straight:
-                join_rows(rows, s.count, (r.end[2] - r.begin[2]) * w.size, result_row(w, r, r.oz, s.output), &w.bits[0], like)
+                join_rows(rows, s.count, n * w.size, result_row(w, r, r.oz, s.output), &w.bits[0], r.ahead_out, like)
             elif axis == 1 and r.alike:
-                average_rows(rows, s.count, r.end[2] - r.begin[2], row_factor(w, r, s.output), <float*> result_row(w, r, r.oz, s.output))
+                average_rows(rows, s.count, n, row_factor(w, r, s.output), <float*> result_row(w, r, r.oz, s.output), r.ahead_out)
             else:
-                join_rows(rows, s.count, part, r.result, NULL, like)
+                join_rows(rows, s.count, part, r.result, NULL, 0, like)
                 finish(w, r, axis, s.output, r.result)
         else:
             return

@@ -67,6 +67,7 @@ cdef struct Room:                       # of one thread, with the item at hand
     Py_ssize_t[3] end                   # outputs
     Py_ssize_t before, first, columns, after    # padding before the first column that is read, this column, columns, and padding after
     bint whole                          # whether there is no padding
+    Py_ssize_t ahead_in, ahead_out      # bytes between what is read, and what is written, and what is asked for meanwhile
     bint alike                          # whether rows of results are floats and sums divided by one number each
     char* box
     char* line                          # a row with its padding

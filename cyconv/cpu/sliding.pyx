@@ -34,7 +34,7 @@ from cyconv.cpu.slide_steps cimport common_divisor
 from cyconv.cpu.slide_values cimport MOST_ROWS, walk
 from cyconv.cpu.slide_vectors cimport sd, si, sl, vb, vh, vi, vl
 from cyconv.cpu.slide_work cimport (
-    CONSTANT, DOUBLES, FLOATS, INTS_16, INTS_32, INTS_64, INTS_8, MIRROR, NEAREST, NOTHING, REFLECT, Room, WRAP, Work,
+    AHEAD, CONSTANT, DOUBLES, FLOATS, INTS_16, INTS_32, INTS_64, INTS_8, MIRROR, NEAREST, NOTHING, REFLECT, Room, WRAP, Work,
 )
 
 from cyconv.problem import MAX_WORKSPACE
@@ -296,7 +296,7 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
     cdef const Work* w = <const Work*> work
     cdef Room r
     cdef int axis
-    cdef Py_ssize_t piece, channel, group
+    cdef Py_ssize_t piece, channel, group, rows
     cdef const char* batch
     open_room(w, &r, room)
     for axis in range(2, -1, -1):
@@ -306,12 +306,16 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
         r.end[axis] = min(r.begin[axis] + w.outputs[axis], w.axis[axis].out)
     open_line(w, &r)
     r.alike = w.kind == SUM and w.stored == SINGLE and w.parts == 1 and counts_alike(w, &r)
+    r.ahead_in = r.ahead_out = AHEAD
     if w.together == 1:
         r.index = item
         channel = item % w.channels
         r.plane = w.input + item // w.channels * w.batch_step + channel // w.parts * w.channel_step + channel % w.parts * w.stored_size
         for axis in range(3):
             r.step[axis] = w.axis[axis].step
+        if w.pieces[2] > 1:                 # what comes next stands in the rows below
+            rows = max(AHEAD // 2 // (w.outputs[2] * w.stored_size), <Py_ssize_t> 1)
+            r.ahead_in, r.ahead_out = rows * r.step[1], rows * w.axis[2].out * w.stored_size * w.parts
         r.readable, r.behind = w.as_stored and r.step[2] == w.line_size, w.behind
         work_plane(w, &r)
         return
