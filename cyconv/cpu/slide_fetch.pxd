@@ -164,9 +164,13 @@ cdef inline const char* line_of(const Work* w, const Room* r, Py_ssize_t y) noex
 
 cdef inline const char* row_of(const Work* w, const Room* r, Py_ssize_t y, Span* s) noexcept nogil:
     """The same for those that read within a span: a row may stay where it lies although there is padding beside it."""
+    cdef const char* line
     open_span(s, w, r)
     if r.readable and not w.bordered:
-        return r.plane + r.z * r.step[0] + y * r.step[1] + (r.first - r.before) * r.step[2]
+        line = r.plane + r.z * r.step[0] + y * r.step[1] + (r.first - r.before) * r.step[2]
+        if r.after == 0:                    # whatever stands in lanes beyond the last output does not matter
+            s.high = r.behind - line
+        return line
     s.ahead = 0                             # line_of asks
     s.low, s.high = 0, (r.before + r.columns + r.after) * w.line_size
     return line_of(w, r, y)

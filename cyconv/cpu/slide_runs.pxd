@@ -1,27 +1,92 @@
-"""Long windows of neighbours along a row, of numbers of 4 bytes or more: the first runs are joined in registers.
+"""Long windows along a row, made of runs: each pass joins four runs of a length to one of four times that. Maxima end with runs that overlap,
+sums with runs side by side, as many of each length as the window has digits to the base of 4. Dilation only changes the steps.
 
-A vector of runs of two numbers is one of numbers joined with the same, one number on; one of runs of four is that, joined with itself two
-numbers on; and so on. All stages work at once, each a vector behind the one before, so every number is read once.
+Of numbers of 4 bytes or more that are neighbours, the first runs are joined in registers: a vector of runs of two is one of numbers
+joined with the same, one number on; one of runs of four is that, joined with itself two numbers on; and so on. All stages work at once,
+each a vector behind the one before, so every number is read once.
 """
 from cyconv.cpu.shuffle cimport fetch as ask
 from cyconv.cpu.simd cimport VB, inlined
-from cyconv.cpu.slide_line cimport FEW, join_few, sum_of_runs
-from cyconv.cpu.slide_span cimport Span, load, store, take
-from cyconv.cpu.slide_vectors cimport after, join, pooled, summed
+from cyconv.cpu.slide_line cimport FEW, join_few_near, join_near
+from cyconv.cpu.slide_span cimport Span, exists, load, store, take
+from cyconv.cpu.slide_vectors cimport after, join, pooled, summed, vb, vh
 
+cdef enum Sums:
+    RUNS, RESTS, TOGETHER
+
+
+# ---- from runs to longer runs --------------------------------------------------------------------------------------------
+
+cdef inline inlined join_taps(const char* x, Py_ssize_t bytes, Py_ssize_t taps, Py_ssize_t step, Py_ssize_t last, const char* before,
+                              char* to, const pooled* like) noexcept nogil:
+    cdef Py_ssize_t o = 0, j
+    cdef pooled m
+    while o < bytes:
+        m = load(x + o, like)
+        if before != NULL:
+            m = join(m, load(before + o, like))
+        for j in range(1, taps - 1):
+            m = join(load(x + o + j * step, like), m)
+        if taps > 1:
+            m = join(load(x + o + last, like), m)
+        store(to + o, m)
+        o += VB
+
+cdef inline void join_few(const char* x, Py_ssize_t bytes, Py_ssize_t taps, Py_ssize_t step, Py_ssize_t last, const char* before, char* to,
+                          const pooled* like) noexcept nogil:
+    """What is `before`, if not NULL, x[0], x[step], x[2 step], ... and, for the last of these taps, x[last]. `to` may be x."""
+    if before != NULL:
+        join_taps(x, bytes, taps, step, last, before, to, like)
+    elif taps == 2:
+        join_taps(x, bytes, 2, step, last, NULL, to, like)
+    elif taps == 3:
+        join_taps(x, bytes, 3, step, last, NULL, to, like)
+    elif taps == 4:
+        join_taps(x, bytes, 4, step, last, NULL, to, like)
+    else:
+        join_taps(x, bytes, taps, step, last, NULL, to, like)
+
+cdef inline void join_to_peak(char* work, Py_ssize_t bytes, Py_ssize_t k, Py_ssize_t run, Py_ssize_t step, char* to, const pooled* like) noexcept nogil:
+    """Windows of k numbers that are `step` apart, from the maxima of `run` of them."""
+    while k > FEW * run:
+        join_few(work, bytes + (k - 4 * run) * step, 4, run * step, 3 * run * step, NULL, work, like)
+        run *= 4
+    join_few(work, bytes, (k + run - 1) // run, run * step, (k - run) * step, NULL, to, like)
+
+cdef inline void join_to_sum(char* work, Py_ssize_t bytes, Py_ssize_t k, Py_ssize_t step, char* sums, const char* before, char* to,
+                             const summed* like) noexcept nogil:
+    """Sums of k numbers that are `step` apart, and of what is `before`, if not NULL; that may stand in `sums`, where partial sums do."""
+    cdef Py_ssize_t run = 1, rest = k, at = 0, digit
+    while rest > FEW:
+        digit = rest % 4
+        if digit:
+            join_few(work + at * step, bytes, digit, run * step, (digit - 1) * run * step, before, sums, like)
+            before = sums
+        at += digit * run
+        join_few(work, bytes + (k - 4 * run) * step, 4, run * step, 3 * run * step, NULL, work, like)
+        run *= 4
+        rest //= 4
+    join_few(work + at * step, bytes, rest, run * step, (rest - 1) * run * step, before, to, like)
+
+
+# ---- from numbers to runs ------------------------------------------------------------------------------------------------
 
 cdef inline inlined join_runs(const char* line, const Span* s, Py_ssize_t bytes, int levels, char* to, const pooled* like) noexcept nogil:
     """Runs of 4, 8 or 16 numbers, for 2 to 4 levels, that begin at each number."""
     cdef Py_ssize_t at = 0, o = -levels * VB
     cdef pooled x, x1, a, a1, b, b1, c, c1, m
-    x1 = a1 = b1 = c1 = take(line, 0, s, False, like)
+    take(line, 0, s, False, False, &x1)
+    a1 = b1 = c1 = x1
     while True:
         o += VB
         at += VB
         if o >= bytes:
             return
         ask(line + at + s.ahead)
-        x = take(line, at, s, False, like)
+        if exists(s, at, VB):
+            take(line, at, s, True, False, &x)
+        else:
+            take(line, at, s, False, False, &x)
         a = join(after(x1, x, 1), x1)
         x1 = x
         m = join(after(a1, a, 2), a1)
@@ -35,58 +100,95 @@ cdef inline inlined join_runs(const char* line, const Span* s, Py_ssize_t bytes,
         if o >= 0:
             store(to + o, m)
 
-cdef inline void peak_of_neighbours(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t k, char* work, char* to, const pooled* like) noexcept nogil:
-    cdef Py_ssize_t run = 4
-    if k >= 16 and 8 * s.size <= VB:
-        run = 16
-        join_runs(line, s, bytes + (k - 16) * s.size, 4, work, like)
+cdef inline void peak_of_row(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t k, Py_ssize_t dilation, char* work, char* to,
+                             const pooled* like) noexcept nogil:
+    cdef Py_ssize_t step = dilation * s.size
+    if k <= FEW:
+        join_few_near(line, s, bytes, k, step, to, like)
+    elif pooled is vb or pooled is vh:
+        join_few_near(line, s, bytes + (k - 4) * step, 4, step, work, like)
+        join_to_peak(work, bytes, k, 4, step, to, like)
+    elif dilation > 1:
+        join_few_near(line, s, bytes + (k - 4) * step, 4, step, work, like)
+        join_to_peak(work, bytes, k, 4, step, to, like)
+    elif k >= 16 and 8 * s.size <= VB:
+        join_runs(line, s, bytes + (k - 16) * step, 4, work, like)
+        join_to_peak(work, bytes, k, 16, step, to, like)
     elif k >= 8 and 4 * s.size <= VB:
-        run = 8
-        join_runs(line, s, bytes + (k - 8) * s.size, 3, work, like)
+        join_runs(line, s, bytes + (k - 8) * step, 3, work, like)
+        join_to_peak(work, bytes, k, 8, step, to, like)
     else:
-        join_runs(line, s, bytes + (k - 4) * s.size, 2, work, like)
-    while k > FEW * run:
-        join_few(work, bytes + (k - 4 * run) * s.size, 4, run * s.size, 3 * run * s.size, NULL, work, 0, like)
-        run *= 4
-    join_few(work, bytes, (k + run - 1) // run, run * s.size, (k - run) * s.size, NULL, to, 0, like)
+        join_runs(line, s, bytes + (k - 4) * step, 2, work, like)
+        join_to_peak(work, bytes, k, 4, step, to, like)
 
-cdef inline inlined sum_runs(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t rest, bint narrow, char* to, char* rests,
+cdef inline inlined sum_runs(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t rest, Sums sums, bint narrow, char* to, char* rests,
                              const summed* like) noexcept nogil:
-    """Of 8 numbers; and the sums of the first `rest` numbers, fewer than 8, of each run."""
+    """Of 8 numbers; of `rest` numbers, fewer than 8; or of 8 and those that follow them."""
     cdef Py_ssize_t at = 0, o, wide = VB // 2 if narrow else VB
     cdef bint far = 4 * s.size > VB     # whether the fourth number on is two vectors on
-    cdef summed x, x1, a, a1, b, b1, b2, p, p1, q, q1, q2, m, none = load(s.outside, like)
-    x = take(line, 0, s, narrow, like)
-    x1 = a1 = b1 = b2 = x
-    p1 = q1 = q2 = none
-    o = -4 * VB if far else -3 * VB
+    cdef summed x, x1, a, a1, b, b1, b2, p, p1, q, q1, q2, m, m1, r, none = load(s.outside, like)
+    take(line, 0, s, False, narrow, &x1)
+    a1 = b1 = b2 = p1 = q1 = q2 = m1 = none
+    o = (-4 if far or sums == TOGETHER else -3) * VB
     while True:
         o += VB
         at += wide
         if o >= bytes:
             return
         ask(line + at + s.ahead)
-        x = take(line, at, s, narrow, like)
+        if exists(s, at, wide):
+            take(line, at, s, True, narrow, &x)
+        else:
+            take(line, at, s, False, narrow, &x)
         a = x1 + after(x1, x, 1)
         p = x1 if rest & 1 else none
         b = a1 + after(a1, a, 2)
         q = a1 + after(p1, p, 2) if rest & 2 else p1
         m = b2 + b if far else b1 + after(b1, b, 4)
+        r = q2 if far else q1
+        if rest & 4:
+            r = b2 + q if far else b1 + after(q1, q, 4)
         if o >= 0:
-            store(to + o, m)
-            if rest:
-                if rest & 4:
-                    m = b2 + q if far else b1 + after(q1, q, 4)
-                else:
-                    m = q2 if far else q1
-                store(rests + o, m)
-        x1, a1, b2, b1, p1, q2, q1 = x, a, b1, b, p, q1, q
+            if sums == TOGETHER:
+                store(to + o, m1 + r)
+            else:
+                if sums == RUNS:
+                    store(to + o, m)
+                if rest:
+                    store(rests + o, r)
+        x1, a1, b2, b1, p1, q2, q1, m1 = x, a, b1, b, p, q1, q, m
 
-cdef inline void sum_of_neighbours(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t k, bint narrow, char* work, char* sums, char* to,
-                                   const summed* like) noexcept nogil:
-    cdef Py_ssize_t runs = k // 8, rest = k % 8, step = 8 * s.size
-    if narrow:
-        sum_runs(line, s, bytes + runs * step, rest, True, work, sums, like)
+cdef inline void sum_of_row(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t k, Py_ssize_t dilation, bint narrow, char* work,
+                            char* sums, char* to, const summed* like) noexcept nogil:
+    cdef Py_ssize_t runs = k // 8, rest = k % 8, step = dilation * s.size
+    if dilation > 1:
+        if k <= FEW:
+            join_few_near(line, s, bytes, k, step, to, like)
+        else:
+            join_few_near(line, s, bytes + (k - 1) * step, 1, step, work, like)
+            join_to_sum(work, bytes, k, step, sums, NULL, to, like)
+        return
+    step *= 8
+    if k <= 3:                          # three conversions of a number take less than the way through all stages
+        if not narrow:
+            join_few_near(line, s, bytes, k, s.size, to, like)
+        elif k == 3:
+            join_near(line, s, bytes, 3, 4, True, to, like)
+        else:
+            join_near(line, s, bytes, k, 4, True, to, like)
+    elif runs == 0:
+        if narrow:
+            sum_runs(line, s, bytes, rest, RESTS, True, NULL, to, like)
+        else:
+            sum_runs(line, s, bytes, rest, RESTS, False, NULL, to, like)
+    elif runs == 1 and step == VB:      # rests stand a vector after their runs
+        if narrow:
+            sum_runs(line, s, bytes, rest, TOGETHER, True, to, NULL, like)
+        else:
+            sum_runs(line, s, bytes, rest, TOGETHER, False, to, NULL, like)
     else:
-        sum_runs(line, s, bytes + runs * step, rest, False, work, sums, like)
-    sum_of_runs(work, bytes, runs, step, work, sums, sums + runs * step if rest else NULL, to, 0, like)
+        if narrow:
+            sum_runs(line, s, bytes + runs * step, rest, RUNS, True, work, sums, like)
+        else:
+            sum_runs(line, s, bytes + runs * step, rest, RUNS, False, work, sums, like)
+        join_to_sum(work, bytes, runs, step, sums, sums + runs * step if rest else NULL, to, like)

@@ -1,5 +1,5 @@
 """Rows where they lie, read by vectors: what is padding in these is put in while they are loaded, and nothing else is touched."""
-from cyconv.cpu.simd cimport VB
+from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_vectors cimport load_within, pooled, sd, widened, widened_within
 from cyconv.cpu.slide_work cimport Room, Work
 
@@ -25,20 +25,14 @@ cdef inline void open_span(Span* s, const Work* w, const Room* r) noexcept nogil
     s.ahead = r.ahead_in
     s.bits, s.outside = w.bits, w.outside
 
-cdef inline pooled load_inside(const char* line, Py_ssize_t at, const Span* s, const pooled* like) noexcept nogil:
-    cdef Py_ssize_t last = min(max(s.high - at, 0), VB), first = min(max(s.low - at, 0), last)
-    return load_within(line + at, first, last, load(s.outside, like))
+cdef inline bint exists(const Span* s, Py_ssize_t at, Py_ssize_t bytes) noexcept nogil:
+    return s.low <= at and at + bytes <= s.high
 
-cdef inline pooled take(const char* line, Py_ssize_t at, const Span* s, bint narrow, const pooled* like) noexcept nogil:
-    """The vector at byte `at`, or twice as many bytes of one if they are single precision; as it lies, but for padding."""
-    cdef Py_ssize_t last, first
+cdef inline inlined take(const char* line, Py_ssize_t at, const Span* s, bint inside, bint narrow, pooled* v) noexcept nogil:
+    """The vector at byte `at` as it lies, or single precision in double; with padding, unless it is known to be `inside`."""
+    cdef Py_ssize_t wide = VB // 2 if narrow else VB, last = min(max(s.high - at, 0), wide), first = min(max(s.low - at, 0), last)
     if pooled is sd:
         if narrow:
-            if s.low <= at and at + VB // 2 <= s.high:
-                return widened(line + at)
-            last = min(max(s.high - at, 0), VB // 2)
-            first = min(max(s.low - at, 0), last)
-            return widened_within(line + at, first, last)
-    if s.low <= at and at + VB <= s.high:
-        return load(line + at, like)
-    return load_inside(line, at, s, like)
+            v[0] = widened(line + at) if inside else widened_within(line + at, first, last)
+            return
+    v[0] = load(line + at, v) if inside else load_within(line + at, first, last, load(s.outside, v))

@@ -6,27 +6,31 @@ from cyconv.cpu.shuffle cimport fetch as ask, own
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport fill
 from cyconv.cpu.slide_finish cimport result_row
-from cyconv.cpu.slide_span cimport Span, load, load_inside, open_span, store
+from cyconv.cpu.slide_span cimport Span, exists, load, open_span, store, take
 from cyconv.cpu.slide_vectors cimport evens, flip, join, odds, pooled, store_part
 from cyconv.cpu.slide_work cimport AHEAD, Room, Work
 
 
-cdef inline pooled taken(const char* line, Py_ssize_t at, const Span* s, bint inside, bint turned, const pooled* like) noexcept nogil:
-    cdef pooled v = load(line + at, like) if inside else load_inside(line, at, s, like)
-    return flip(v, load(s.bits, like)) if turned else v
-
-cdef inline pooled three(const char* line, Py_ssize_t at, int stride, const Span* s, bint inside, bint turned, const pooled* like) noexcept nogil:
+cdef inline inlined three(const char* line, Py_ssize_t at, int stride, const Span* s, bint inside, bint turned, pooled* m) noexcept nogil:
     """Windows along a row."""
-    cdef pooled a, b, m
+    cdef pooled a, b, c, d
     if stride == 1:
-        m = join(taken(line, at + s.size, s, inside, turned, like), taken(line, at, s, inside, turned, like))
-        return join(taken(line, at + 2 * s.size, s, inside, turned, like), m)
-    a, b = taken(line, at, s, inside, turned, like), taken(line, at + VB, s, inside, turned, like)
-    m = join(odds(a, b), evens(a, b))
-    a, b = taken(line, at + 2 * s.size, s, inside, turned, like), taken(line, at + 2 * s.size + VB, s, inside, turned, like)
-    return join(evens(a, b), m)
+        take(line, at, s, inside, False, &a)
+        take(line, at + s.size, s, inside, False, &b)
+        take(line, at + 2 * s.size, s, inside, False, &c)
+    else:
+        take(line, at, s, inside, False, &c)
+        take(line, at + VB, s, inside, False, &d)
+        a, b = evens(c, d), odds(c, d)
+        take(line, at + 2 * s.size, s, inside, False, &c)
+        take(line, at + 2 * s.size + VB, s, inside, False, &d)
+        c = evens(c, d)
+    if turned:
+        d = load(s.bits, m)
+        a, b, c = flip(a, d), flip(b, d), flip(c, d)
+    m[0] = join(c, join(b, a))
 
-cdef inline void put_three(char* to, Py_ssize_t o, pooled m, const Span* s, bint turned) noexcept nogil:
+cdef inline inlined put_three(char* to, Py_ssize_t o, pooled m, const Span* s, bint turned) noexcept nogil:
     if turned:
         m = flip(m, load(s.bits, <const pooled*> NULL))
     own(to + o + AHEAD)
@@ -40,9 +44,9 @@ cdef inline inlined join_square(const char** lines, char* to, char* below, Py_ss
     """One vector of a row of outputs and, unless NULL, of the one below."""
     cdef pooled a, b, c, d
     cdef Py_ssize_t at = stride * o
-    a = three(lines[0], at, stride, s, inside, turned, like)
-    b = three(lines[1], at, stride, s, inside, turned, like)
-    c = three(lines[2], at, stride, s, inside, turned, like)
+    three(lines[0], at, stride, s, inside, turned, &a)
+    three(lines[1], at, stride, s, inside, turned, &b)
+    three(lines[2], at, stride, s, inside, turned, &c)
     ask(lines[2] + at + AHEAD)
     if stride == 2:
         ask(lines[2] + at + VB + AHEAD)
@@ -51,7 +55,7 @@ cdef inline inlined join_square(const char** lines, char* to, char* below, Py_ss
     if below == NULL:
         put_three(to, o, join(c, join(b, a)), s, turned)
         return
-    d = three(lines[3], at, stride, s, inside, turned, like)
+    three(lines[3], at, stride, s, inside, turned, &d)
     ask(lines[3] + at + AHEAD)
     if stride == 1:
         b = join(c, b)
@@ -59,7 +63,7 @@ cdef inline inlined join_square(const char** lines, char* to, char* below, Py_ss
         put_three(below, o, join(d, b), s, turned)
         return
     put_three(to, o, join(c, join(b, a)), s, turned)
-    a = three(lines[4], at, stride, s, inside, turned, like)
+    three(lines[4], at, stride, s, inside, turned, &a)
     ask(lines[3] + at + VB + AHEAD)
     ask(lines[4] + at + AHEAD)
     ask(lines[4] + at + VB + AHEAD)
@@ -68,7 +72,7 @@ cdef inline inlined join_square(const char** lines, char* to, char* below, Py_ss
 cdef inline inlined join_squares(const char** lines, char* to, char* below, int stride, const Span* s, bint turned, const pooled* like) noexcept nogil:
     cdef Py_ssize_t o = 0
     while o < s.bytes:
-        if stride * o >= s.low and stride * (o + VB) + 2 * s.size <= s.high:
+        if exists(s, stride * o, stride * VB + 2 * s.size):
             join_square(lines, to, below, o, stride, s, True, turned, like)
         else:
             join_square(lines, to, below, o, stride, s, False, turned, like)

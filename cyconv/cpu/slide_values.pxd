@@ -8,13 +8,13 @@ from cyconv.cpu.shuffle cimport own
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport line_of, row_of
 from cyconv.cpu.slide_finish cimport finish, result_row, row_factor
-from cyconv.cpu.slide_line cimport every_second, join_few, neighbouring, pick, sum_every_second_float
-from cyconv.cpu.slide_runs cimport peak_of_neighbours, sum_of_neighbours
+from cyconv.cpu.slide_line cimport every_second, pick
+from cyconv.cpu.slide_runs cimport join_few, peak_of_row, sum_of_row
 from cyconv.cpu.slide_span cimport Span, load, store
 from cyconv.cpu.slide_pairs cimport walk_pairs
 from cyconv.cpu.slide_threes cimport walk_threes
 from cyconv.cpu.slide_steps cimport ADVANCE, DONE, EMIT, MAKE, Step, Steps, TURN, moved_on, next_step, open_steps
-from cyconv.cpu.slide_vectors cimport flip, join, narrowed, narrowed_part, pooled, sd, si, sl, splat_sums, store_part, vb, vh
+from cyconv.cpu.slide_vectors cimport flip, join, narrowed, narrowed_part, pooled, sd, si, sl, splat_sums, store_part
 from cyconv.cpu.slide_work cimport Room, Work
 
 cdef enum:
@@ -23,39 +23,25 @@ cdef enum:
 
 cdef inline void join_neighbours(const Work* w, Room* r, const char* line, const Span* s, Py_ssize_t bytes, char* to, const pooled* like) noexcept nogil:
     if pooled is sd or pooled is si or pooled is sl:
-        sum_of_neighbours(line, s, bytes, w.axis[2].kernel, w.narrow, r.work, r.sums, to, like)
+        sum_of_row(line, s, bytes, w.axis[2].kernel, w.axis[2].dilation, w.narrow, r.work, r.sums, to, like)
     else:
-        peak_of_neighbours(line, s, bytes, w.axis[2].kernel, r.work, to, like)
+        peak_of_row(line, s, bytes, w.axis[2].kernel, w.axis[2].dilation, r.work, to, like)
 
 cdef inline void make_row(const Work* w, Room* r, Py_ssize_t y, char* to, const pooled* like) noexcept nogil:
+    cdef Py_ssize_t n = r.end[2] - r.begin[2], k = w.axis[2].kernel
     cdef const char* line
-    cdef Py_ssize_t n = r.end[2] - r.begin[2], k = w.axis[2].kernel, s = w.axis[2].stride, step = w.axis[2].dilation * w.size, ahead = 0
     cdef Span span
-    if w.runs:
-        if pooled is not vb and pooled is not vh:
-            line = row_of(w, r, y, &span)
-            if s == 1:
-                join_neighbours(w, r, line, &span, n * w.size, to, like)
-            else:
-                join_neighbours(w, r, line, &span, ((n - 1) * s + 1) * w.size, r.work, like)
-                pick(r.work, s, n, w.size, to)
-            return
-    line = line_of(w, r, y)
-    if line != r.line:
-        ahead = r.ahead_in
-    if pooled is sd:
-        if w.narrow:
-            sum_every_second_float(line, n * w.size, k, to)
-            return
     if w.sparse:
-        join_few(line, n * w.size, k, w.row_bytes, (k - 1) * w.row_bytes, NULL, to, 0, like)
-    elif s == 1:
-        neighbouring(line, n * w.size, k, step, r.work, r.sums, to, ahead, like)
-    elif w.pairs:
-        every_second(line, n * w.size, w.size, k, to, like)
+        join_few(line_of(w, r, y), n * w.size, k, w.row_bytes, (k - 1) * w.row_bytes, NULL, to, like)
+        return
+    line = row_of(w, r, y, &span)
+    if w.pairs:
+        every_second(line, &span, k, w.narrow, to, like)
+    elif w.axis[2].stride == 1:
+        join_neighbours(w, r, line, &span, n * w.size, to, like)
     else:
-        neighbouring(line, ((n - 1) * s + 1) * w.size, k, step, r.work, r.sums, r.work, ahead, like)
-        pick(r.work, s, n, w.size, to)
+        join_neighbours(w, r, line, &span, ((n - 1) * w.axis[2].stride + 1) * w.size, r.work, like)
+        pick(r.work, w.axis[2].stride, n, w.size, to)
 
 
 # ---- rows, or planes of them, as long vectors ----------------------------------------------------------------------------

@@ -37,7 +37,6 @@ cdef struct Work:
     char[64] bits                       # these of each lane
     char[8] lowest                      # what padding holds, and
     char[64] outside                    # a vector of it, its bits not turned
-    bint runs                           # whether windows are joined from runs along a row, the first of these in registers
     bint sparse                         # whether windows are fetched tap by tap, without the columns in between
     bint pairs                          # whether every second window is taken as its columns are read
     bint squares                        # whether windows are 2x2 with stride 2 and without padding

@@ -224,8 +224,7 @@ cdef int open_work(Work* w, object problem) except -1:
     w.squares = w.pairs and x.kernel == 2 and w.axis[1].kernel == 2 and w.axis[1].stride == 2 and w.axis[1].dilation == 1
     for a in range(3):
         w.squares &= w.axis[a].pad == 0 and w.axis[a].pad_after == 0 and (w.axis[a].out - 1) * w.axis[a].stride + w.axis[a].kernel <= w.axis[a].n
-    w.runs = x.kernel >= (8 if w.how == ADD else FEW + 1) and x.dilation == 1 and w.size >= 4 and not w.sparse and not problem.with_indices
-    w.narrow = w.kind == SUM and w.lanes == DOUBLES and w.stored != DOUBLE and (w.runs or w.pairs and x.kernel <= 3)
+    w.narrow = w.kind == SUM and w.lanes == DOUBLES and w.stored != DOUBLE and x.dilation == 1 and not w.sparse and (x.kernel <= 3 or not w.pairs)
     w.line_size = 4 if w.narrow else w.size
     w.as_stored = w.plain and not w.turned or w.narrow and w.stored == SINGLE
     open_border(w, problem, dtype)
