@@ -72,11 +72,11 @@ cdef inline void join_to_sum(char* work, Py_ssize_t bytes, Py_ssize_t k, Py_ssiz
 # ---- from numbers to runs ------------------------------------------------------------------------------------------------
 
 cdef inline inlined join_runs(const char* line, const Span* s, Py_ssize_t bytes, int levels, char* to, const pooled* like) noexcept nogil:
-    """Runs of 4, 8 or 16 numbers, for 2 to 4 levels, that begin at each number."""
-    cdef Py_ssize_t at = 0, o = -levels * VB
-    cdef pooled x, x1, a, a1, b, b1, c, c1, m
+    """Runs of 4, 8 or 16 numbers, for 2 to 4 levels, that begin at each number; of 32 or 64 only if a vector is 16 numbers."""
+    cdef Py_ssize_t at = 0, o = (-levels if levels < 6 else -levels - 1) * VB
+    cdef pooled x, x1, a, a1, b, b1, c, c1, d, d1, e, e1, e2, m
     take(line, 0, s, False, False, &x1)
-    a1 = b1 = c1 = x1
+    a1 = b1 = c1 = d1 = e1 = e2 = x1
     while True:
         o += VB
         at += VB
@@ -97,6 +97,13 @@ cdef inline inlined join_runs(const char* line, const Span* s, Py_ssize_t bytes,
         if levels > 3:
             c, m = m, join(after(c1, m, 8), c1)
             c1 = c
+        if levels > 4:
+            d, m = m, join(m, d1)
+            d1 = d
+        if levels > 5:
+            e, m = m, join(m, e2)
+            e2 = e1
+            e1 = e
         if o >= 0:
             store(to + o, m)
 
@@ -111,6 +118,12 @@ cdef inline void peak_of_row(const char* line, const Span* s, Py_ssize_t bytes, 
     elif dilation > 1:
         join_few_near(line, s, bytes + (k - 4) * step, 4, step, work, like)
         join_to_peak(work, bytes, k, 4, step, to, like)
+    elif k >= 64 and 16 * s.size == VB:
+        join_runs(line, s, bytes + (k - 64) * step, 6, work, like)
+        join_to_peak(work, bytes, k, 64, step, to, like)
+    elif k >= 32 and 16 * s.size == VB:
+        join_runs(line, s, bytes + (k - 32) * step, 5, work, like)
+        join_to_peak(work, bytes, k, 32, step, to, like)
     elif k >= 16 and 8 * s.size <= VB:
         join_runs(line, s, bytes + (k - 16) * step, 4, work, like)
         join_to_peak(work, bytes, k, 16, step, to, like)
