@@ -194,7 +194,8 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
                 o = walk_pairs(w, r, like)
         if o == r.end[axis]:
             return
-    if axis == 1 and to == NULL and w.threes and r.step[2] == w.size:
+    # Without AVX2 a maximum takes so many operations that rows joined anew for each row of outputs cost more than a ring.
+    if VB > 16 and axis == 1 and to == NULL and w.threes and r.step[2] == w.size:
         if pooled is not sd and pooled is not si and pooled is not sl:
             walk_threes(w, r, like)
             return

@@ -2,7 +2,8 @@
 
 A window is a product of intervals, so rows are joined along themselves, then with each other, then planes; all of it by vectors of
 neighbouring outputs of a row. Rows that several windows share are joined along themselves once and kept in a ring; windows of more than a few
-rows are joined from blocks (slide_steps.pxd), long ones along a row from runs (slide_line.pxd), so that a window of 101 x 101 takes about twice the time of one of 5 x 5.
+rows are joined from blocks (slide_steps.pxd), long ones along a row from runs (slide_line.pxd), so that
+a window of 101 x 101 takes less than twice the time of one of 5 x 5.
 
 Maxima are of the caller's numbers; a minimum is a maximum of numbers whose bits are turned. Half and single precision are averaged in double
 precision, integers of up to 16 bits in 32 if no sum can be larger, else in 64. Padding is a line's beginning and end; rows beyond
@@ -229,8 +230,7 @@ cdef int open_work(Work* w, object problem) except -1:
     w.as_stored = w.plain and not w.turned or w.narrow and w.stored == SINGLE
     open_border(w, problem, dtype)
     w.with_indices = problem.with_indices
-    # Without AVX2 a maximum takes so many operations that rows joined anew for each row of outputs cost more than a ring.
-    w.threes = VB > 16 and w.straight and not w.bordered and w.axis[0].kernel == 1 and x.stride <= 2
+    w.threes = w.straight and not w.with_indices and not w.bordered and w.axis[0].kernel == 1 and x.stride <= 2
     for a in range(1, 3):
         w.threes &= w.axis[a].kernel == 3 and w.axis[a].dilation == 1 and w.axis[a].stride == x.stride
     cut(w)
@@ -402,7 +402,7 @@ cdef double predicted(const Work* w, double planes) noexcept:
         line *= SPARED                  # windows that are not asked for are made, too, and the others picked out
     seconds = read * (ROW_READ + passes * (PASS + line * VECTOR))
     seconds += made * (ROW_MADE + (row + 1) * VECTOR * (3 if w.blocks[1] or w.blocks[0] else 1.5))
-    seconds = planes * ITEM + (0.35 * seconds if w.squares else seconds)
+    seconds = planes * ITEM + seconds * (0.35 if w.squares else 0.55 if w.threes else 1)
     return CALL + seconds * (1.4 if w.with_indices else 1)
 
 
