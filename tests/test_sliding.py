@@ -1,6 +1,10 @@
 """Windows that slide: long ones, every way in which they are joined, minima; against the oracle and against torch's rules for ties."""
 
+import ctypes
 import itertools
+import mmap
+import sys
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -67,6 +71,28 @@ def test_every_length_of_window(kernel):
             same(cyconv.max_pool2d, y, (kernel, 1), (stride, 1), (padding, 0), return_indices=indices)
         same(cyconv.avg_pool2d, whole, (1, kernel), (1, stride), (0, padding), bits=False)
         same(cyconv.avg_pool2d, whole.reshape(1, 90, 1), (kernel, 1), (stride, 1), (padding, 0), bits=False)
+
+
+@pytest.mark.parametrize("kernel", (97, 101, 128, 129, 200, 257))
+def test_longer_windows(kernel):
+    for dtype in ("float32", "float64", "uint8", "int16", "int32", "int64"):
+        for width in (kernel + 1, kernel + 70):
+            x = sample((1, 2, width), dtype)
+            for stride, padding in itertools.product((1, 3), (0, kernel // 2)):
+                same(cyconv.max_pool1d, x, kernel, stride, padding)
+                y = x if dtype[0] != "f" else np.nan_to_num(x, nan=1, posinf=2, neginf=-3)
+                same(cyconv.avg_pool1d, y.astype("float64" if dtype == "float32" else dtype), kernel, stride, padding, bits=False)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", "int16", "int32", "uint64"])
+def test_windows_of_three_at_every_width(dtype):
+    """They have a way of their own, in which the ends of rows are no copies."""
+    for width, height in [*((w, 5) for w in range(3, 80)), (33, 3), (33, 4), (20, 6), (200, 7)]:
+        x = sample((2, height, width), dtype)
+        for stride, padding in itertools.product((1, 2), (0, 1)):
+            same(cyconv.max_pool2d, x, 3, stride, padding)
+        same(cyconv.min_pool2d, x, 3, 1, 1)
+        same(cyconv.max_pool2d, x[:, ::-1], 3, 2, 1)
 
 
 @pytest.mark.parametrize("function", [cyconv.max_pool2d, cyconv.min_pool2d])
@@ -231,37 +257,51 @@ def test_boxes_of_volumes_with_indices(kernel):
             assert a.tobytes() == b.tobytes()
 
 
-def test_arrays_end_where_they_end():
-    """Rows are read in whole vectors where they lie, but never beyond the array: pages that may not be read lie behind it."""
-    import mmap
-
+@contextmanager
+def fenced():
+    """Two pages of memory, with pages around them that must not be touched."""
     page = mmap.PAGESIZE
-    memory = mmap.mmap(-1, 2 * page, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-    import ctypes
-
+    memory = mmap.mmap(-1, 4 * page)
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mprotect(ctypes.c_void_p(start + page), page, 0) != 0:
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    if protect(start, page, 0) != 0 or protect(start + 3 * page, page, 0) != 0:
         pytest.skip("mprotect is not allowed here")
-    for dtype, columns in itertools.product(("float32", "uint8", "float64", "float16"), (3, 17, 40)):
-        size = np.dtype(dtype).itemsize
-        x = np.frombuffer(memory, dtype, 6 * columns, page - 6 * columns * size).reshape(1, 6, columns)
-        for kernel, stride in ((2, 2), (3, 1), (1, 1), (2, 5), ((6, columns), 1), ((3, 2), 2)):
-            kernel = kernel if isinstance(kernel, tuple) else (kernel, min(kernel, columns))
-            cyconv.max_pool2d(x, kernel, stride, algorithm="sliding")
-            cyconv.max_pool2d(x, kernel, stride, return_indices=True, algorithm="sliding")
-            cyconv.avg_pool2d(x, kernel, stride, algorithm="sliding")
-            last = np.moveaxis(x.reshape(1, 6, columns)[..., : columns // 8 * 8].reshape(6, -1, 8) if columns % 8 == 0 else x[0][..., None], -1, 0)
-            cyconv.max_pool2d(last, 1, stride, algorithm="sliding")
-            del last
-        del x
-    for dtype, channels in (("float32", 16), ("float64", 8), ("uint8", 64)):  # channels last: squares of them are read at once
-        count = 2 * 19 * channels
-        x = np.frombuffer(memory, dtype, count, page - count * np.dtype(dtype).itemsize).reshape(2, 19, channels)
-        got = cyconv.max_pool2d(np.moveaxis(x, 2, 0), 2, 1, algorithm="sliding")
-        np.testing.assert_array_equal(got, cyconv.max_pool2d(np.moveaxis(x, 2, 0), 2, 1, algorithm="reference"))
-        del x
-    libc.mprotect(ctypes.c_void_p(start + page), page, 3)
+    try:
+        yield np.frombuffer(memory, np.uint8, 2 * page, page)
+    finally:
+        protect(start, 4 * page, mmap.PROT_READ | mmap.PROT_WRITE)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect as Linux has it")
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5, 8, 15, 40])
+def test_nothing_beside_an_array_is_read(kernel):
+    """Rows are read in whole vectors where they lie, but nothing in front of the array or behind it."""
+    with fenced() as memory:
+        for dtype, width in itertools.product(("float16", "float32", "float64", "uint8", "int32"), (41, 64, 100)):
+            whole = memory.view(dtype)
+            rows = min(len(whole) // width, 12)
+            for x in (whole[: rows * width], whole[len(whole) - rows * width :]):
+                x = x.reshape(1, rows, width)
+                x[:] = sample(x.shape, dtype)
+                for view in (x, x[:, ::-1], x[:, :, ::-1]):
+                    for stride, padding in itertools.product((1, 2, 3, 5), {0, kernel // 2}):
+                        for window in ((min(kernel, rows), kernel), (1, kernel), (min(kernel, 2), kernel)):
+                            pads = tuple(min(padding, k // 2) for k in window)
+                            for function in (cyconv.max_pool2d, cyconv.min_pool2d, cyconv.avg_pool2d):
+                                if function is not cyconv.avg_pool2d or dtype in AVERAGE_DTYPES:
+                                    function(view, window, stride, pads, algorithm="sliding")
+                            cyconv.max_pool2d(view, window, stride, pads, return_indices=True, algorithm="sliding")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect as Linux has it")
+def test_nothing_beside_an_array_with_channels_last_is_read():
+    """Squares of them are read at once."""
+    with fenced() as memory:
+        for dtype, channels in (("float32", 16), ("float64", 8), ("uint8", 64)):
+            x = memory.view(dtype)[-2 * 19 * channels :].reshape(2, 19, channels)
+            got = cyconv.max_pool2d(np.moveaxis(x, 2, 0), 2, 1, algorithm="sliding")
+            np.testing.assert_array_equal(got, cyconv.max_pool2d(np.moveaxis(x, 2, 0), 2, 1, algorithm="reference"))
 
 
 def test_what_it_declines_is_named():
