@@ -149,11 +149,11 @@ cdef inline const char* line_of(const Work* w, const Room* r, Py_ssize_t y) noex
         return line_with_border(w, r, y)
     if not w.sparse:
         row += r.first * r.step[2]
-        if r.readable and r.whole and row + w.line_bytes <= r.behind:
-            return row
         if r.step[2] == w.stored_size:
             for i in range(0, r.columns * r.step[2], 64):
                 ask(row + i + r.ahead_in)
+        if r.readable and r.whole and row + w.line_bytes <= r.behind:
+            return row
         fetch(w, row, r.step[2], r.columns, r.line + r.before * w.line_size)
         return r.line
     for i in range(x.kernel):               # one line of outputs for each tap

@@ -1,4 +1,4 @@
-"""Windows of a few numbers along a row, by vectors of neighbouring outputs; lengths, steps and strides are in bytes.
+"""Windows of a few numbers along a row, by vectors of neighbouring outputs. Lengths and steps are in bytes, taps are counted.
 
 Results may be written up to the end of the last vector that an output stands in.
 """

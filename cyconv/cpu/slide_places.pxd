@@ -1,4 +1,4 @@
-"""The same as slide_line and slide_values, for maxima with the places where they stand.
+"""The same as slide_line, slide_runs and slide_values, for maxima with the places where they stand.
 
 A place is counted in the plane, without padding, in integers as wide as the numbers; it is carried along from the row on. Windows that
 begin in the padding before a row begin at a place before it; if nothing in them is above the lowest number, that place has won and

@@ -1,9 +1,11 @@
-"""Long windows along a row, made of runs: each pass joins four runs of a length to one of four times that. Maxima end with runs that overlap,
-sums with runs side by side, as many of each length as the window has digits to the base of 4. Dilation only changes the steps.
+"""Long windows along a row, made of runs: each pass joins four runs of a length to one of four times that. Maxima end with runs that overlap;
+dilation only changes the steps. Sums, which are never dilated, end with runs side by side: the window is so many times 8 numbers and a
+rest, and there are as many runs of 8, 32, 128 ... as the digits of that multiple to the base of 4 say.
 
 Of numbers of 4 bytes or more that are neighbours, the first runs are joined in registers: a vector of runs of two is one of numbers
 joined with the same, one number on; one of runs of four is that, joined with itself two numbers on; and so on. All stages work at once,
-each a vector behind the one before, so every number is read once.
+each a vector behind the one before, so every number is read once. A stage's vector is named by a letter; with a 1 behind it, it is the
+one that the stage had made a step earlier, with a 2, two steps.
 """
 from cyconv.cpu.shuffle cimport fetch as ask
 from cyconv.cpu.simd cimport VB, inlined
@@ -12,7 +14,9 @@ from cyconv.cpu.slide_span cimport Span, exists, load, store, take
 from cyconv.cpu.slide_vectors cimport after, join, pooled, summed, vb, vh
 
 cdef enum Sums:
-    RUNS, RESTS, TOGETHER
+    RUNS                                # of 8 numbers; and of the first `rest` of them, if there are any
+    RESTS                               # the latter alone
+    TOGETHER                            # of 8 numbers and the `rest` that follow them
 
 
 # ---- from runs to longer runs --------------------------------------------------------------------------------------------
@@ -136,7 +140,7 @@ cdef inline void peak_of_row(const char* line, const Span* s, Py_ssize_t bytes, 
 
 cdef inline inlined sum_runs(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t rest, Sums sums, bint narrow, char* to, char* rests,
                              const summed* like) noexcept nogil:
-    """Of 8 numbers; of `rest` numbers, fewer than 8; or of 8 and those that follow them."""
+    """The sums that `sums` says, from each number on; `rest` is less than 8."""
     cdef Py_ssize_t at = 0, o, wide = VB // 2 if narrow else VB
     cdef bint far = 4 * s.size > VB     # whether the fourth number on is two vectors on
     cdef summed x, x1, a, a1, b, b1, b2, p, p1, q, q1, q2, m, m1, r, none = load(s.outside, like)
@@ -171,17 +175,9 @@ cdef inline inlined sum_runs(const char* line, const Span* s, Py_ssize_t bytes, 
                     store(rests + o, r)
         x1, a1, b2, b1, p1, q2, q1, m1 = x, a, b1, b, p, q1, q, m
 
-cdef inline void sum_of_row(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t k, Py_ssize_t dilation, bint narrow, char* work,
-                            char* sums, char* to, const summed* like) noexcept nogil:
-    cdef Py_ssize_t runs = k // 8, rest = k % 8, step = dilation * s.size
-    if dilation > 1:
-        if k <= FEW:
-            join_few_near(line, s, bytes, k, step, to, like)
-        else:
-            join_few_near(line, s, bytes + (k - 1) * step, 1, step, work, like)
-            join_to_sum(work, bytes, k, step, sums, NULL, to, like)
-        return
-    step *= 8
+cdef inline void sum_of_row(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t k, bint narrow, char* work, char* sums, char* to,
+                            const summed* like) noexcept nogil:
+    cdef Py_ssize_t runs = k // 8, rest = k % 8, step = 8 * s.size
     if k <= 3:                          # three conversions of a number take less than the way through all stages
         if not narrow:
             join_few_near(line, s, bytes, k, s.size, to, like)

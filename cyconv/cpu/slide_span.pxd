@@ -7,7 +7,7 @@ cdef struct Span:
     Py_ssize_t size                     # bytes of a number, as it is computed with
     Py_ssize_t low, high                # the bytes that exist
     Py_ssize_t bytes                    # of results
-    Py_ssize_t ahead                    # where what is read next lies
+    Py_ssize_t ahead                    # bytes from what is read to what is asked for meanwhile
     const char* bits                    # to turn
     const char* outside                 # a vector of padding, its bits not turned
 

@@ -78,6 +78,12 @@ cdef inline inlined join_squares(const char** lines, char* to, char* below, int 
             join_square(lines, to, below, o, stride, s, False, turned, like)
         o += VB
 
+cdef inline inlined join_either(const char** lines, char* to, char* below, int stride, const Span* s, bint turned, const pooled* like) noexcept nogil:
+    if turned:
+        join_squares(lines, to, below, stride, s, True, like)
+    else:
+        join_squares(lines, to, below, stride, s, False, like)
+
 cdef inline void walk_threes(const Work* w, const Room* r, const pooled* like) noexcept nogil:
     """All of the item's rows of results."""
     cdef Py_ssize_t oy = r.begin[1], stride = w.axis[1].stride, y, i
@@ -96,16 +102,7 @@ cdef inline void walk_threes(const Work* w, const Room* r, const pooled* like) n
         to = result_row(w, r, r.oz, oy)
         below = result_row(w, r, r.oz, oy + 1) if oy + 1 < r.end[1] else NULL
         if stride == 1:
-            if w.turned:
-                join_squares(lines, to, below, 1, &s, True, like)
-            elif below == NULL:
-                join_squares(lines, to, NULL, 1, &s, False, like)
-            else:
-                join_squares(lines, to, below, 1, &s, False, like)
-        elif w.turned:
-            join_squares(lines, to, below, 2, &s, True, like)
-        elif below == NULL:
-            join_squares(lines, to, NULL, 2, &s, False, like)
+            join_either(lines, to, below, 1, &s, w.turned, like)
         else:
-            join_squares(lines, to, below, 2, &s, False, like)
+            join_either(lines, to, below, 2, &s, w.turned, like)
         oy += 2

@@ -13,7 +13,7 @@ from cyconv.cpu.slide_runs cimport join_few, peak_of_row, sum_of_row
 from cyconv.cpu.slide_span cimport Span, load, store
 from cyconv.cpu.slide_pairs cimport walk_pairs
 from cyconv.cpu.slide_threes cimport walk_threes
-from cyconv.cpu.slide_steps cimport ADVANCE, DONE, EMIT, MAKE, Step, Steps, TURN, moved_on, next_step, open_steps
+from cyconv.cpu.slide_steps cimport ADVANCE, EMIT, MAKE, Step, Steps, TURN, moved_on, next_step, open_steps
 from cyconv.cpu.slide_vectors cimport flip, join, narrowed, narrowed_part, pooled, sd, si, sl, splat_sums, store_part
 from cyconv.cpu.slide_work cimport Room, Work
 
@@ -23,7 +23,7 @@ cdef enum:
 
 cdef inline void join_neighbours(const Work* w, Room* r, const char* line, const Span* s, Py_ssize_t bytes, char* to, const pooled* like) noexcept nogil:
     if pooled is sd or pooled is si or pooled is sl:
-        sum_of_row(line, s, bytes, w.axis[2].kernel, w.axis[2].dilation, w.narrow, r.work, r.sums, to, like)
+        sum_of_row(line, s, bytes, w.axis[2].kernel, w.narrow, r.work, r.sums, to, like)
     else:
         peak_of_row(line, s, bytes, w.axis[2].kernel, w.axis[2].dilation, r.work, to, like)
 
@@ -214,7 +214,7 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
             if s.fresh:
                 memcpy(opening, row, part)
                 row = NULL
-        elif step == EMIT and row != NULL:
+        elif step == EMIT and row != NULL:      # a block's end is joined with the next one's beginning, which `row` still has to join
             ending = ring + s.first_slot * part
             if to != NULL:
                 advance_and_join(row, opening, ending, part, to + (s.output - r.begin[axis]) * part, NULL, 0, like)

@@ -2,8 +2,8 @@
 
 A window is a product of intervals, so rows are joined along themselves, then with each other, then planes; all of it by vectors of
 neighbouring outputs of a row. Rows that several windows share are joined along themselves once and kept in a ring; windows of more than a few
-rows are joined from blocks (slide_steps.pxd), long ones along a row from runs (slide_line.pxd), so that
-a window of 101 x 101 takes less than twice the time of one of 5 x 5.
+rows are joined from blocks (slide_steps.pxd), long ones along a row from runs (slide_runs.pxd), so that the time hardly depends on how
+large windows are. The smallest, 2x2 and 3x3, have ways of their own (slide_pairs.pxd, slide_threes.pxd).
 
 Maxima are of the caller's numbers; a minimum is a maximum of numbers whose bits are turned. Half and single precision are averaged in double
 precision, integers of up to 16 bits in 32 if no sum can be larger, else in 64. Padding is a line's beginning and end; rows beyond
@@ -101,7 +101,7 @@ cdef void turn_bits(Work* w, object problem, object dtype) except *:
         elif w.lanes == DOUBLES:
             memcpy(&lowest, &low_double, 8)
     memcpy(&w.lowest[0], &lowest, 8)
-    lowest ^= bits
+    lowest ^= bits                          # as the caller has it: it is turned with all that is read
     for i in range(0, VB, w.size):
         memcpy(&w.outside[i], &lowest, w.size)
 
@@ -225,7 +225,7 @@ cdef int open_work(Work* w, object problem) except -1:
     w.squares = w.pairs and x.kernel == 2 and w.axis[1].kernel == 2 and w.axis[1].stride == 2 and w.axis[1].dilation == 1
     for a in range(3):
         w.squares &= w.axis[a].pad == 0 and w.axis[a].pad_after == 0 and (w.axis[a].out - 1) * w.axis[a].stride + w.axis[a].kernel <= w.axis[a].n
-    w.narrow = w.kind == SUM and w.lanes == DOUBLES and w.stored != DOUBLE and x.dilation == 1 and not w.sparse and (x.kernel <= 3 or not w.pairs)
+    w.narrow = w.kind == SUM and w.lanes == DOUBLES and w.stored != DOUBLE and not w.sparse and (x.kernel <= 3 or not w.pairs)
     w.line_size = 4 if w.narrow else w.size
     w.as_stored = w.plain and not w.turned or w.narrow and w.stored == SINGLE
     open_border(w, problem, dtype)
@@ -312,7 +312,7 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
         r.plane = w.input + item // w.channels * w.batch_step + channel // w.parts * w.channel_step + channel % w.parts * w.stored_size
         for axis in range(3):
             r.step[axis] = w.axis[axis].step
-        if w.pieces[2] > 1:                 # what comes next stands in the rows below
+        if w.pieces[2] > 1 and w.axis[1].out > 1:   # what comes next stands in the rows below
             rows = max(AHEAD // 2 // (w.outputs[2] * w.stored_size), <Py_ssize_t> 1)
             r.ahead_in, r.ahead_out = rows * r.step[1], rows * w.axis[2].out * w.stored_size * w.parts
         r.readable, r.behind = w.as_stored and r.step[2] == w.line_size, w.behind
