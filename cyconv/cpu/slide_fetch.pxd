@@ -34,9 +34,6 @@ cdef inline Py_ssize_t mirrored(Border border, Py_ssize_t at, Py_ssize_t n) noex
         return at
     return period - 1 - at if border == REFLECT else period - at
 
-cdef inline void fill_lowest(const Work* w, char* to, Py_ssize_t n) noexcept nogil:
-    fill(w, w.lowest, to, n)
-
 cdef inline void fill(const Work* w, const char* value, char* to, Py_ssize_t n) noexcept nogil:
     if w.line_size == 1:
         fill_words(<uint8_t*> to, n, (<const uint8_t*> value)[0])
@@ -106,9 +103,9 @@ cdef inline void open_line(const Work* w, Room* r) noexcept nogil:
         for i in range(x.kernel):
             tap_range(x, i, r.begin[2], r.end[2], &first, &last)
             p = r.line + i * w.row_bytes
-            fill_lowest(w, p, min(first - r.begin[2], n))
+            fill(w, w.lowest, p, min(first - r.begin[2], n))
             if last < r.end[2]:
-                fill_lowest(w, p + (last - r.begin[2]) * w.line_size, r.end[2] - last)
+                fill(w, w.lowest, p + (last - r.begin[2]) * w.line_size, r.end[2] - last)
         return
     r.before = min(max(-begin, 0), length)
     r.first = max(begin, 0)

@@ -8,7 +8,7 @@ from cyconv.cpu.shuffle cimport own
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport line_of, row_of
 from cyconv.cpu.slide_finish cimport finish, result_row, row_factor
-from cyconv.cpu.slide_line cimport every_second, pick
+from cyconv.cpu.slide_line cimport every_second, pick, pick_fourths
 from cyconv.cpu.slide_runs cimport join_few, peak_of_row, sum_of_row
 from cyconv.cpu.slide_span cimport Span, load, store
 from cyconv.cpu.slide_pairs cimport walk_pairs
@@ -41,7 +41,10 @@ cdef inline void make_row(const Work* w, Room* r, Py_ssize_t y, char* to, const 
         join_neighbours(w, r, line, &span, n * w.size, to, like)
     else:
         join_neighbours(w, r, line, &span, ((n - 1) * w.axis[2].stride + 1) * w.size, r.work, like)
-        pick(r.work, w.axis[2].stride, n, w.size, to)
+        if w.axis[2].stride == 4:
+            pick_fourths(r.work, n * w.size, to, like)
+        else:
+            pick(r.work, w.axis[2].stride, n, w.size, to)
 
 
 # ---- rows, or planes of them, as long vectors ----------------------------------------------------------------------------
