@@ -7,9 +7,9 @@ from libc.stdint cimport int64_t
 from cyconv.cpu.shuffle cimport fetch as ask, own
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_finish cimport result_row, row_factor
-from cyconv.cpu.slide_span cimport load, store
+from cyconv.cpu.slide_span cimport load, put, put_narrowed, store
 from cyconv.cpu.slide_vectors cimport (
-    beat, beyond, counted_from_0, evens, flip, join, narrowed, narrowed_part, odds, placed, pooled, put_places, sd, splat_sums, store_part, widened,
+    beat, beyond, counted_from_0, evens, flip, join, odds, placed, pooled, put_places, sd, splat_sums, store_part, widened,
 )
 from cyconv.cpu.slide_work cimport AHEAD, Room, Work
 
@@ -36,11 +36,7 @@ cdef inline inlined join_pair(const char* a, const char* b, Py_ssize_t bytes, ch
         u, v = load(b + 2 * o, like), load(b + 2 * o + VB, like)
         q = join(odds(u, v), evens(u, v))
         m = flip(join(q, m), load(bits, like))
-        own(to + o + AHEAD)
-        if o + VB > bytes:
-            store_part(to + o, m, bytes - o)
-            return
-        store(to + o, m)
+        put(to, o, bytes, m, AHEAD)
         o += VB
 
 cdef inline inlined average_pair(const char* a, const char* b, Py_ssize_t n, double by, char* to) noexcept nogil:
@@ -52,11 +48,7 @@ cdef inline inlined average_pair(const char* a, const char* b, Py_ssize_t n, dou
         m = evens(u, v) + odds(u, v)
         u, v = widened(b + 8 * o), widened(b + 8 * o + VB // 2)
         m = (m + (evens(u, v) + odds(u, v))) * each
-        own(to + 4 * o + AHEAD)
-        if o + lanes > n:
-            narrowed_part(to + 4 * o, m, n - o)
-            return
-        narrowed(to + 4 * o, m)
+        put_narrowed(to, o, n, m, AHEAD)
         o += lanes
 
 cdef inline Py_ssize_t walk_pairs(const Work* w, const Room* r, const pooled* like) noexcept nogil:

@@ -10,7 +10,7 @@ one that the stage had made a step earlier, with a 2, two steps.
 from cyconv.cpu.shuffle cimport fetch as ask
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_line cimport FEW, join_few_near, join_near
-from cyconv.cpu.slide_span cimport Span, exists, load, store, take
+from cyconv.cpu.slide_span cimport Span, load, store, take, take_any
 from cyconv.cpu.slide_vectors cimport after, join, pooled, summed, vb, vh
 
 cdef enum Sums:
@@ -87,10 +87,7 @@ cdef inline inlined join_runs(const char* line, const Span* s, Py_ssize_t bytes,
         if o >= bytes:
             return
         ask(line + at + s.ahead)
-        if exists(s, at, VB):
-            take(line, at, s, True, False, &x)
-        else:
-            take(line, at, s, False, False, &x)
+        take_any(line, at, s, False, &x)
         a = join(after(x1, x, 1), x1)
         x1 = x
         m = join(after(a1, a, 2), a1)
@@ -153,10 +150,7 @@ cdef inline inlined sum_runs(const char* line, const Span* s, Py_ssize_t bytes, 
         if o >= bytes:
             return
         ask(line + at + s.ahead)
-        if exists(s, at, wide):
-            take(line, at, s, True, narrow, &x)
-        else:
-            take(line, at, s, False, narrow, &x)
+        take_any(line, at, s, narrow, &x)
         a = x1 + after(x1, x, 1)
         p = x1 if rest & 1 else none
         b = a1 + after(a1, a, 2)

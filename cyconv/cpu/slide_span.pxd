@@ -1,6 +1,7 @@
-"""Rows where they lie, read by vectors: what is padding in these is put in while they are loaded, and nothing else is touched."""
+"""Rows where they lie, read and written by vectors: padding is put in while they are loaded, and nothing beside them is touched."""
+from cyconv.cpu.shuffle cimport own
 from cyconv.cpu.simd cimport VB, inlined
-from cyconv.cpu.slide_vectors cimport load_within, pooled, sd, widened, widened_within
+from cyconv.cpu.slide_vectors cimport load_within, narrowed, narrowed_part, pooled, sd, store_part, widened, widened_within
 from cyconv.cpu.slide_work cimport Room, Work
 
 cdef struct Span:
@@ -36,3 +37,25 @@ cdef inline inlined take(const char* line, Py_ssize_t at, const Span* s, bint in
             v[0] = widened(line + at) if inside else widened_within(line + at, first, last)
             return
     v[0] = load(line + at, v) if inside else load_within(line + at, first, last, load(s.outside, v))
+
+cdef inline inlined take_any(const char* line, Py_ssize_t at, const Span* s, bint narrow, pooled* v) noexcept nogil:
+    if exists(s, at, VB // 2 if narrow else VB):
+        take(line, at, s, True, narrow, v)
+    else:
+        take(line, at, s, False, narrow, v)
+
+cdef inline inlined put(char* to, Py_ssize_t o, Py_ssize_t bytes, pooled m, Py_ssize_t ahead) noexcept nogil:
+    """A vector of results to byte `o` of a row of so many bytes; what is written `ahead` of it is asked for."""
+    own(to + o + ahead)
+    if o + VB > bytes:
+        store_part(to + o, m, bytes - o)
+    else:
+        store(to + o, m)
+
+cdef inline inlined put_narrowed(char* to, Py_ssize_t o, Py_ssize_t n, sd m, Py_ssize_t ahead) noexcept nogil:
+    """The same of sums as floats, to number `o` of n."""
+    own(to + 4 * o + ahead)
+    if o + VB // 8 > n:
+        narrowed_part(to + 4 * o, m, n - o)
+    else:
+        narrowed(to + 4 * o, m)

@@ -2,12 +2,12 @@
 
 Padding is what vectors at the ends of rows have in lanes that are not loaded, and a row of it where there are no rows.
 """
-from cyconv.cpu.shuffle cimport fetch as ask, own
+from cyconv.cpu.shuffle cimport fetch as ask
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport fill
 from cyconv.cpu.slide_finish cimport result_row
-from cyconv.cpu.slide_span cimport Span, exists, load, open_span, store, take
-from cyconv.cpu.slide_vectors cimport evens, flip, join, odds, pooled, store_part
+from cyconv.cpu.slide_span cimport Span, exists, load, open_span, put, take
+from cyconv.cpu.slide_vectors cimport evens, flip, join, odds, pooled
 from cyconv.cpu.slide_work cimport AHEAD, Room, Work
 
 
@@ -33,11 +33,7 @@ cdef inline inlined three(const char* line, Py_ssize_t at, int stride, const Spa
 cdef inline inlined put_three(char* to, Py_ssize_t o, pooled m, const Span* s, bint turned) noexcept nogil:
     if turned:
         m = flip(m, load(s.bits, <const pooled*> NULL))
-    own(to + o + AHEAD)
-    if o + VB > s.bytes:
-        store_part(to + o, m, s.bytes - o)
-    else:
-        store(to + o, m)
+    put(to, o, s.bytes, m, AHEAD)
 
 cdef inline inlined join_square(const char** lines, char* to, char* below, Py_ssize_t o, int stride, const Span* s, bint inside, bint turned,
                                 const pooled* like) noexcept nogil:

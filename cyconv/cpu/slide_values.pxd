@@ -4,17 +4,16 @@ The order is row-major at each step, so that of equal numbers the first one's bi
 """
 from libc.string cimport memcpy
 
-from cyconv.cpu.shuffle cimport own
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport line_of, row_of
 from cyconv.cpu.slide_finish cimport finish, result_row, row_factor
 from cyconv.cpu.slide_line cimport every_second, pick, pick_fourths
 from cyconv.cpu.slide_runs cimport join_few, peak_of_row, sum_of_row
-from cyconv.cpu.slide_span cimport Span, load, store
+from cyconv.cpu.slide_span cimport Span, load, put, put_narrowed, store
 from cyconv.cpu.slide_pairs cimport walk_pairs
 from cyconv.cpu.slide_threes cimport walk_threes
 from cyconv.cpu.slide_steps cimport ADVANCE, EMIT, MAKE, Step, Steps, TURN, moved_on, next_step, open_steps
-from cyconv.cpu.slide_vectors cimport flip, join, narrowed, narrowed_part, pooled, sd, si, sl, splat_sums, store_part
+from cyconv.cpu.slide_vectors cimport flip, join, pooled, sd, si, sl, splat_sums
 from cyconv.cpu.slide_work cimport Room, Work
 
 cdef enum:
@@ -49,57 +48,62 @@ cdef inline void make_row(const Work* w, Room* r, Py_ssize_t y, char* to, const 
 
 # ---- rows, or planes of them, as long vectors ----------------------------------------------------------------------------
 
-cdef inline inlined join_some(const char** rows, Py_ssize_t count, Py_ssize_t bytes, char* to, const char* bits, Py_ssize_t ahead, const pooled* like) noexcept nogil:
-    """To whole vectors; or with `bits`, which are turned, to just so many bytes."""
+cdef inline inlined join_some(const char** rows, Py_ssize_t count, const char* next_row, Py_ssize_t bytes, char* to, const char* bits,
+                              Py_ssize_t ahead, const pooled* like) noexcept nogil:
+    """To whole vectors; or with `bits`, which are turned, to just so many bytes. Unless NULL, next_row is joined to the last one before."""
     cdef Py_ssize_t o = 0, i
-    cdef pooled m
+    cdef pooled m, v
     while o < bytes:
         m = load(rows[0] + o, like)
         for i in range(1, count):
-            m = join(load(rows[i] + o, like), m)
+            v = load(rows[i] + o, like)
+            if next_row != NULL:
+                v = join(load(next_row + o, like), v)
+                store(<char*> rows[i] + o, v)
+            m = join(v, m)
         if bits == NULL:
             store(to + o, m)
         else:
-            m = flip(m, load(bits, like))
-            own(to + o + ahead)
-            if o + VB > bytes:
-                store_part(to + o, m, bytes - o)
-                return
-            store(to + o, m)
+            put(to, o, bytes, flip(m, load(bits, like)), ahead)
         o += VB
 
-cdef inline void join_rows(const char** rows, Py_ssize_t count, Py_ssize_t bytes, char* to, const char* bits, Py_ssize_t ahead, const pooled* like) noexcept nogil:
-    if count == 1:
-        join_some(rows, 1, bytes, to, bits, ahead, like)
+cdef inline void join_rows(const char** rows, Py_ssize_t count, const char* next_row, Py_ssize_t bytes, char* to, const char* bits,
+                           Py_ssize_t ahead, const pooled* like) noexcept nogil:
+    if next_row != NULL:
+        join_some(rows, 2, next_row, bytes, to, bits, ahead, like)
+    elif count == 1:
+        join_some(rows, 1, NULL, bytes, to, bits, ahead, like)
     elif count == 2:
-        join_some(rows, 2, bytes, to, bits, ahead, like)
+        join_some(rows, 2, NULL, bytes, to, bits, ahead, like)
     elif count == 3:
-        join_some(rows, 3, bytes, to, bits, ahead, like)
+        join_some(rows, 3, NULL, bytes, to, bits, ahead, like)
     else:
-        join_some(rows, count, bytes, to, bits, ahead, like)
+        join_some(rows, count, NULL, bytes, to, bits, ahead, like)
 
-cdef inline inlined average_some(const char** rows, Py_ssize_t count, Py_ssize_t n, double by, float* to, Py_ssize_t ahead) noexcept nogil:
+cdef inline inlined average_some(const char** rows, Py_ssize_t count, const char* next_row, Py_ssize_t n, double by, char* to, Py_ssize_t ahead) noexcept nogil:
     cdef Py_ssize_t o = 0, i, lanes = VB // 8
-    cdef sd m, each = splat_sums(by)
+    cdef sd m, v, each = splat_sums(by)
     while o < n:
         m = load(rows[0] + o * 8, <const sd*> NULL)
         for i in range(1, count):
-            m = m + load(rows[i] + o * 8, <const sd*> NULL)
-        own(<char*> (to + o) + ahead)
-        if o + lanes > n:
-            narrowed_part(to + o, m * each, n - o)
-            return
-        narrowed(to + o, m * each)
+            v = load(rows[i] + o * 8, <const sd*> NULL)
+            if next_row != NULL:
+                v = load(next_row + o * 8, <const sd*> NULL) + v
+                store(<char*> rows[i] + o * 8, v)
+            m = m + v
+        put_narrowed(to, o, n, m * each, ahead)
         o += lanes
 
-cdef inline void average_rows(const char** rows, Py_ssize_t count, Py_ssize_t n, double by, float* to, Py_ssize_t ahead) noexcept nogil:
-    """n sums of doubles, times `by`, as floats."""
-    if count == 2:
-        average_some(rows, 2, n, by, to, ahead)
+cdef inline void average_rows(const char** rows, Py_ssize_t count, const char* next_row, Py_ssize_t n, double by, char* to, Py_ssize_t ahead) noexcept nogil:
+    """n sums of doubles, times `by`, as floats; otherwise as join_rows."""
+    if next_row != NULL:
+        average_some(rows, 2, next_row, n, by, to, ahead)
+    elif count == 2:
+        average_some(rows, 2, NULL, n, by, to, ahead)
     elif count == 3:
-        average_some(rows, 3, n, by, to, ahead)
+        average_some(rows, 3, NULL, n, by, to, ahead)
     else:
-        average_some(rows, count, n, by, to, ahead)
+        average_some(rows, count, NULL, n, by, to, ahead)
 
 cdef inline void turn_rows(char* ring, Py_ssize_t part, Py_ssize_t first, Py_ssize_t count, const pooled* like) noexcept nogil:
     """Each of these rows becomes itself joined with those that follow it. Four vectors at once do not wait for each other."""
@@ -133,39 +137,6 @@ cdef inline void advance(const char* row, Py_ssize_t bytes, char* opening, const
         store(opening + o, join(load(row + o, like), load(opening + o, like)))
         o += VB
 
-cdef inline inlined advance_and_join(const char* row, char* opening, const char* ending, Py_ssize_t bytes, char* to, const char* bits, Py_ssize_t ahead, const pooled* like) noexcept nogil:
-    """The same, and what becomes of it joined with the end of the block before, as join_some does with two rows."""
-    cdef Py_ssize_t o = 0
-    cdef pooled m
-    while o < bytes:
-        m = join(load(row + o, like), load(opening + o, like))
-        store(opening + o, m)
-        m = join(m, load(ending + o, like))
-        if bits == NULL:
-            store(to + o, m)
-        else:
-            m = flip(m, load(bits, like))
-            own(to + o + ahead)
-            if o + VB > bytes:
-                store_part(to + o, m, bytes - o)
-                return
-            store(to + o, m)
-        o += VB
-
-cdef inline void advance_and_average(const char* row, char* opening, const char* ending, Py_ssize_t n, double by, float* to, Py_ssize_t ahead) noexcept nogil:
-    cdef Py_ssize_t o = 0, lanes = VB // 8
-    cdef sd m, each = splat_sums(by)
-    while o < n:
-        m = load(row + 8 * o, <const sd*> NULL) + load(opening + 8 * o, <const sd*> NULL)
-        store(opening + 8 * o, m)
-        m = (load(ending + 8 * o, <const sd*> NULL) + m) * each
-        own(<char*> (to + o) + ahead)
-        if o + lanes > n:
-            narrowed_part(to + o, m, n - o)
-            return
-        narrowed(to + o, m)
-        o += lanes
-
 
 # ---- the walk --------------------------------------------------------------------------------------------------------------
 
@@ -177,7 +148,6 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
     cdef const char* rows[MOST_ROWS]
     cdef const char* row = NULL             # that is to be joined to the opening yet, if not NULL
     cdef char* ring = r.ring[axis]
-    cdef const char* ending
     cdef char* opening = r.opening[axis]
     if w.axis[axis].kernel == 1:            # nothing to join
         for o in range(r.begin[axis], r.end[axis]):
@@ -217,33 +187,23 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
             if s.fresh:
                 memcpy(opening, row, part)
                 row = NULL
-        elif step == EMIT and row != NULL:      # a block's end is joined with the next one's beginning, which `row` still has to join
-            ending = ring + s.first_slot * part
-            if to != NULL:
-                advance_and_join(row, opening, ending, part, to + (s.output - r.begin[axis]) * part, NULL, 0, like)
-            elif axis == 1 and w.straight:
-                advance_and_join(row, opening, ending, n * w.size, result_row(w, r, r.oz, s.output), &w.bits[0], r.ahead_out, like)
-            elif axis == 1 and r.alike:
-                advance_and_average(row, opening, ending, n, row_factor(w, r, s.output), <float*> result_row(w, r, r.oz, s.output), r.ahead_out)
-            else:
-                advance_and_join(row, opening, ending, part, r.result, NULL, 0, like)
-                finish(w, r, axis, s.output, r.result)
-            row = NULL
         elif step == EMIT:
             for i in range(s.count):
                 rows[i] = ring + moved_on(s.first_slot, i, w.axis[axis].kernel) * part
             if w.blocks[axis] and s.beginning:
                 rows[s.count] = opening
                 s.count += 1
+            # Two rows: the end of a block and the beginning of the next one, which `row` still has to join.
             if to != NULL:
-                join_rows(rows, s.count, part, to + (s.output - r.begin[axis]) * part, NULL, 0, like)
+                join_rows(rows, s.count, row, part, to + (s.output - r.begin[axis]) * part, NULL, 0, like)
             elif axis == 1 and w.straight:
-                join_rows(rows, s.count, n * w.size, result_row(w, r, r.oz, s.output), &w.bits[0], r.ahead_out, like)
+                join_rows(rows, s.count, row, n * w.size, result_row(w, r, r.oz, s.output), &w.bits[0], r.ahead_out, like)
             elif axis == 1 and r.alike:
-                average_rows(rows, s.count, n, row_factor(w, r, s.output), <float*> result_row(w, r, r.oz, s.output), r.ahead_out)
+                average_rows(rows, s.count, row, n, row_factor(w, r, s.output), result_row(w, r, r.oz, s.output), r.ahead_out)
             else:
-                join_rows(rows, s.count, part, r.result, NULL, 0, like)
+                join_rows(rows, s.count, row, part, r.result, NULL, 0, like)
                 finish(w, r, axis, s.output, r.result)
+            row = NULL
         else:
             return
 
