@@ -113,16 +113,12 @@ def extensions():
     }
     macros = [("NPY_NO_DEPRECATED_API", "NPY_1_22_API_VERSION")]
     headers = glob("cyconv/*.pxd") + glob("cyconv/cpu/*.pxd")
-    sources = sorted(glob("cyconv/cpu/*.pyx"))
+    sources = sorted(glob("cyconv/cpu/*.pyx") + glob("cyconv/_*.pyx"))
     one_each = [
-        Extension(f"cyconv.cpu.{Path(source).stem}", [source], include_dirs=[np.get_include()], define_macros=macros, depends=headers)
+        Extension(
+            ".".join(Path(source).with_suffix("").parts), [source], include_dirs=[np.get_include()], define_macros=macros, depends=headers
+        )
         for source in sources
-    ] + [
-        Extension("cyconv._platform", ["cyconv/_platform.pyx"]),
-        *(
-            Extension(f"cyconv.{name}", [f"cyconv/{name}.pyx"], include_dirs=[np.get_include()], define_macros=macros)
-            for name in sorted(UNTHREADED)
-        ),
     ]
     modules = cythonize(one_each, build_dir="build/c", compiler_directives=directives, include_path=["."])
     fanned = []

@@ -3,6 +3,7 @@
 What a call goes through, from top to bottom; imports point the same way:
 
     functional/        public signatures and docstrings, one call each
+    grad.py            the same for gradients: cyconv.grad
     _calls.pyx         one call, from any arguments to the result
     plans.py           the same with what does not change done once
     transpose.py       a transposed convolution, cut into plain ones
@@ -16,16 +17,17 @@ What a call goes through, from top to bottom; imports point the same way:
     threads.py         how many threads; peace with BLAS and with fork
     memory.py          arrays of warm memory, for results and scratch
     columns.py         unfold and fold
+    scatter.py         max unpooling, and gradients of max pools (scatter_problem.py)
     filters.py         sliding filters, as pools of a few axes at a time
     cli/               the commands of `python -m cyconv`
 
 README.md says how to add an algorithm.
 """
 
-from . import functional
+from . import functional, grad
 from ._version import __version__
 from .functional import *  # noqa: F403
 from .memory import release_memory
 from .threads import get_num_threads, set_num_threads, threads
 
-__all__ = [*functional.__all__, "__version__", "get_num_threads", "release_memory", "set_num_threads", "threads"]
+__all__ = [*functional.__all__, "__version__", "get_num_threads", "grad", "release_memory", "set_num_threads", "threads"]

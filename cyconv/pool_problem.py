@@ -97,7 +97,7 @@ def max_pool_problem(rank, input, kernel_size, stride, padding, dilation, ceil_m
     kernel = integers("kernel_size", kernel_size, rank, 1)
     return _pool_problem(
         kind, f"{kind}_pool{rank}d", rank, input.shape, dtype_name("input", input.dtype, MAX_DTYPES), kernel,
-        _stride(stride, kernel), _padding(padding, rank), integers("dilation", dilation, rank, 1),
+        pool_stride(stride, kernel), _padding(padding, rank), integers("dilation", dilation, rank, 1),
         flag("ceil_mode", ceil_mode), with_indices=flag("return_indices", return_indices),
     )  # fmt: skip
 
@@ -114,7 +114,7 @@ def avg_pool_problem(rank, input, kernel_size, stride, padding, ceil_mode, count
         if divisor_override < 0 and dtype.startswith("uint"):
             raise ValueError(f"divisor_override must be positive for an input of dtype {dtype}, got {divisor_override}")
     return _pool_problem(
-        "average", f"avg_pool{rank}d", rank, input.shape, dtype, kernel, _stride(stride, kernel),
+        "average", f"avg_pool{rank}d", rank, input.shape, dtype, kernel, pool_stride(stride, kernel),
         _padding(padding, rank), (1,) * rank, flag("ceil_mode", ceil_mode),
         count_include_pad=flag("count_include_pad", count_include_pad), divisor_override=divisor_override,
     )  # fmt: skip
@@ -132,12 +132,12 @@ def lp_pool_problem(rank, input, norm_type, kernel_size, stride, ceil_mode):
     if norm == 0 or isnan(norm):
         raise ValueError(f"norm_type must be a real number other than 0, got {norm_type}")
     return _pool_problem(
-        "lp", f"lp_pool{rank}d", rank, input.shape, dtype_name("input", input.dtype, LP_DTYPES), kernel, _stride(stride, kernel),
+        "lp", f"lp_pool{rank}d", rank, input.shape, dtype_name("input", input.dtype, LP_DTYPES), kernel, pool_stride(stride, kernel),
         0, (1,) * rank, flag("ceil_mode", ceil_mode), norm_type=norm,
     )  # fmt: skip
 
 
-def _stride(stride, kernel):
+def pool_stride(stride, kernel):
     return kernel if stride is None else integers("stride", stride, len(kernel), 1)
 
 
@@ -247,55 +247,3 @@ def _canonical(
     if problem.with_indices:
         check_bytes(problem.output_shape, 8, "the indices")
     return problem
-
-
-# ---- max unpooling -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class UnpoolProblem:
-    """Values put back to where their maxima were found, zeros elsewhere."""
-
-    planes: int
-    plane: int  # elements of one plane of the result
-    dtype: str
-    output_shape: tuple
-
-
-def unpool_problem(rank, input, indices, kernel_size, stride, padding, output_size):
-    """Checks the arguments of max unpooling but for the indices' values, which the kernel checks as it reads them."""
-    dtype = dtype_name("input", input.dtype, MAX_DTYPES + COMPLEX)
-    dtype_name("indices", indices.dtype, INTEGERS)
-    if indices.shape != input.shape:
-        raise ValueError(f"indices must have the input's shape {input.shape}, got {indices.shape}")
-    kernel = integers("kernel_size", kernel_size, rank, 1)
-    if output_size is not None:
-        what = f"None or a sequence of {rank} or {rank + 2} ints"
-        if not isinstance(output_size, (tuple, list, np.ndarray)):
-            raise TypeError(f"output_size must be {what}, got {output_size!r}")
-        output_size = tuple(integer("output_size", length, 0, what) for length in output_size)
-        if len(output_size) not in (rank, rank + 2):
-            raise ValueError(f"output_size must be {what}, got {len(output_size)} values")
-        output_size = output_size[-rank:]
-    return _unpool_problem(
-        rank, input.shape, dtype, kernel, _stride(stride, kernel), integers("padding", padding, rank, 0), output_size
-    )
-
-
-@lru_cache(CACHED)
-def _unpool_problem(rank, shape, dtype, kernel, stride, padding, output_size):
-    batched, batch, channels, size = check_input_shape(f"max_unpool{rank}d", rank, shape, least=1)
-    lengths = [(n - 1) * s + k - 2 * p for n, k, s, p in zip(size, kernel, stride, padding)]
-    if output_size is not None:
-        for axis, (given, length, s) in enumerate(zip(output_size, lengths, stride)):
-            if not length - s < given < length + s:
-                raise ValueError(f"output_size must be above {length - s} and below {length + s} along spatial axis {axis}, got {given}")
-        lengths = output_size
-    if min(lengths) < 1:
-        raise ValueError(
-            f"the result would have spatial size {tuple(lengths)}, which must be positive (input {tuple(size)}, kernel_size {kernel}, "
-            f"stride {stride}, padding {padding}, output_size {output_size})"
-        )
-    output_shape = (*((batch,) if batched else ()), channels, *lengths)
-    check_bytes(output_shape, np.dtype(dtype).itemsize, "the result")
-    return UnpoolProblem(batch * channels, prod(lengths), dtype, output_shape)

@@ -188,3 +188,12 @@ def max_unpool(input, indices, size):
         for index, value in zip(at, values):
             plane[index] = value
     return out.reshape(*lead, *size)
+
+
+def max_pool_input(size, indices, grad_output):
+    """The gradient of a max pool with respect to an input of spatial size `size`: what comes to each index, added up in order."""
+    lead = grad_output.shape[: grad_output.ndim - len(size)]
+    sums = np.zeros((prod(lead), prod(size)), np.float32 if grad_output.dtype == np.float16 else grad_output.dtype)
+    for plane, at, values in zip(sums, indices.reshape(len(sums), -1), grad_output.reshape(len(sums), -1)):
+        np.add.at(plane, at, values)
+    return sums.reshape(*lead, *size).astype(grad_output.dtype)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import costs, cpu, menu
+from . import costs, menu
 from .arguments import as_array, check_out, one_of
 from .memory import empty, overlaps
 from .problem import ConvProblem, conv_problem, spatial_rank
@@ -188,27 +188,3 @@ def pool(problem, input, algorithm, out):
         out[...] = result
     result = result if out is None else out
     return (result, indices) if problem.with_indices else result
-
-
-def unpool(problem, input, indices, out):
-    """Max unpooling: zeros, with the values where the indices say. Of several at one place, the last one stays."""
-    if out is not None:
-        check_out(out, problem.output_shape, problem.dtype)
-    indices = _as_int64(indices)
-    result = (empty if input.size else np.zeros)(problem.output_shape, problem.dtype)
-    if input.size:
-        values = np.ascontiguousarray(input)
-        impossible = cpu.load("pool").unpool(problem.planes, problem.plane, values, np.ascontiguousarray(indices), result)
-        if impossible is not None:
-            raise ValueError(
-                f"indices must be at least 0 and below {problem.plane}, the size of one plane of the result; got {impossible}"
-            )
-    if out is None:
-        return result
-    out[...] = result
-    return out
-
-
-def _as_int64(indices):
-    """Indices of any integer dtype; those of uint64 that int64 cannot hold become negative, so that they are refused."""
-    return indices.astype(np.int64, copy=False)

@@ -19,9 +19,12 @@ def test_examples(name):
     assert not failed
 
 
-@pytest.mark.parametrize("name", [n for n in cyconv.__all__ if inspect.isfunction(getattr(cyconv, n))])
+PUBLIC = {name: getattr(module, name) for module in (cyconv, cyconv.grad) for name in module.__all__}
+
+
+@pytest.mark.parametrize("name", [name for name, value in PUBLIC.items() if inspect.isfunction(value)])
 def test_public_functions_are_documented(name):
-    function = getattr(cyconv, name)
+    function = PUBLIC[name]
     sections = ["Examples", ">>>"]
     if inspect.signature(function).parameters:
         sections.append("Parameters")

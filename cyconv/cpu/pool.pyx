@@ -21,7 +21,6 @@ from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.items cimport run_items
 from cyconv.cpu.pool_planes cimport planes_item
 from cyconv.cpu.pool_rows cimport number, place
-from cyconv.cpu.pool_scatter cimport Scatter, scatter_plane
 from cyconv.cpu.pool_windows cimport BOX, ITEM, LANES, LINE, MOST_OUTPUTS, RING_BYTES, SPOTS, Scratch, Work, pool_item
 from cyconv.cpu.pool_work cimport (
     Axis, DOUBLE, HALF, INT16, INT32, INT64, INT8, MAX, NORM, SINGLE, SUM, UINT16, UINT32, UINT64, UINT8, ceil_div,
@@ -40,8 +39,6 @@ cdef double COLUMN = 6e-10              # each column of a window of the line th
 cdef double COMPARED = 1.5e-9            # a sample of a window that is compared with its place
 cdef double BOXED = 4e-10               # a sample that is transposed into a box, with its results,
 cdef double TAP = 2e-10                 # and each sample of a window there; with indices twice as long
-cdef double SCATTERED = 1e-9            # a number that is put to its place,
-cdef double CLEARED = 1e-10             # and a byte that is zero before
 cdef double PER_SECOND = 2e10           # multiply-adds, as run_items counts work
 
 cdef inline void some_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
@@ -289,20 +286,3 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     bytes = workers * room
     space = new_array(1, &bytes, cnp.NPY_UINT8)
     run_items(do_item, &w, items, seconds * PER_SECOND, workers, <char*> cnp.PyArray_DATA(space), room, True)
-
-
-# ---- max unpooling -------------------------------------------------------------------------------------------------------
-
-def unpool(Py_ssize_t planes, Py_ssize_t plane, cnp.ndarray values, cnp.ndarray indices, cnp.ndarray out):
-    """Scatters C-contiguous planes into `out`; returns the first impossible index, or None."""
-    cdef Scatter s
-    cdef cnp.ndarray impossible = np.empty(planes, np.intp)
-    cdef int workers
-    s.values, s.indices = <const char*> cnp.PyArray_DATA(values), <const int64_t*> cnp.PyArray_DATA(indices)
-    s.out, s.impossible = <char*> cnp.PyArray_DATA(out), <Py_ssize_t*> cnp.PyArray_DATA(impossible)
-    s.size, s.count, s.plane = values.itemsize, values.size // planes, plane
-    seconds = CALL + SCATTERED * values.size + CLEARED * out.nbytes
-    workers = min(worth_workers(seconds, 1, MAX_WORKSPACE), planes)
-    run_items(scatter_plane, &s, planes, seconds * PER_SECOND, workers, NULL, 0, True)
-    places = impossible[impossible >= 0]
-    return indices.reshape(-1)[places[0]] if places.size else None

@@ -5,9 +5,10 @@ The functions of one, two and three dimensions share a docstring, in which <...>
 
 import re
 
-from .. import select
+from .. import scatter, select
 from ..arguments import as_array
-from ..pool_problem import adaptive_pool_problem, avg_pool_problem, lp_pool_problem, max_pool_problem, unpool_problem
+from ..pool_problem import adaptive_pool_problem, avg_pool_problem, lp_pool_problem, max_pool_problem
+from ..scatter_problem import unpool_problem
 
 _WORDS = {
     1: {"d": "1", "axes": "L", "tuple": "tuple of 1 int", "pairs": "tuple of 1 pair", "space": "a signal"},
@@ -515,18 +516,18 @@ _UNPOOL_EXAMPLES = {
 def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None, *, out=None):
     input, indices = as_array("input", input), as_array("indices", indices)
     problem = unpool_problem(1, input, indices, kernel_size, stride, padding, output_size)
-    return select.unpool(problem, input, indices, out)
+    return scatter.run(problem, input, indices, out)
 
 
 @_documented(2, _UNPOOL, _UNPOOL_EXAMPLES)
 def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None, *, out=None):
     input, indices = as_array("input", input), as_array("indices", indices)
     problem = unpool_problem(2, input, indices, kernel_size, stride, padding, output_size)
-    return select.unpool(problem, input, indices, out)
+    return scatter.run(problem, input, indices, out)
 
 
 @_documented(3, _UNPOOL, _UNPOOL_EXAMPLES)
 def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None, *, out=None):
     input, indices = as_array("input", input), as_array("indices", indices)
     problem = unpool_problem(3, input, indices, kernel_size, stride, padding, output_size)
-    return select.unpool(problem, input, indices, out)
+    return scatter.run(problem, input, indices, out)
