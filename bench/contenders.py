@@ -90,7 +90,7 @@ def pool_problem(row, x):
     get = row.options.get
     if "output" in row.options:
         kind = "max" if "max" in row.kind else "average"
-        return adaptive_pool_problem(kind, row.rank, x, get("output"), get("indices", False))
+        return adaptive_pool_problem(row.rank, x, kind, get("output"), get("indices", False))
     windows = get("kernel"), get("stride"), get("padding", 0)
     if row.kind == "max_pool":
         return max_pool_problem(row.rank, x, *windows, get("dilation", 1), get("ceil_mode", False), get("indices", False))

@@ -1,16 +1,20 @@
-"""One convolution call, from any arguments to the result; compiled, because a small convolution is mostly this."""
+"""One call of a convolution or a pool, from any arguments to the result; compiled, because a small one is mostly this."""
 cimport numpy as cnp
 
 import numpy as np
 
 from ._memory import empty, overlaps
 from .arguments import as_array, check_out
-from .problem import CONV_DTYPES, conv_problem, known_conv_problem
-from .select import choose
+from .pool_problem import AVERAGE_DTYPES, MAX_DTYPES
+from .problem import CACHED, CONV_DTYPES, conv_problem, known_conv_problem
+from .select import choose, choose_pool
 
 cnp.import_array()
 
-cdef dict DTYPES = {name: np.dtype(name) for name in CONV_DTYPES}  # np.dtype(name) takes longer than some convolutions
+# np.dtype(name) takes longer than some convolutions
+cdef dict DTYPES = {name: np.dtype(name) for name in CONV_DTYPES + MAX_DTYPES + AVERAGE_DTYPES}
+cdef object INT64 = np.dtype(np.int64)
+cdef dict known_pools = {}              # problems by all that they were made from, CACHED of them at most
 
 
 def convolve(
@@ -72,7 +76,7 @@ def execute(row, problem, input, prepared, bias, out, another=None, bint private
     """
     if out is not None:
         check_out(out, problem.output_shape, problem.dtype)
-    if out is not None and out.flags.carray and not (overlaps(out, input) if private else overlaps(out, input, prepared, bias)):
+    if out is not None and cnp.PyArray_ISCARRAY(<cnp.ndarray> out) and not (overlaps(out, input) if private else overlaps(out, input, prepared, bias)):
         result = out
     else:
         result = empty(problem.output_shape, DTYPES[problem.dtype])
@@ -89,6 +93,52 @@ def execute(row, problem, input, prepared, bias, out, another=None, bint private
     return result
 
 
+# ---- pools ---------------------------------------------------------------------------------------------------------------
+
+def pool(make, int rank, input, tuple arguments, algorithm, out):
+    """The pool that cyconv.max_pool1d and the like document: `make(rank, input, *arguments)` is the problem."""
+    cdef Py_ssize_t types
+    input = array("input", input)
+    types = types_of(arguments)
+    if types < 0:
+        return pooled(make(rank, input, *arguments), input, algorithm, out)
+    key = (make, rank, input.shape, input.dtype, types, arguments)
+    problem = known_pools.get(key)
+    if problem is None:
+        problem = make(rank, input, *arguments)
+        if len(known_pools) >= CACHED:
+            known_pools.clear()
+        known_pools[key] = problem
+    return pooled(problem, input, algorithm, out)
+
+
+def pooled(problem, cnp.ndarray input, algorithm, out):
+    """One pooling of an array that `problem` describes: the values, with the winners' places if they are asked for."""
+    cdef dict kept = problem.kept
+    cdef tuple shape = kept.get("output shape")
+    cdef cnp.ndarray result
+    cdef bint direct = False
+    row = kept.get(algorithm) if type(algorithm) is str else None  # as choose_pool has left it
+    if row is None:
+        row = choose_pool(problem, algorithm)
+    if shape is None:
+        shape = kept["output shape"] = problem.output_shape
+    if out is not None:
+        check_out(out, shape, problem.dtype)
+        direct = cnp.PyArray_ISCARRAY(<cnp.ndarray> out) and not overlaps(out, input)
+    result = out if direct else empty(shape, DTYPES[problem.dtype])
+    indices = empty(shape, INT64) if problem.with_indices else None
+    if cnp.PyArray_SIZE(result):
+        row.run(problem, input, result, indices)
+    if out is not None:
+        if not direct:
+            out[...] = result
+        return out if indices is None else (out, indices)
+    return result if indices is None else (result, indices)
+
+
+# ---- arguments -----------------------------------------------------------------------------------------------------------
+
 cdef inline object array(str name, object value):
     """As arguments.as_array."""
     if type(value) is np.ndarray and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray> value):
@@ -104,3 +154,17 @@ cdef inline bint plain(object value):
                 return False
         return True
     return type(value) is int or type(value) is str
+
+
+cdef inline Py_ssize_t types_of(tuple arguments) except -2:
+    """A number for the arguments' types, since True is found where 1 was; -1 if one is no int, float, bool, word, None or tuple of ints."""
+    cdef Py_ssize_t types = 1
+    for value in arguments:
+        types *= 4
+        if type(value) is bool:
+            types += 1
+        elif type(value) is float:
+            types += 2
+        elif value is not None and not plain(value):
+            return -1
+    return types

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import select
+from ._calls import pooled
 from .arguments import check_out
 from .memory import empty
 
@@ -57,7 +57,7 @@ def _along(filter, input, axes):
     outer = max(len(lead) - 2, 0)
     for index in np.ndindex(moved.shape[:outer]):
         part, to = (_five_axes(array[index], len(spatial)) for array in (moved, result))
-        select.pool(sized.problem(part.shape, input.dtype.name), part, "auto", to)
+        pooled(sized.problem(part.shape, input.dtype.name), part, "auto", to)
     return result.transpose(np.argsort(lead + spatial))
 
 

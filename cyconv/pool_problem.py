@@ -200,7 +200,7 @@ def _windows(axis, n, k, s, before, after, d, ceil_mode):
 # ---- adaptive windows ----------------------------------------------------------------------------------------------------
 
 
-def adaptive_pool_problem(kind, rank, input, output_size, return_indices=False):
+def adaptive_pool_problem(rank, input, kind, output_size, return_indices=False):
     """Checks the arguments of adaptive pooling: `kind` "max" or "average"."""
     name = f"adaptive_{'max' if kind == 'max' else 'avg'}_pool{rank}d"
     dtype = dtype_name("input", input.dtype, MAX_DTYPES if kind == "max" else AVERAGE_DTYPES)

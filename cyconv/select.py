@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import costs, menu
-from .arguments import as_array, check_out, one_of
-from .memory import empty, overlaps
+from .arguments import as_array, one_of
 from .problem import ConvProblem, conv_problem, spatial_rank
 
 ALGORITHMS = tuple(row.name for row in menu.CONV)
@@ -172,19 +171,3 @@ def _choose_pool(problem, algorithm):
         return row
     usable = [row for row in menu.POOL if row.module.why_not(problem) is None]
     return min(usable, key=lambda row: row.module.cost(problem)[0])
-
-
-def pool(problem, input, algorithm, out):
-    """One pooling of an array that `problem` describes: the values, with the winners' places if they are asked for."""
-    row = choose_pool(problem, algorithm)
-    if out is not None:
-        check_out(out, problem.output_shape, problem.dtype)
-    direct_to_out = out is not None and out.flags.carray and not overlaps(out, input)
-    result = out if direct_to_out else empty(problem.output_shape, problem.dtype)
-    indices = empty(problem.output_shape, np.int64) if problem.with_indices else None
-    if result.size:
-        row.run(problem, input, result, indices)
-    if out is not None and not direct_to_out:
-        out[...] = result
-    result = result if out is None else out
-    return (result, indices) if problem.with_indices else result

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cyconv
-from cyconv import cpu, functional, menu
+from cyconv import cpu, functional, grad, menu
 from cyconv.__main__ import main
 from cyconv.cli import kernels
 
@@ -36,6 +36,7 @@ def test_table_names_every_function(text):
     for name, more in re.findall(r"`(\w+?)((?:/\dd)*)`", table):  # `conv1d/2d/3d` is three names
         named |= {name} | {name[:-2] + rank for rank in more.split("/")[1:]}
     assert named == set(functional.__all__)
+    assert set(re.findall(r"`grad\.(\w+)`", table)) == set(grad.__all__)
 
 
 def without_figures(text):

@@ -24,7 +24,7 @@ cdef struct Work:
     Py_ssize_t parts                    # 2 for complex: real and imaginary parts are planes of their own
     Axis[3] axis
     Py_ssize_t channels                 # parts counted apart
-    Py_ssize_t channel_step, batch_step
+    Py_ssize_t batch, channel_step, batch_step
     const char* input
     const char* behind                  # where the caller's array has ended
     char* out
@@ -53,6 +53,9 @@ cdef struct Work:
     Py_ssize_t[2] slots                 # planes, and rows, that are kept
     Py_ssize_t[2] apart                 # bytes from those to their places, if these are kept too, else 0
     Divisors divisors
+    int rank                            # of the caller's array, as are spatial axes
+    int spatial
+    double seconds                      # predicted, on one thread
 
 cdef struct Room:                       # of one thread, with the item at hand
     const char* plane

@@ -213,7 +213,9 @@ cdef int open_work(Work* w, object problem) except -1:
         w.axis[a].n, w.axis[a].out, w.axis[a].kernel = problem.size[a], max(problem.out_size[a], 1), problem.kernel[a]
         w.axis[a].stride, w.axis[a].dilation = problem.stride[a], problem.dilation[a]
         w.axis[a].pad, w.axis[a].pad_after = problem.pad_before[a], problem.pad_after[a]
-    w.channels = problem.channels * w.parts
+    w.batch, w.channels = problem.batch, problem.channels * w.parts
+    w.spatial = problem.rank
+    w.rank = w.spatial + 1 + problem.batched
     w.together = 1
     w.divisors.count_include_pad = problem.count_include_pad
     w.divisors.has_override = problem.divisor_override is not None
@@ -234,6 +236,7 @@ cdef int open_work(Work* w, object problem) except -1:
     for a in range(1, 3):
         w.threes &= w.axis[a].kernel == 3 and w.axis[a].dilation == 1 and w.axis[a].stride == x.stride
     cut(w)
+    w.seconds = predicted(w)
     return 0
 
 
@@ -386,10 +389,10 @@ def why_not(problem):
     return None
 
 
-cdef double predicted(const Work* w, double planes) noexcept:
+cdef double predicted(const Work* w) noexcept:
     """Seconds on one thread, with vectors of 64 bytes: the choice must be the same for all levels of instructions."""
     cdef const Axis* x = &w.axis[2]
-    cdef double read = planes, made = planes, passes = 1, k = x.kernel, seconds, line, row = x.out * w.size / 64.0
+    cdef double planes = w.batch * w.channels, read = planes, made = planes, passes = 1, k = x.kernel, seconds, line, row = x.out * w.size / 64.0
     cdef int axis
     for axis in range(2):
         read *= w.axis[axis].out * min(w.axis[axis].stride, w.axis[axis].kernel) if w.axis[axis].out > 1 else min(w.axis[axis].kernel, w.axis[axis].n)
@@ -410,37 +413,36 @@ def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
     cdef Work w
     open_work(&w, problem)
-    return predicted(&w, problem.batch * w.channels), room_bytes(&w)
+    return w.seconds, room_bytes(&w)
 
 
 def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     """Writes the result to `out` and, where they are asked for, the winners' places to `indices` (both C-contiguous)."""
     cdef Work w
-    cdef Py_ssize_t a, items, room, rank = problem.rank
+    cdef Py_ssize_t items, room
     cdef cnp.npy_intp bytes
-    cdef int workers
-    cdef bint batched = problem.batched
+    cdef int workers, a, first
     cdef cnp.ndarray space
-    kept = problem.kept.get("work of sliding")
+    kept = (<dict> problem.kept).get("work of sliding")
     if kept is None:
         open_work(&w, problem)
         kept = problem.kept["work of sliding"] = PyBytes_FromStringAndSize(<char*> &w, sizeof(Work))
     memcpy(&w, PyBytes_AS_STRING(kept), sizeof(Work))
-    for a in range(3 - rank, 3):
-        w.axis[a].step = cnp.PyArray_STRIDE(input, <int> (a - 3 + rank + 1 + batched))
-    w.batch_step = cnp.PyArray_STRIDE(input, 0) if batched else 0
-    w.channel_step = cnp.PyArray_STRIDE(input, batched)
+    first = w.rank - w.spatial
+    for a in range(w.spatial):
+        w.axis[3 - w.spatial + a].step = cnp.PyArray_STRIDE(input, first + a)
+    w.channel_step = cnp.PyArray_STRIDE(input, first - 1)
+    w.batch_step = cnp.PyArray_STRIDE(input, 0) if first > 1 else 0
     w.input = <const char*> cnp.PyArray_DATA(input)
     w.behind = w.input + w.stored_size * w.parts
-    for a in range(input.ndim):
+    for a in range(w.rank):
         w.behind += max(0, (cnp.PyArray_DIM(input, a) - 1) * cnp.PyArray_STRIDE(input, a))
     w.out = <char*> cnp.PyArray_DATA(out)
     w.indices = NULL if indices is None else <int64_t*> cnp.PyArray_DATA(indices)
     cut_boxes(&w)
     items = problem.batch * ceil_div(w.channels, w.together) * w.pieces[0] * w.pieces[1] * w.pieces[2]
     room = room_bytes(&w)
-    seconds = predicted(&w, problem.batch * w.channels)
-    workers = min(worth_workers(seconds, room, MAX_WORKSPACE), items)
+    workers = min(worth_workers(w.seconds, room, MAX_WORKSPACE), items)
     bytes = workers * room
     space = new_array(1, &bytes, cnp.NPY_UINT8)
-    run_items(do_item, &w, items, seconds * PER_SECOND, workers, <char*> cnp.PyArray_DATA(space), room, True)
+    run_items(do_item, &w, items, w.seconds * PER_SECOND, workers, <char*> cnp.PyArray_DATA(space), room, True)

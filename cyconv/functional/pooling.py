@@ -5,7 +5,8 @@ The functions of one, two and three dimensions share a docstring, in which <...>
 
 import re
 
-from .. import scatter, select
+from .. import scatter
+from .._calls import pool
 from ..arguments import as_array
 from ..pool_problem import adaptive_pool_problem, avg_pool_problem, lp_pool_problem, max_pool_problem
 from ..scatter_problem import unpool_problem
@@ -135,54 +136,42 @@ _MIN_EXAMPLES = {
 def max_pool1d(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, out=None, algorithm="auto"
 ):
-    input = as_array("input", input)
-    problem = max_pool_problem(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
-    return select.pool(problem, input, algorithm, out)
+    return pool(max_pool_problem, 1, input, (kernel_size, stride, padding, dilation, ceil_mode, return_indices), algorithm, out)
 
 
 @_documented(2, _MAX, _MAX_EXAMPLES)
 def max_pool2d(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, out=None, algorithm="auto"
 ):
-    input = as_array("input", input)
-    problem = max_pool_problem(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
-    return select.pool(problem, input, algorithm, out)
+    return pool(max_pool_problem, 2, input, (kernel_size, stride, padding, dilation, ceil_mode, return_indices), algorithm, out)
 
 
 @_documented(3, _MAX, _MAX_EXAMPLES)
 def max_pool3d(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, out=None, algorithm="auto"
 ):
-    input = as_array("input", input)
-    problem = max_pool_problem(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
-    return select.pool(problem, input, algorithm, out)
+    return pool(max_pool_problem, 3, input, (kernel_size, stride, padding, dilation, ceil_mode, return_indices), algorithm, out)
 
 
 @_documented(1, _MIN, _MIN_EXAMPLES)
 def min_pool1d(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, out=None, algorithm="auto"
 ):
-    input = as_array("input", input)
-    problem = max_pool_problem(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, "min")
-    return select.pool(problem, input, algorithm, out)
+    return pool(max_pool_problem, 1, input, (kernel_size, stride, padding, dilation, ceil_mode, return_indices, "min"), algorithm, out)
 
 
 @_documented(2, _MIN, _MIN_EXAMPLES)
 def min_pool2d(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, out=None, algorithm="auto"
 ):
-    input = as_array("input", input)
-    problem = max_pool_problem(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, "min")
-    return select.pool(problem, input, algorithm, out)
+    return pool(max_pool_problem, 2, input, (kernel_size, stride, padding, dilation, ceil_mode, return_indices, "min"), algorithm, out)
 
 
 @_documented(3, _MIN, _MIN_EXAMPLES)
 def min_pool3d(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, out=None, algorithm="auto"
 ):
-    input = as_array("input", input)
-    problem = max_pool_problem(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, "min")
-    return select.pool(problem, input, algorithm, out)
+    return pool(max_pool_problem, 3, input, (kernel_size, stride, padding, dilation, ceil_mode, return_indices, "min"), algorithm, out)
 
 
 # ---- average -------------------------------------------------------------------------------------------------------------
@@ -249,9 +238,7 @@ _AVERAGE_EXAMPLES = {
 def avg_pool1d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, out=None, algorithm="auto"
 ):
-    input = as_array("input", input)
-    problem = avg_pool_problem(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
-    return select.pool(problem, input, algorithm, out)
+    return pool(avg_pool_problem, 1, input, (kernel_size, stride, padding, ceil_mode, count_include_pad, None), algorithm, out)
 
 
 @_documented(2, _AVERAGE, _AVERAGE_EXAMPLES)
@@ -259,9 +246,7 @@ def avg_pool2d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None, *,
     out=None, algorithm="auto",
 ):  # fmt: skip
-    input = as_array("input", input)
-    problem = avg_pool_problem(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-    return select.pool(problem, input, algorithm, out)
+    return pool(avg_pool_problem, 2, input, (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override), algorithm, out)
 
 
 @_documented(3, _AVERAGE, _AVERAGE_EXAMPLES)
@@ -269,9 +254,7 @@ def avg_pool3d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None, *,
     out=None, algorithm="auto",
 ):  # fmt: skip
-    input = as_array("input", input)
-    problem = avg_pool_problem(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-    return select.pool(problem, input, algorithm, out)
+    return pool(avg_pool_problem, 3, input, (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override), algorithm, out)
 
 
 # ---- p-norm --------------------------------------------------------------------------------------------------------------
@@ -324,20 +307,17 @@ _LP_EXAMPLES = {
 
 @_documented(1, _LP, _LP_EXAMPLES)
 def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False, *, out=None, algorithm="auto"):
-    input = as_array("input", input)
-    return select.pool(lp_pool_problem(1, input, norm_type, kernel_size, stride, ceil_mode), input, algorithm, out)
+    return pool(lp_pool_problem, 1, input, (norm_type, kernel_size, stride, ceil_mode), algorithm, out)
 
 
 @_documented(2, _LP, _LP_EXAMPLES)
 def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False, *, out=None, algorithm="auto"):
-    input = as_array("input", input)
-    return select.pool(lp_pool_problem(2, input, norm_type, kernel_size, stride, ceil_mode), input, algorithm, out)
+    return pool(lp_pool_problem, 2, input, (norm_type, kernel_size, stride, ceil_mode), algorithm, out)
 
 
 @_documented(3, _LP, _LP_EXAMPLES)
 def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False, *, out=None, algorithm="auto"):
-    input = as_array("input", input)
-    return select.pool(lp_pool_problem(3, input, norm_type, kernel_size, stride, ceil_mode), input, algorithm, out)
+    return pool(lp_pool_problem, 3, input, (norm_type, kernel_size, stride, ceil_mode), algorithm, out)
 
 
 # ---- adaptive ------------------------------------------------------------------------------------------------------------
@@ -424,38 +404,32 @@ _ADAPTIVE_AVERAGE_EXAMPLES = {
 
 @_documented(1, _ADAPTIVE_MAX, _ADAPTIVE_MAX_EXAMPLES)
 def adaptive_max_pool1d(input, output_size, return_indices=False, *, out=None, algorithm="auto"):
-    input = as_array("input", input)
-    return select.pool(adaptive_pool_problem("max", 1, input, output_size, return_indices), input, algorithm, out)
+    return pool(adaptive_pool_problem, 1, input, ("max", output_size, return_indices), algorithm, out)
 
 
 @_documented(2, _ADAPTIVE_MAX, _ADAPTIVE_MAX_EXAMPLES)
 def adaptive_max_pool2d(input, output_size, return_indices=False, *, out=None, algorithm="auto"):
-    input = as_array("input", input)
-    return select.pool(adaptive_pool_problem("max", 2, input, output_size, return_indices), input, algorithm, out)
+    return pool(adaptive_pool_problem, 2, input, ("max", output_size, return_indices), algorithm, out)
 
 
 @_documented(3, _ADAPTIVE_MAX, _ADAPTIVE_MAX_EXAMPLES)
 def adaptive_max_pool3d(input, output_size, return_indices=False, *, out=None, algorithm="auto"):
-    input = as_array("input", input)
-    return select.pool(adaptive_pool_problem("max", 3, input, output_size, return_indices), input, algorithm, out)
+    return pool(adaptive_pool_problem, 3, input, ("max", output_size, return_indices), algorithm, out)
 
 
 @_documented(1, _ADAPTIVE_AVERAGE, _ADAPTIVE_AVERAGE_EXAMPLES)
 def adaptive_avg_pool1d(input, output_size, *, out=None, algorithm="auto"):
-    input = as_array("input", input)
-    return select.pool(adaptive_pool_problem("average", 1, input, output_size), input, algorithm, out)
+    return pool(adaptive_pool_problem, 1, input, ("average", output_size), algorithm, out)
 
 
 @_documented(2, _ADAPTIVE_AVERAGE, _ADAPTIVE_AVERAGE_EXAMPLES)
 def adaptive_avg_pool2d(input, output_size, *, out=None, algorithm="auto"):
-    input = as_array("input", input)
-    return select.pool(adaptive_pool_problem("average", 2, input, output_size), input, algorithm, out)
+    return pool(adaptive_pool_problem, 2, input, ("average", output_size), algorithm, out)
 
 
 @_documented(3, _ADAPTIVE_AVERAGE, _ADAPTIVE_AVERAGE_EXAMPLES)
 def adaptive_avg_pool3d(input, output_size, *, out=None, algorithm="auto"):
-    input = as_array("input", input)
-    return select.pool(adaptive_pool_problem("average", 3, input, output_size), input, algorithm, out)
+    return pool(adaptive_pool_problem, 3, input, ("average", output_size), algorithm, out)
 
 
 # ---- back to where the maxima were ---------------------------------------------------------------------------------------
