@@ -310,3 +310,16 @@ def test_what_it_declines_is_named():
         cyconv.adaptive_max_pool2d(x, 2, algorithm="sliding")
     with pytest.raises(ValueError, match="algorithm='pool' cannot compute this problem .*made for maxima"):
         cyconv.min_pool2d(x, 2, algorithm="pool")
+
+
+@pytest.mark.parametrize("shape, kernel", [((1, 2, 700, 200), 31), ((1, 1, 900, 300), 101), ((1, 1, 120, 60, 200), (40, 5, 7))])
+@pytest.mark.parametrize("stride", [1, 3])
+def test_threads_cut_further_but_sum_alike(shape, kernel, stride):
+    """Many threads get shorter pieces; where blocks of rows begin, and so each sum's order, stays as it is."""
+    x = np.random.default_rng(0).standard_normal(shape)
+    pool = cyconv.avg_pool2d if len(shape) == 4 else cyconv.avg_pool3d
+    with cyconv.threads(1):
+        expected = pool(x, kernel, stride, algorithm="sliding")
+    for count in (2, 3, 16):
+        with cyconv.threads(count):
+            assert pool(x, kernel, stride, algorithm="sliding").tobytes() == expected.tobytes(), count

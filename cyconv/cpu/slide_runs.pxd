@@ -39,7 +39,13 @@ cdef inline inlined join_taps(const char* x, Py_ssize_t bytes, Py_ssize_t taps, 
 cdef inline void join_few(const char* x, Py_ssize_t bytes, Py_ssize_t taps, Py_ssize_t step, Py_ssize_t last, const char* before, char* to,
                           const pooled* like) noexcept nogil:
     """What is `before`, if not NULL, x[0], x[step], x[2 step], ... and, for the last of these taps, x[last]. `to` may be x."""
-    if before != NULL:
+    if before != NULL and taps == 1:
+        join_taps(x, bytes, 1, step, last, before, to, like)
+    elif before != NULL and taps == 2:
+        join_taps(x, bytes, 2, step, last, before, to, like)
+    elif before != NULL and taps == 3:
+        join_taps(x, bytes, 3, step, last, before, to, like)
+    elif before != NULL:
         join_taps(x, bytes, taps, step, last, before, to, like)
     elif taps == 2:
         join_taps(x, bytes, 2, step, last, NULL, to, like)

@@ -48,6 +48,9 @@ cdef enum:
     RING = 512 * 1024                   # bytes of planes that are kept, at most, but for long windows of rows
     LARGE_RING = 32 * 1024 * 1024
     PIECE = 512 * 1024                  # bytes of input that an item is worth
+    LONG_PIECE = 24                     # so many windows' rows are worth it, too, since pieces make those anew that both need;
+    SHORT_PIECE = 12                    # so many, where there are
+    EACH = 4                            # items for each thread
 
 # Seconds, measured on a Xeon at 512 bits for planes of 4x4 to 224x224 that lie in the caches:
 cdef double CALL = 2e-6
@@ -166,7 +169,7 @@ cdef void cut(Work* w) noexcept:
     for i in range(1, -1, -1):
         a = &w.axis[i]
         n = max(<Py_ssize_t> 1, room // max(w.line_bytes * a.stride * (w.outputs[1] if i == 0 else 1), <Py_ssize_t> 1))
-        least = 12 * a.kernel // a.stride if a.kernel > a.stride else 1
+        least = LONG_PIECE * a.kernel // a.stride if a.kernel > a.stride else 1
         n = max(n, least)
         if i == 1 and w.slots[0]:
             # Pieces need each other's rows: as many as a window has are worth more memory.
@@ -176,6 +179,23 @@ cdef void cut(Work* w) noexcept:
         w.outputs[i] = ceil_div(a.out, w.pieces[i])
         w.pieces[i] = ceil_div(a.out, w.outputs[i])
     place_kept(w)
+
+
+cdef Py_ssize_t cut_further(Work* w, Py_ssize_t items, Py_ssize_t workers) noexcept:
+    """More items, for that many threads to share. Results are the same: blocks of rows begin at the same ones wherever pieces do."""
+    cdef Py_ssize_t i, n, least
+    cdef const Axis* a
+    for i in range(1, -1, -1):
+        a = &w.axis[i]
+        least = (SHORT_PIECE if items >= workers else SHORT_PIECE // 3) * a.kernel // a.stride
+        n = max(ceil_div(w.outputs[i] * items, EACH * workers), least)
+        if items < EACH * workers and n < w.outputs[i]:
+            items //= w.pieces[i]
+            w.outputs[i] = ceil_div(a.out, ceil_div(a.out, n))
+            w.pieces[i] = ceil_div(a.out, w.outputs[i])
+            items *= w.pieces[i]
+    place_kept(w)
+    return items
 
 
 cdef int open_border(Work* w, object problem, object dtype) except -1:
@@ -442,7 +462,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     cut_boxes(&w)
     items = problem.batch * ceil_div(w.channels, w.together) * w.pieces[0] * w.pieces[1] * w.pieces[2]
     room = room_bytes(&w)
-    workers = min(worth_workers(w.seconds, room, MAX_WORKSPACE), items)
+    workers = worth_workers(w.seconds, room, MAX_WORKSPACE)
+    if workers > 1:
+        items = cut_further(&w, items, workers)
+    workers = min(workers, items)
     bytes = workers * room
     space = new_array(1, &bytes, cnp.NPY_UINT8)
     run_items(do_item, &w, items, w.seconds * PER_SECOND, workers, <char*> cnp.PyArray_DATA(space), room, True)
