@@ -247,6 +247,23 @@ def test_channels_last(dtype, shape):
         assert pool(turned).tobytes() == pool(volume).tobytes()
 
 
+@pytest.mark.parametrize("channels", [*range(2, 20), 24, 33, 40, 72, 130, 200])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int8", "uint8", "int32", "uint64", "complex64"])
+def test_every_number_of_channels_last(channels, dtype):
+    for shape in ((2, channels, 5, 37), (1, channels, 40, 70)):
+        x = sample(shape, dtype) if dtype != "complex64" else sample(shape, "float32").astype(dtype) * (1 + 2j)
+        y = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+        for kernel, stride, padding in ((2, 2, 0), (3, 2, 1), (3, 1, 1), ((2, 3), (3, 5), (1, 0))):
+            if dtype in AVERAGE_DTYPES:
+                a, b = (cyconv.avg_pool2d(z, kernel, stride, padding, algorithm="sliding") for z in (x, y))
+                np.testing.assert_array_equal(a, b)  # a NaN's sign may differ
+            for function in (cyconv.max_pool2d, cyconv.min_pool2d):
+                if dtype != "complex64":
+                    for z in (y, y[:, :, ::-1], y[..., ::-1]):
+                        a, b = (function(u, kernel, stride, padding, algorithm="sliding") for u in (np.ascontiguousarray(z), z))
+                        assert a.tobytes() == b.tobytes()
+
+
 @pytest.mark.parametrize("kernel", [3, (5, 3, 3), (9, 9, 3), (4, 1, 2)])
 def test_boxes_of_volumes_with_indices(kernel):
     """Pieces are cut again for boxes: what is kept of planes and rows, with its places, must still fit each thread's scratch."""
@@ -298,10 +315,14 @@ def test_nothing_beside_an_array_is_read(kernel):
 def test_nothing_beside_an_array_with_channels_last_is_read():
     """Squares of them are read at once."""
     with fenced() as memory:
-        for dtype, channels in (("float32", 16), ("float64", 8), ("uint8", 64)):
+        for dtype, channels in itertools.product(("float32", "float64", "uint8"), (2, 3, 4, 5, 6, 8, 11, 13, 16, 20)):
             x = memory.view(dtype)[-2 * 19 * channels :].reshape(2, 19, channels)
-            got = cyconv.max_pool2d(np.moveaxis(x, 2, 0), 2, 1, algorithm="sliding")
-            np.testing.assert_array_equal(got, cyconv.max_pool2d(np.moveaxis(x, 2, 0), 2, 1, algorithm="reference"))
+            x[:] = sample(x.shape, dtype)
+            for view in (x, x[:, ::-1], x[::-1]):
+                view = np.moveaxis(view, 2, 0)
+                for stride in (1, 2):
+                    got = cyconv.max_pool2d(view, 2, stride, algorithm="sliding")
+                    np.testing.assert_array_equal(got, cyconv.max_pool2d(view, 2, stride, algorithm="reference"))
 
 
 def test_what_it_declines_is_named():

@@ -5,9 +5,11 @@ All that a line of the cache holds of channels is read at once, where reading on
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 
 from cyconv.cpu.pool_work cimport Axis
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch as ask, lanes
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch as ask, lanes, third
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
 from cyconv.cpu.slide_line cimport word
+from cyconv.cpu.slide_span cimport load, store
+from cyconv.cpu.slide_vectors cimport evens, odds, pooled, vb, vh, vi, vl
 from cyconv.cpu.slide_work cimport AHEAD, Room, Work
 from cyconv.cpu.square cimport turn
 
@@ -29,8 +31,9 @@ cdef inline inlined move_words(const char* p, Py_ssize_t step, Py_ssize_t n, Py_
             (<word*> (to + c * apart))[i] = (<const word*> (p + i * step))[c]
 
 cdef inline inlined turn_squares(const char* p, Py_ssize_t step, Py_ssize_t n, Py_ssize_t channels, char* to, Py_ssize_t apart, Py_ssize_t side,
-                                 const lanes* like) noexcept nogil:
-    """n columns, at least `side`, of channels which are a multiple of it; the last square overlaps the one before."""
+                                 bint few, const lanes* like) noexcept nogil:
+    """n columns, at least `side`, of at least so many channels; the last squares overlap those before. `few`: of fewer channels, whose
+    columns others follow."""
     cdef lanes square[LANES_F]
     cdef Py_ssize_t i = 0, c, j
     while i < n:
@@ -39,24 +42,84 @@ cdef inline inlined turn_squares(const char* p, Py_ssize_t step, Py_ssize_t n, P
             ask(p + (i + j) * step + AHEAD)
         c = 0
         while c < channels:
+            c = 0 if few else min(c, channels - side)
             turn(p + i * step + c * (VB // side), step, &square[0])
-            for j in range(side):
+            for j in range(channels if few else side):
                 (<lanes*> (to + (c + j) * apart + i * (VB // side)))[0] = square[j]
             c += side
         i += side
 
+cdef inline inlined part_twos(const char* p, Py_ssize_t n, Py_ssize_t channels, char* to, Py_ssize_t apart, Py_ssize_t side, const pooled* like) noexcept nogil:
+    """n columns, at least `side`, of 2 or 4 channels and nothing between them; the last vectors overlap those before."""
+    cdef Py_ssize_t i = 0, size = VB // side
+    cdef const char* q
+    cdef pooled a, b, c, d
+    while i < n:
+        i = min(i, n - side)
+        q = p + i * channels * size
+        ask(q + AHEAD)
+        ask(q + VB + AHEAD)
+        a, b = load(q, like), load(q + VB, like)
+        if channels == 4:
+            ask(q + 2 * VB + AHEAD)
+            ask(q + 3 * VB + AHEAD)
+            c, d = load(q + 2 * VB, like), load(q + 3 * VB, like)
+            a, b, c, d = evens(a, b), evens(c, d), odds(a, b), odds(c, d)
+            store(to + 2 * apart + i * size, odds(a, b))
+            store(to + 3 * apart + i * size, odds(c, d))
+            a, b = evens(a, b), evens(c, d)
+        else:
+            a, b = evens(a, b), odds(a, b)
+        store(to + i * size, a)
+        store(to + apart + i * size, b)
+        i += side
+
+cdef inline inlined part_threes(const char* p, Py_ssize_t n, char* to, Py_ssize_t apart, Py_ssize_t side, const lanes* like) noexcept nogil:
+    """The same of 3 channels."""
+    cdef Py_ssize_t i = 0, j, size = VB // side
+    cdef const lanes* q
+    while i < n:
+        i = min(i, n - side)
+        q = <const lanes*> (p + i * 3 * size)
+        for j in range(3):
+            ask(<const char*> (q + j) + AHEAD)
+        (<lanes*> (to + i * size))[0] = third(q[0], q[1], q[2], 0)
+        (<lanes*> (to + apart + i * size))[0] = third(q[0], q[1], q[2], 1)
+        (<lanes*> (to + 2 * apart + i * size))[0] = third(q[0], q[1], q[2], 2)
+        i += side
+
 cdef inline void turn_row(const Work* w, const char* p, Py_ssize_t step, Py_ssize_t n, Py_ssize_t channels, char* to, Py_ssize_t apart) noexcept nogil:
-    """n columns of some channels, as many as a line of the cache holds or fewer, to rows that are `apart`."""
-    cdef Py_ssize_t side = VB // w.stored_size
-    if w.stored_size == 4 and channels % side == 0 and n >= side:
-        turn_squares(p, step, n, channels, to, apart, LANES_F, <const vf*> NULL)
-    elif w.stored_size == 8 and channels % side == 0 and n >= side:
-        turn_squares(p, step, n, channels, to, apart, LANES_D, <const vd*> NULL)
-    elif w.stored_size == 1:
+    """n columns of some channels to rows that are `apart`."""
+    cdef Py_ssize_t size = w.stored_size, side = VB // size
+    cdef bint packed = step == channels * size and n >= side
+    # 5 and more are fewer operations as squares whose other columns are left out, unless these may not be read
+    cdef bint few = 5 <= channels < side and n >= side and max(p, p + (n - 1) * step) + VB <= w.behind
+    if packed and (channels == 2 or channels == 4):
+        if size == 1:
+            part_twos(p, n, channels, to, apart, VB, <const vb*> NULL)
+        elif size == 2:
+            part_twos(p, n, channels, to, apart, VB // 2, <const vh*> NULL)
+        elif size == 4:
+            part_twos(p, n, channels, to, apart, VB // 4, <const vi*> NULL)
+        else:
+            part_twos(p, n, channels, to, apart, VB // 8, <const vl*> NULL)
+    elif packed and channels == 3 and size == 4:
+        part_threes(p, n, to, apart, LANES_F, <const vf*> NULL)
+    elif packed and channels == 3 and size == 8:
+        part_threes(p, n, to, apart, LANES_D, <const vd*> NULL)
+    elif size == 4 and few:
+        turn_squares(p, step, n, channels, to, apart, LANES_F, True, <const vf*> NULL)
+    elif size == 4 and channels >= side and n >= side:
+        turn_squares(p, step, n, channels, to, apart, LANES_F, False, <const vf*> NULL)
+    elif size == 8 and few:
+        turn_squares(p, step, n, channels, to, apart, LANES_D, True, <const vd*> NULL)
+    elif size == 8 and channels >= side and n >= side:
+        turn_squares(p, step, n, channels, to, apart, LANES_D, False, <const vd*> NULL)
+    elif size == 1:
         move_words(p, step, n, channels, to, apart, <const uint8_t*> NULL)
-    elif w.stored_size == 2:
+    elif size == 2:
         move_words(p, step, n, channels, to, apart, <const uint16_t*> NULL)
-    elif w.stored_size == 4:
+    elif size == 4:
         move_words(p, step, n, channels, to, apart, <const uint32_t*> NULL)
     else:
         move_words(p, step, n, channels, to, apart, <const uint64_t*> NULL)

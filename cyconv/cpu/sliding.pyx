@@ -48,6 +48,7 @@ cdef enum:
     RING = 512 * 1024                   # bytes of planes that are kept, at most, but for long windows of rows
     LARGE_RING = 32 * 1024 * 1024
     PIECE = 512 * 1024                  # bytes of input that an item is worth
+    MOST_LINES = 8                      # of the cache that are read together, of channels that are neighbours
     LONG_PIECE = 24                     # so many windows' rows are worth it, too, since pieces make those anew that both need;
     SHORT_PIECE = 12                    # so many, where there are
     EACH = 4                            # items for each thread
@@ -261,12 +262,37 @@ cdef int open_work(Work* w, object problem) except -1:
 
 
 cdef void cut_boxes(Work* w) noexcept:
-    """The same where neighbours in memory are channels: smaller pieces of some planes together, if windows are not too large for that."""
+    """The same where neighbours in memory are channels: smaller pieces of some planes together, if windows are not too large for that.
+
+    Lines of the cache that are read one after the other take half of the time of every second or fourth one; but pieces of many planes are
+    small, and planes that stay in a first-level cache are worth more.
+    """
+    cdef Py_ssize_t lines = 1, side = LINE_OF_CACHE // w.stored_size
+    if w.axis[2].step == w.stored_size or w.channel_step != w.parts * w.stored_size or w.channels < 2 or w.bordered:
+        return
+    while lines < MOST_LINES and lines * side < w.channels:
+        lines *= 2
+    if min(side, w.channels) * w.axis[0].n * w.axis[1].n * w.axis[2].n * w.stored_size <= FIRST_LEVEL:
+        lines = 1
+    while True:
+        w.together = ceil_div(w.channels, ceil_div(w.channels, lines * side))
+        if w.together > side:
+            w.together = ceil_div(w.together, side) * side
+        if cut_box(w) or lines == 1:
+            break
+        lines //= 2
+        cut(w)
+    if w.box_bytes > 8 * BOX:
+        w.together, w.box_bytes = 1, 0
+        cut(w)
+    place_kept(w)
+
+
+cdef bint cut_box(Work* w) noexcept:
+    """For the planes that are worked on together; whether the rows that pieces have in common are few."""
     cdef Py_ssize_t count[3]
     cdef Py_ssize_t first, times, most, a, largest
-    if w.axis[2].step == w.stored_size or w.channel_step != w.parts * w.stored_size or w.channels < 4 or w.bordered:
-        return
-    w.together = min(w.channels, LINE_OF_CACHE // w.stored_size)
+    cdef bint few = True
     while True:
         most, largest = 0, -1
         for a in range(3):
@@ -283,13 +309,10 @@ cdef void cut_boxes(Work* w) noexcept:
         if w.box_bytes <= BOX or largest < 0:
             break
         w.outputs[largest] = ceil_div(w.outputs[largest], 2)
-    if w.box_bytes > 8 * BOX:
-        w.together, w.box_bytes = 1, 0
-        cut(w)
-        return
     for a in range(3):
         w.pieces[a] = ceil_div(w.axis[a].out, w.outputs[a])
-    place_kept(w)
+        few &= w.pieces[a] == 1 or count[a] >= 4 * ((w.axis[a].kernel - 1) * w.axis[a].dilation + 1)
+    return few and w.box_bytes <= BOX
 
 
 # ---- items ---------------------------------------------------------------------------------------------------------------
