@@ -30,9 +30,10 @@ COMMON = ["-O3", "-g0", "-fno-math-errno", "-Wno-discarded-qualifiers"]  # Cytho
 # Sources whose results must not depend on whether the processor has FMA: contraction is switched off for them. `direct` and `separable`
 # keep it, because there FMA is the whole speed; their results on v2 (no FMA) differ in the last bits for inexact data.
 UNCONTRACTED = {"fft", "im2col", "pool", "sliding"}
-# Its loops are written in vectors, for nine types: what -O3 unrolls and unswitches beyond that is a third more code, no faster. Where they
-# begin in a line of the instruction cache made up to 10 % of difference between builds.
-SMALLER = {"sliding": ["-O2", "-ftree-vectorize", "-fpeel-loops", "-falign-loops=64"]}
+# What -O3 unrolls and unswitches is a quarter to a third of these, since their loops are there for many types, and makes them no faster on average.
+# Where loops begin in a line of the instruction cache made up to 10 % of difference between builds.
+SMALLER = {"pool", "sliding"}
+SMALL = ["-O2", "-ftree-vectorize", "-fpeel-loops", "-falign-loops=64"]
 # May be imported before cyconv/threads.py has prepared the loading of OpenMP's library, and so must not load it.
 UNTHREADED = {"_calls", "_memory", "_taps", "_threads"}
 
@@ -85,7 +86,8 @@ class BuildPerLevel(build_ext):
         extension.extra_compile_args = COMMON + LEVELS.get(level, []) + openmp
         if source_name(extension) in UNCONTRACTED:
             extension.extra_compile_args.append("-ffp-contract=off")
-        extension.extra_compile_args += SMALLER.get(source_name(extension), [])
+        if source_name(extension) in SMALLER:
+            extension.extra_compile_args += SMALL
         extension.extra_link_args = ["-s", *openmp]
         command = copy.copy(self)  # of its own, since extensions are built side by side
         command.build_temp = os.path.join(self.build_temp, level)  # one object file per level, not one overwriting the other

@@ -250,7 +250,7 @@ def test_channels_last(dtype, shape):
 @pytest.mark.parametrize("channels", [*range(2, 20), 24, 33, 40, 72, 130, 200])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int8", "uint8", "int32", "uint64", "complex64"])
 def test_every_number_of_channels_last(channels, dtype):
-    for shape in ((2, channels, 5, 37), (1, channels, 40, 70)):
+    for shape in ((2, channels, 5, 37), (1, channels, 40, 70), (2, channels, 7, 12)):
         x = sample(shape, dtype) if dtype != "complex64" else sample(shape, "float32").astype(dtype) * (1 + 2j)
         y = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
         for kernel, stride, padding in ((2, 2, 0), (3, 2, 1), (3, 1, 1), ((2, 3), (3, 5), (1, 0))):
@@ -262,6 +262,24 @@ def test_every_number_of_channels_last(channels, dtype):
                     for z in (y, y[:, :, ::-1], y[..., ::-1]):
                         a, b = (function(u, kernel, stride, padding, algorithm="sliding") for u in (np.ascontiguousarray(z), z))
                         assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("channels", [3, 16, 37, 150])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8"])
+@pytest.mark.parametrize("window", [(2, 2, 0), (3, 2, 1), (3, 3, 1), ((2, 3, 2), (2, 1, 3), (1, 0, 1)), ((1, 3, 3), 2, 0)])
+def test_volumes_with_channels_last(channels, dtype, window):
+    x = sample((2, channels, 6, 7, 21), dtype)
+    y = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    for ceil_mode in (False, True):
+        a, b = (cyconv.max_pool3d(z, *window, 1, ceil_mode, algorithm="sliding") for z in (x, y))
+        assert a.tobytes() == b.tobytes()
+        a, b = (cyconv.max_pool3d(z, *window, (2, 1, 2), ceil_mode, algorithm="sliding") for z in (x, y))
+        assert a.tobytes() == b.tobytes()
+        for count_include_pad, divisor in ((True, None), (False, None), (False, 5)):
+            a, b = (cyconv.avg_pool3d(z, *window, ceil_mode, count_include_pad, divisor, algorithm="sliding") for z in (x, y))
+            np.testing.assert_array_equal(a, b)
+            if a.dtype.kind == "f":
+                np.testing.assert_array_equal(np.signbit(a[a == 0]), np.signbit(b[b == 0]))
 
 
 @pytest.mark.parametrize("kernel", [3, (5, 3, 3), (9, 9, 3), (4, 1, 2)])

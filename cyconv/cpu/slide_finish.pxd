@@ -33,10 +33,10 @@ cdef inline inlined divide_ints(int32_t* x, Py_ssize_t n, double by) noexcept no
     for i in range(n):
         x[i] = <int32_t> ((x[i] + (0.5 if x[i] >= 0 else -0.5)) * each)
 
-cdef inline bint counts_alike(const Work* w, const Room* r) noexcept nogil:
-    """Whether all results of a row are divided by the same number."""
+cdef inline bint counts_alike(const Work* w, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """Whether results begin .. end - 1 of a row are divided by the same number."""
     cdef const Axis* x = &w.axis[2]
-    return w.divisors.has_override or (counted(&w.divisors, x, r.begin[2]) == x.kernel and counted(&w.divisors, x, r.end[2] - 1) == x.kernel)
+    return w.divisors.has_override or (counted(&w.divisors, x, begin) == x.kernel and counted(&w.divisors, x, end - 1) == x.kernel)
 
 cdef inline double row_factor(const Work* w, const Room* r, Py_ssize_t oy) noexcept nogil:
     """What the sums of such a row are multiplied with."""

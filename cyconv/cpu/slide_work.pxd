@@ -48,6 +48,7 @@ cdef struct Work:
     bint[2] blocks                      # whether windows of planes, and of rows, are joined from blocks
     Py_ssize_t[3] outputs, pieces       # along each axis: of one item, and how many items
     Py_ssize_t line_bytes, work_bytes, row_bytes    # of one line, of lanes for it, and of one row of outputs
+    bint on_lanes                       # whether windows are joined where channels are neighbours, else
     Py_ssize_t together                 # planes that an item works on, one after the other, from a box
     Py_ssize_t box_row, box_plane, box_bytes
     Py_ssize_t[2] slots                 # planes, and rows, that are kept

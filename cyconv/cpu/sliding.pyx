@@ -27,6 +27,7 @@ from cyconv.cpu.pool_work cimport (
 )
 from cyconv.cpu.simd cimport VB, vd, vf
 from cyconv.cpu.slide_box cimport BOX, LINE_OF_CACHE, fill_box, span_of
+from cyconv.cpu.slide_channels cimport walk_channels
 from cyconv.cpu.slide_fetch cimport fetch, open_line
 from cyconv.cpu.slide_finish cimport counts_alike
 from cyconv.cpu.slide_line cimport FEW
@@ -270,6 +271,15 @@ cdef void cut_boxes(Work* w) noexcept:
     cdef Py_ssize_t lines = 1, side = LINE_OF_CACHE // w.stored_size
     if w.axis[2].step == w.stored_size or w.channel_step != w.parts * w.stored_size or w.channels < 2 or w.bordered:
         return
+    w.on_lanes = joined_on_lanes(w)
+    if w.on_lanes:
+        w.together = min(w.channels, MOST_LINES * side)
+        while 0 < w.channels % w.together * w.stored_size < VB:
+            w.together += 1             # so that the last ones fill a vector, too
+        cut_box(w)
+        w.box_bytes = 0
+        place_kept(w)
+        return
     while lines < MOST_LINES and lines * side < w.channels:
         lines *= 2
     if min(side, w.channels) * w.axis[0].n * w.axis[1].n * w.axis[2].n * w.stored_size <= FIRST_LEVEL:
@@ -286,6 +296,22 @@ cdef void cut_boxes(Work* w) noexcept:
         w.together, w.box_bytes = 1, 0
         cut(w)
     place_kept(w)
+
+
+cdef bint joined_on_lanes(const Work* w) noexcept:
+    """Whether windows share few samples, so that joining each anew costs less than turning all of them."""
+    cdef Py_ssize_t taps = 1, apart = 1, a
+    for a in range(3):
+        if w.kind == SUM and w.axis[a].kernel > 3:
+            return False                # sums of longer rows are taken in another order
+        taps *= min(w.axis[a].kernel, w.axis[a].n)
+        apart *= min(w.axis[a].stride, w.axis[a].kernel) if w.axis[a].out > 1 else w.axis[a].kernel
+    if w.kind == SUM and not (w.stored == SINGLE and w.parts == 1 and counts_alike(w, 0, w.axis[2].out)):
+        return False
+    if w.kind != SUM and not (w.as_stored and w.straight) or w.stored_size < 4 or w.with_indices or w.channels * w.stored_size < VB:
+        return False
+    # Maxima of long rows join more samples at a time where columns are neighbours.
+    return taps <= (9 if w.kind == SUM or w.axis[2].out * w.stored_size <= 2 * LINE_OF_CACHE else 3) * apart
 
 
 cdef bint cut_box(Work* w) noexcept:
@@ -350,7 +376,7 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
         r.begin[axis] = piece * w.outputs[axis]
         r.end[axis] = min(r.begin[axis] + w.outputs[axis], w.axis[axis].out)
     open_line(w, &r)
-    r.alike = w.kind == SUM and w.stored == SINGLE and w.parts == 1 and counts_alike(w, &r)
+    r.alike = w.kind == SUM and w.stored == SINGLE and w.parts == 1 and counts_alike(w, r.begin[2], r.end[2])
     r.ahead_in = r.ahead_out = AHEAD
     if w.together == 1:
         r.index = item
@@ -368,6 +394,10 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
     item //= ceil_div(w.channels, w.together)
     batch = w.input + item * w.batch_step + group * w.stored_size
     channel = min(w.together, w.channels - group)
+    if w.on_lanes:
+        r.index = item * w.channels + group
+        walk_channel_lanes(w, &r, batch, channel)
+        return
     fill_box(w, &r, batch, channel)
     r.readable, r.behind = w.as_stored, r.box + w.box_bytes
     r.index = item * w.channels + group
@@ -375,6 +405,18 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
         work_plane(w, &r)
         r.plane += w.box_plane
         r.index += 1
+
+cdef void walk_channel_lanes(const Work* w, Room* r, const char* source, Py_ssize_t channels) noexcept nogil:
+    if w.kind == SUM:
+        walk_channels(w, r, source, channels, <const sd*> NULL)
+    elif w.lanes == FLOATS:
+        walk_channels(w, r, source, channels, <const vf*> NULL)
+    elif w.lanes == DOUBLES:
+        walk_channels(w, r, source, channels, <const vd*> NULL)
+    elif w.lanes == INTS_32:
+        walk_channels(w, r, source, channels, <const vi*> NULL)
+    else:
+        walk_channels(w, r, source, channels, <const vl*> NULL)
 
 cdef void work_plane(const Work* w, Room* r) noexcept nogil:
     cdef Py_ssize_t z
