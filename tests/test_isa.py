@@ -38,6 +38,10 @@ for dtype in ("float32", "float64", "float16", "int16"):
         results[f"pool avg {k} {s} {dtype}"] = cyconv.avg_pool2d(x, k, s, p)
         if dtype[0] == "f":
             results[f"pool lp {k} {s} {dtype}"] = cyconv.lp_pool2d(abs(x), 3.0, k, s)
+    last = np.moveaxis(rng.uniform(-50, 50, (2, 37, 41, 24)).astype(dtype), -1, 1)
+    for k, s in ((2, 2), (3, 2), (3, 1), (30, 1), ((37, 41), 1)):
+        results[f"pool avg, channels last {k} {s} {dtype}"] = cyconv.avg_pool2d(last, k, s)
+        results[f"pool avg, channels first {k} {s} {dtype}"] = cyconv.avg_pool2d(np.ascontiguousarray(last), k, s)
 np.savez(sys.argv[1], **results)
 """
 

@@ -21,6 +21,7 @@ from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.items cimport run_items
 from cyconv.cpu.pool_planes cimport planes_item
 from cyconv.cpu.pool_rows cimport number, place
+from cyconv.cpu.pool_whole cimport whole_item
 from cyconv.cpu.pool_windows cimport BOX, ITEM, LANES, LINE, MOST_OUTPUTS, RING_BYTES, SPOTS, Scratch, Work, pool_item
 from cyconv.cpu.pool_work cimport (
     Axis, DOUBLE, HALF, INT16, INT32, INT64, INT8, MAX, NORM, SINGLE, SUM, UINT16, UINT32, UINT64, UINT8, ceil_div,
@@ -41,6 +42,10 @@ cdef double BOXED = 4e-10               # a sample that is transposed into a box
 cdef double TAP = 2e-10                 # and each sample of a window there; with indices twice as long
 cdef double PER_SECOND = 2e10           # multiply-adds, as run_items counts work
 
+cdef enum:
+    LARGE_PLANE = 1 << 17               # bytes that are an item's worth
+    FEW_PLANES = 8
+
 cdef inline void some_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
     if w.by_planes:
         planes_item(w, item, s, like, like_place)
@@ -53,6 +58,9 @@ cdef inline Py_ssize_t _results(const Work* w) noexcept nogil:
 cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
     cdef const Work* w = <const Work*> work
     cdef Scratch s
+    if w.whole:
+        whole_item(w, item)
+        return
     s.line = room + 64 - (<size_t> room & 63)
     s.result = s.line + LINE * 8
     s.places = s.result + _results(w) * 8
@@ -134,6 +142,21 @@ cdef int open_work(Work* w, object problem) except -1:
     w.rows = <Py_ssize_t> max(1, min(whole, ITEM * (problem.planes * whole * w.column_blocks) // max(problem.steps, 1)))
     w.row_blocks = ceil_div(whole, w.rows)
     return 0
+
+
+cdef bint whole_runs(Work* w, Py_ssize_t planes) noexcept:
+    """If each plane of floats is one window and one run of memory, and a few threads need not share a large one."""
+    cdef Py_ssize_t a, bytes = w.stored_size
+    cdef Axis* axis
+    for a in range(2, -1, -1):
+        axis = &w.axis[a]
+        if axis.out > 1 or axis.kernel != axis.n or axis.pad or axis.pad_after or axis.dilation > 1 or axis.n > 1 and axis.step != bytes:
+            return False
+        bytes *= axis.n
+    if w.kind == NORM or w.with_indices or w.parts > 1 or w.stored != SINGLE and w.stored != DOUBLE or bytes > LARGE_PLANE and planes < FEW_PLANES:
+        return False
+    w.together = min(max(LARGE_PLANE // bytes, <Py_ssize_t> 1), w.channels)
+    return True
 
 
 cdef bint whole_planes(Work* w) noexcept:
@@ -277,10 +300,13 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     w.indices = NULL if indices is None else <int64_t*> cnp.PyArray_DATA(indices)
     n = problem.batch
     seconds = predicted(&w, problem.planes)
-    choose_planes(&w, &n)
-    open_rows(&w)
-
-    items = n * (w.lane_blocks * w.spot_blocks if w.by_planes else w.channels * w.row_blocks * w.column_blocks)
+    w.whole = whole_runs(&w, problem.planes)
+    if w.whole:
+        items = n * ceil_div(w.channels, w.together)
+    else:
+        choose_planes(&w, &n)
+        open_rows(&w)
+        items = n * (w.lane_blocks * w.spot_blocks if w.by_planes else w.channels * w.row_blocks * w.column_blocks)
     room = scratch_bytes(&w)
     workers = min(worth_workers(seconds, room, MAX_WORKSPACE), items)
     bytes = workers * room
