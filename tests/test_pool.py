@@ -625,6 +625,10 @@ def test_whole_planes(dtype, size):
                 np.testing.assert_array_equal(got, expected)
                 if function == "max":
                     np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(expected[got == 0]))
+                    for several in (holed, np.where(holed < -3, np.float32(value).astype(dtype), holed), np.zeros_like(holed)):
+                        results = [pool(several, size, return_indices=True, algorithm=name) for name in ("pool", "reference")]
+                        np.testing.assert_array_equal(*(found for found, _ in results))
+                        np.testing.assert_array_equal(*(indices for _, indices in results))
 
 
 def test_whole_planes_on_threads_sum_alike():

@@ -39,6 +39,9 @@ cdef double ROW_MADE = 3e-8             # a row of results,
 cdef double COLUMN = 6e-10              # each column of a window of the line that rows make; a fifth of it in long ones
 cdef double COMPARED = 1.5e-9            # a sample of a window that is compared with its place
 cdef double BOXED = 4e-10               # a sample that is transposed into a box, with its results,
+cdef double WHOLE = 6e-9                # a plane of floats that is one window,
+cdef double WHOLE_SOUGHT = 4e-8         # if its maximum is looked for, too,
+cdef double WHOLE_SAMPLE = 1e-10        # and each of its samples
 cdef double TAP = 2e-10                 # and each sample of a window there; with indices twice as long
 cdef double PER_SECOND = 2e10           # multiply-adds, as run_items counts work
 
@@ -144,19 +147,26 @@ cdef int open_work(Work* w, object problem) except -1:
     return 0
 
 
-cdef bint whole_runs(Work* w, Py_ssize_t planes) noexcept:
-    """If each plane of floats is one window and one run of memory, and a few threads need not share a large one."""
-    cdef Py_ssize_t a, bytes = w.stored_size
-    cdef Axis* axis
-    for a in range(2, -1, -1):
-        axis = &w.axis[a]
-        if axis.out > 1 or axis.kernel != axis.n or axis.pad or axis.pad_after or axis.dilation > 1 or axis.n > 1 and axis.step != bytes:
+cdef bint whole_windows(const Work* w) noexcept:
+    """Whether each plane of floats is one window."""
+    cdef int a
+    for a in range(3):
+        if w.axis[a].out > 1 or w.axis[a].kernel != w.axis[a].n or w.axis[a].pad or w.axis[a].pad_after or w.axis[a].dilation > 1:
             return False
-        bytes *= axis.n
-    if w.kind == NORM or w.with_indices or w.parts > 1 or w.stored != SINGLE and w.stored != DOUBLE or bytes > LARGE_PLANE and planes < FEW_PLANES:
+    return w.kind != NORM and w.parts == 1 and (w.stored == SINGLE or w.stored == DOUBLE)
+
+
+cdef bint whole_runs(Work* w, Py_ssize_t planes) noexcept:
+    """The same, if it is one run of memory, and not so large that several threads should share it."""
+    cdef Py_ssize_t a, bytes = w.stored_size
+    if not whole_windows(w):
         return False
+    for a in range(2, -1, -1):
+        if w.axis[a].n > 1 and w.axis[a].step != bytes:
+            return False
+        bytes *= w.axis[a].n
     w.together = min(max(LARGE_PLANE // bytes, <Py_ssize_t> 1), w.channels)
-    return True
+    return bytes <= LARGE_PLANE or planes >= FEW_PLANES
 
 
 cdef bint whole_planes(Work* w) noexcept:
@@ -255,6 +265,7 @@ cdef double predicted(const Work* w, double planes) noexcept:
     cdef double outputs = planes, rows = planes, made = planes, samples = planes, taps = 1
     cdef const Axis* x = &w.axis[2]
     cdef int a
+    cdef bint whole = whole_windows(w)
     for a in range(3):
         taps *= min(w.axis[a].kernel, w.axis[a].n)
         samples *= w.axis[a].n
@@ -262,6 +273,8 @@ cdef double predicted(const Work* w, double planes) noexcept:
         if a < 2:
             rows *= w.axis[a].out * min(w.axis[a].kernel, w.axis[a].n)
             made *= w.axis[a].out
+    if whole:
+        return CALL + planes * (WHOLE_SOUGHT if w.with_indices else WHOLE) + WHOLE_SAMPLE * samples
     if samples <= planes * BOX and x.out <= 16 and planes >= 16:
         return CALL + BOXED * samples + TAP * outputs * taps * (2 if w.with_indices else 1)
     if w.with_indices:

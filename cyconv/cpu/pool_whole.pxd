@@ -1,7 +1,7 @@
 """Global pools of floats: each plane is one window and one run of memory, which vectors walk along.
 
-Four maxima or sums of every fourth vector do not wait for each other; then lanes are joined. Averages of single precision are summed in
-double. Threads share out planes.
+Four maxima or sums of every fourth vector do not wait for each other; then lanes are joined. Where a maximum stands is looked for when it
+is known. Averages of single precision are summed in double. Threads share out planes.
 """
 from libc.math cimport INFINITY
 
@@ -52,6 +52,7 @@ cdef extern from *:
     void sum_doubles "cy_sum_doubles"(const char*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
 
 cdef enum:
+    SOUGHT = 64                         # numbers that are compared at once
     AHEAD = 2048                        # bytes by which numbers are asked for ahead
 
 ctypedef fused peak:
@@ -102,12 +103,37 @@ ctypedef fused real:
     float
     double
 
-cdef inline real first_zero(const real* p, Py_ssize_t samples) noexcept nogil:
-    """Of equal numbers the first one's bits stay, a zero's sign among them."""
-    cdef Py_ssize_t i = 0
-    while p[i] != 0:
-        i += 1
-    return p[i]
+cdef inline Py_ssize_t first_of(const real* p, Py_ssize_t samples, real value) noexcept nogil:
+    """Where the first number stands that equals `value`, which is one of them. Whole blocks are compared at once."""
+    cdef Py_ssize_t at = 0, i
+    cdef int found = 0
+    while at + SOUGHT <= samples:
+        for i in range(SOUGHT):
+            found |= p[at + i] == value
+        if found:
+            break
+        at += SOUGHT
+    while p[at] != value:
+        at += 1
+    return at
+
+cdef inline Py_ssize_t winner(const real* p, Py_ssize_t samples, real peak_of_all) noexcept nogil:
+    """Of equal numbers the first one wins, of several NaN the last."""
+    cdef Py_ssize_t at = samples - 1
+    if peak_of_all == peak_of_all:
+        return first_of(p, samples, peak_of_all)
+    while p[at] == p[at]:
+        at -= 1
+    return at
+
+cdef inline void put_winner(const Work* w, const real* p, Py_ssize_t samples, Py_ssize_t plane, real peak_of_all) noexcept nogil:
+    """A zero's sign is the first one's, too."""
+    cdef Py_ssize_t at = -1
+    if w.with_indices:
+        at = w.indices[plane] = winner(p, samples, peak_of_all)
+    elif peak_of_all == 0:
+        at = first_of(p, samples, 0)
+    (<real*> w.out)[plane] = p[at] if at >= 0 else peak_of_all
 
 cdef inline void whole_plane(const Work* w, const char* p, Py_ssize_t samples, Py_ssize_t plane) noexcept nogil:
     cdef float[LANES_F] floats
@@ -117,12 +143,12 @@ cdef inline void whole_plane(const Work* w, const char* p, Py_ssize_t samples, P
         for i in range(LANES_F):
             floats[i] = -INFINITY
         peak_lanes(p, samples * 4, <const char*> &floats, <char*> &floats, <const vf*> NULL)
-        (<float*> w.out)[plane] = floats[0] if floats[0] != 0 else first_zero(<const float*> p, samples)
+        put_winner(w, <const float*> p, samples, plane, floats[0])
     elif w.kind == MAX:
         for i in range(LANES_D):
             doubles[i] = -INFINITY
         peak_lanes(p, samples * 8, <const char*> &doubles, <char*> &doubles, <const vd*> NULL)
-        (<double*> w.out)[plane] = doubles[0] if doubles[0] != 0 else first_zero(<const double*> p, samples)
+        put_winner(w, <const double*> p, samples, plane, doubles[0])
     elif w.stored == SINGLE:
         (<float*> w.out)[plane] = <float> whole_average(w, p, samples, True)
     else:
