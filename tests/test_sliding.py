@@ -122,6 +122,18 @@ def test_volumes(dtype):
             same(cyconv.avg_pool3d, np.nan_to_num(x, nan=1, posinf=2, neginf=-3), *window, bits=False)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int16", "int32", "uint64"])
+def test_cubes_of_two_at_every_width(dtype):
+    for width in (*range(2, 20), 31, 32, 33, 64, 65, 130):
+        for depth, height in ((2, 2), (4, 5), (5, 4), (7, 6)):
+            x = sample((2, 2, depth, height, width), dtype)
+            for view in (x, x[:, :, ::-1], x[:, :, :, ::-1]):
+                same(cyconv.max_pool3d, view, 2)
+                same(cyconv.max_pool3d, view, 2, return_indices=True)
+                same(cyconv.avg_pool3d, view, 2, bits=False)
+                same(cyconv.avg_pool3d, view, 2, divisor_override=3, bits=False)
+
+
 def test_minima_are_maxima_of_what_is_turned_round():
     x = np.random.default_rng(1).standard_normal((2, 3, 20, 31), np.float32)
     for window in ((3, 2, 1), (15, 1, 7), (2, 2, 0, 3)):
@@ -336,6 +348,9 @@ def test_nothing_beside_an_array_with_channels_last_is_read():
         for dtype, channels in itertools.product(("float32", "float64", "uint8"), (2, 3, 4, 5, 6, 8, 11, 13, 16, 20)):
             x = memory.view(dtype)[-2 * 19 * channels :].reshape(2, 19, channels)
             x[:] = sample(x.shape, dtype)
+            cube = memory.view(dtype)[-4 * 2 * 20 :].reshape(1, 4, 2, 20)
+            for view in (cube, cube[:, ::-1], cube[:, :, ::-1]):
+                cyconv.max_pool3d(view, 2, algorithm="sliding")
             for view in (x, x[:, ::-1], x[::-1]):
                 view = np.moveaxis(view, 2, 0)
                 for stride in (1, 2):

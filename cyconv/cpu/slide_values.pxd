@@ -10,7 +10,7 @@ from cyconv.cpu.slide_finish cimport finish, result_row, row_factor
 from cyconv.cpu.slide_line cimport every_second, pick, pick_fourths
 from cyconv.cpu.slide_runs cimport join_few, peak_of_row, sum_of_row
 from cyconv.cpu.slide_span cimport Span, load, put, put_narrowed, store
-from cyconv.cpu.slide_pairs cimport walk_pairs
+from cyconv.cpu.slide_pairs cimport walk_cubes, walk_pairs
 from cyconv.cpu.slide_threes cimport walk_threes
 from cyconv.cpu.slide_steps cimport ADVANCE, EMIT, MAKE, Step, Steps, TURN, moved_on, next_step, open_steps
 from cyconv.cpu.slide_vectors cimport flip, join, pooled, sd, si, sl, splat_sums
@@ -158,13 +158,13 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
                 finish(w, r, axis, o, r.result)
         return
     o = r.begin[axis]
-    if axis == 1 and to == NULL and w.squares and r.readable and r.whole:
+    if to == NULL and w.squares and r.readable and r.whole and (axis == 1 or w.cubes):
         if pooled is sd:
             if r.alike and w.narrow:
-                o = walk_pairs(w, r, like)
+                o = walk_pairs(w, r, like) if axis == 1 else walk_cubes(w, r, like)
         elif pooled is not si and pooled is not sl:
             if w.straight:
-                o = walk_pairs(w, r, like)
+                o = walk_pairs(w, r, like) if axis == 1 else walk_cubes(w, r, like)
         if o == r.end[axis]:
             return
     # Without AVX2 a maximum takes so many operations that rows joined anew for each row of outputs cost more than a ring.

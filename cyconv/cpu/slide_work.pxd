@@ -40,6 +40,7 @@ cdef struct Work:
     bint sparse                         # whether windows are fetched tap by tap, without the columns in between
     bint pairs                          # whether every second window is taken as its columns are read
     bint squares                        # whether windows are 2x2 with stride 2 and without padding
+    bint cubes                          # whether they are 2x2x2 with stride 2 and without padding, and found without indices
     bint threes                         # whether they are 3x3 with stride 1 or 2, and maxima
     bint bordered                       # whether something that counts lies beyond the input:
     Border[3] border                    # along each axis; its rows and planes are axis.n, with what lies beyond,

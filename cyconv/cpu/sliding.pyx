@@ -254,6 +254,7 @@ cdef int open_work(Work* w, object problem) except -1:
     w.as_stored = w.plain and not w.turned or w.narrow and w.stored == SINGLE
     open_border(w, problem, dtype)
     w.with_indices = problem.with_indices
+    w.cubes = w.squares and w.axis[0].kernel == 2 and w.axis[0].stride == 2 and w.axis[0].dilation == 1 and not w.with_indices
     w.threes = w.straight and not w.with_indices and not w.bordered and w.axis[0].kernel == 1 and x.stride <= 2
     for a in range(1, 3):
         w.threes &= w.axis[a].kernel == 3 and w.axis[a].dilation == 1 and w.axis[a].stride == x.stride
