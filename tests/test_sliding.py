@@ -294,6 +294,20 @@ def test_volumes_with_channels_last(channels, dtype, window):
                 np.testing.assert_array_equal(np.signbit(a[a == 0]), np.signbit(b[b == 0]))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "int64"])
+def test_signals_are_rows_of_one_plane(dtype):
+    """Channels, and whole batches where they are one run of memory, in any order; planes of one row, too."""
+    x = sample((5, 7, 45), dtype)
+    for view in (x, x[:, ::-1], x[::2], x[:, :3], x[::-1, 1::3], x[..., ::-1], x[..., ::2], x.transpose(1, 0, 2), np.broadcast_to(x[:1, :1], x.shape)):
+        for kernel, stride, padding in ((2, 2, 0), (3, 1, 1), (4, 4, 2), (1, 3, 0), (20, 3, 10)):
+            for function in (cyconv.max_pool1d, cyconv.avg_pool1d):
+                same(function, view, kernel, stride, padding, bits=False)
+                same(function, view[0], kernel, stride, padding, bits=False)
+            same(cyconv.max_pool1d, view, kernel, stride, padding, return_indices=True)
+            same(cyconv.max_pool2d, view[:, :, None], (1, kernel), (1, stride), (0, padding))
+            same(cyconv.max_pool2d, view[:, :, None], (3, kernel), (1, stride), (1, padding))
+
+
 @pytest.mark.parametrize("kernel", [3, (5, 3, 3), (9, 9, 3), (4, 1, 2)])
 def test_boxes_of_volumes_with_indices(kernel):
     """Pieces are cut again for boxes: what is kept of planes and rows, with its places, must still fit each thread's scratch."""

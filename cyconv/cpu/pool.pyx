@@ -24,7 +24,7 @@ from cyconv.cpu.pool_rows cimport number, place
 from cyconv.cpu.pool_whole cimport whole_item
 from cyconv.cpu.pool_windows cimport BOX, ITEM, LANES, LINE, MOST_OUTPUTS, RING_BYTES, SPOTS, Scratch, Work, pool_item
 from cyconv.cpu.pool_work cimport (
-    Axis, DOUBLE, HALF, INT16, INT32, INT64, INT8, MAX, NORM, SINGLE, SUM, UINT16, UINT32, UINT64, UINT8, ceil_div,
+    Axis, DOUBLE, HALF, INT16, INT32, INT64, INT8, MAX, NORM, SINGLE, SUM, UINT16, UINT32, UINT64, UINT8, ceil_div, window,
 )
 
 from cyconv.problem import MAX_WORKSPACE
@@ -38,6 +38,7 @@ cdef double SAMPLE = 1.5e-10            # each of its samples,
 cdef double ROW_MADE = 3e-8             # a row of results,
 cdef double COLUMN = 6e-10              # each column of a window of the line that rows make; a fifth of it in long ones
 cdef double COMPARED = 1.5e-9            # a sample of a window that is compared with its place
+cdef double COMPARED_ROW = 8e-9         # each of its rows
 cdef double BOXED = 4e-10               # a sample that is transposed into a box, with its results,
 cdef double WHOLE = 6e-9                # a plane of floats that is one window,
 cdef double WHOLE_SOUGHT = 4e-8         # if its maximum is looked for, too,
@@ -260,6 +261,15 @@ def why_not(problem):
     return None
 
 
+cdef Py_ssize_t samples_of_windows(const Axis* a) noexcept:
+    """Of all windows along a short axis."""
+    cdef Py_ssize_t o, first, count, samples = 0
+    for o in range(a.out):
+        window(a, o, &first, &count)
+        samples += count
+    return samples
+
+
 cdef double predicted(const Work* w, double planes) noexcept:
     """Seconds on one thread, whatever the layout."""
     cdef double outputs = planes, rows = planes, made = planes, samples = planes, taps = 1
@@ -276,9 +286,12 @@ cdef double predicted(const Work* w, double planes) noexcept:
     if whole:
         return CALL + planes * (WHOLE_SOUGHT if w.with_indices else WHOLE) + WHOLE_SAMPLE * samples
     if samples <= planes * BOX and x.out <= 16 and planes >= 16:
-        return CALL + BOXED * samples + TAP * outputs * taps * (2 if w.with_indices else 1)
+        taps = planes                   # of all windows, as far as they exist
+        for a in range(3):
+            taps *= samples_of_windows(&w.axis[a])
+        return CALL + BOXED * samples + TAP * taps * (2 if w.with_indices else 1)
     if w.with_indices:
-        return CALL + COMPARED * outputs * taps
+        return CALL + outputs * (COMPARED * taps + COMPARED_ROW * taps / min(x.kernel, x.n))
     return CALL + rows * (ROW_READ + SAMPLE * x.n) + made * ROW_MADE + COLUMN * outputs * min(x.kernel, x.n) * (0.2 if x.kernel >= 32 else 1)
 
 

@@ -263,6 +263,20 @@ cdef int open_work(Work* w, object problem) except -1:
     return 0
 
 
+cdef Py_ssize_t planes_as_rows(Work* w, Py_ssize_t batch) noexcept:
+    """Where planes are single rows: as rows of one plane, since each plane costs more than a row does. What is left of the batch."""
+    if w.axis[0].n > 1 or w.axis[1].n > 1 or w.channels * batch == 1 or w.axis[2].step != w.stored_size:
+        return batch
+    if w.with_indices or w.parts > 1 or w.bordered or w.axis[0].pad or w.axis[0].pad_after or w.axis[1].pad or w.axis[1].pad_after:
+        return batch
+    if batch == 1 or w.batch_step == w.channels * w.channel_step:
+        w.channels, batch = w.channels * batch, 1
+    w.axis[1].n = w.axis[1].out = w.channels
+    w.axis[1].step, w.channel_step, w.channels = w.channel_step, 0, 1
+    cut(w)
+    return batch
+
+
 cdef void cut_boxes(Work* w) noexcept:
     """The same where neighbours in memory are channels: smaller pieces of some planes together, if windows are not too large for that.
 
@@ -478,7 +492,7 @@ def why_not(problem):
 cdef double predicted(const Work* w) noexcept:
     """Seconds on one thread, with vectors of 64 bytes: the choice must be the same for all levels of instructions."""
     cdef const Axis* x = &w.axis[2]
-    cdef double planes = w.batch * w.channels, read = planes, made = planes, passes = 1, k = x.kernel, seconds, line, row = x.out * w.size / 64.0
+    cdef double planes = w.batch * w.channels, read = planes, made = planes, passes = 1, k = x.kernel, seconds, seconds_of_planes = 0, line, row = x.out * w.size / 64.0
     cdef int axis
     for axis in range(2):
         read *= w.axis[axis].out * min(w.axis[axis].stride, w.axis[axis].kernel) if w.axis[axis].out > 1 else min(w.axis[axis].kernel, w.axis[axis].n)
@@ -491,7 +505,9 @@ cdef double predicted(const Work* w) noexcept:
         line *= SPARED                  # windows that are not asked for are made, too, and the others picked out
     seconds = read * (ROW_READ + passes * (PASS + line * VECTOR))
     seconds += made * (ROW_MADE + (row + 1) * VECTOR * (3 if w.blocks[1] or w.blocks[0] else 1.5))
-    seconds = planes * ITEM + seconds * (0.35 if w.squares else 0.55 if w.threes else 1)
+    if w.axis[0].n > 1 or w.axis[1].n > 1 or w.with_indices:    # else they are rows of one plane
+        seconds_of_planes = planes * ITEM
+    seconds = seconds_of_planes + seconds * (0.35 if w.squares else 0.55 if w.threes else 1)
     return CALL + seconds * (1.4 if w.with_indices else 1)
 
 
@@ -505,7 +521,7 @@ def cost(problem):
 def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     """Writes the result to `out` and, where they are asked for, the winners' places to `indices` (both C-contiguous)."""
     cdef Work w
-    cdef Py_ssize_t items, room
+    cdef Py_ssize_t items, room, batch
     cdef cnp.npy_intp bytes
     cdef int workers, a, first
     cdef cnp.ndarray space
@@ -525,8 +541,9 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
         w.behind += max(0, (cnp.PyArray_DIM(input, a) - 1) * cnp.PyArray_STRIDE(input, a))
     w.out = <char*> cnp.PyArray_DATA(out)
     w.indices = NULL if indices is None else <int64_t*> cnp.PyArray_DATA(indices)
+    batch = planes_as_rows(&w, problem.batch)
     cut_boxes(&w)
-    items = problem.batch * ceil_div(w.channels, w.together) * w.pieces[0] * w.pieces[1] * w.pieces[2]
+    items = batch * ceil_div(w.channels, w.together) * w.pieces[0] * w.pieces[1] * w.pieces[2]
     room = room_bytes(&w)
     workers = worth_workers(w.seconds, room, MAX_WORKSPACE)
     if workers > 1:
