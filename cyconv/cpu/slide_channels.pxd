@@ -2,14 +2,31 @@
 
 Samples are joined, or added up, in the order in which rows are where columns are neighbours, so that the layout changes no bit.
 """
-from cyconv.cpu.pool_work cimport window
-from cyconv.cpu.shuffle cimport LANES_F, fetch as ask, lanes
+from cyconv.cpu.pool_work cimport SINGLE, SUM, window
+from cyconv.cpu.shuffle cimport LANES_F, lanes
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
-from cyconv.cpu.slide_finish cimport result_row, row_factor
+from cyconv.cpu.slide_box cimport LINE_OF_CACHE
+from cyconv.cpu.slide_finish cimport counts_alike, result_row, row_factor
 from cyconv.cpu.slide_span cimport load, put, store
-from cyconv.cpu.slide_vectors cimport join, narrowed, pooled, sd, splat_sums, vb, vh, widened
+from cyconv.cpu.slide_vectors cimport join, narrowed, pooled, sd, splat_sums, widened
 from cyconv.cpu.slide_work cimport AHEAD, Room, Work
 from cyconv.cpu.square cimport turn
+
+cdef inline bint joined_on_lanes(const Work* w) noexcept:
+    """Whether windows share few samples, so that joining each anew costs less than turning all of them."""
+    cdef Py_ssize_t taps = 1, apart = 1, a
+    for a in range(3):
+        if w.kind == SUM and w.axis[a].kernel > 3:
+            return False                # sums of longer rows are taken in another order
+        taps *= min(w.axis[a].kernel, w.axis[a].n)
+        apart *= min(w.axis[a].stride, w.axis[a].kernel) if w.axis[a].out > 1 else w.axis[a].kernel
+    if w.kind == SUM and not (w.stored == SINGLE and w.parts == 1 and counts_alike(w, 0, w.axis[2].out)):
+        return False
+    if w.kind != SUM and not (w.as_stored and w.straight) or w.stored_size < 4 or w.with_indices or w.channels * w.stored_size < VB:
+        return False
+    # Maxima of long rows join more samples at a time where columns are neighbours.
+    return taps <= (9 if w.kind == SUM or w.axis[2].out * w.stored_size <= 2 * LINE_OF_CACHE else 3) * apart
+
 
 cdef struct Samples:                    # of one window
     const char* first

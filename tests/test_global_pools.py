@@ -1,0 +1,44 @@
+"""Pools whose windows are whole planes."""
+
+import numpy as np
+import pytest
+
+import cyconv
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32", "complex64"])
+@pytest.mark.parametrize("size", [(1,), (2,), (3,), (7, 7), (15,), (16,), (17,), (5, 13), (64,), (127,), (8, 8, 9), (33, 40), (513,), (2, 3, 300)])
+def test_whole_planes(dtype, size):
+    """Global pools: planes shorter than a vector, of some vectors and a rest, with and without gaps between planes."""
+    rank, values = len(size), np.random.default_rng(1).integers(-9, 9, (3, 5, *size))
+    for function in ("max", "avg"):
+        pool = getattr(cyconv, f"{function}_pool{rank}d")
+        x = values.astype(dtype) * (1 + 1j if dtype == "complex64" else 1)
+        if dtype == "complex64" and function == "max":
+            continue
+        gaps = np.repeat(x, 2, 1)[:, ::2]
+        for z in (x, gaps, x[:, ::-1], np.asfortranarray(x), x[0]):
+            np.testing.assert_array_equal(pool(z, size, algorithm="pool"), pool(z, size, algorithm="reference"))
+        if dtype in ("float32", "float64"):
+            for value in (np.nan, -np.inf, np.inf, -0.0):
+                holed = np.minimum(x, 0) if value == 0 else x.copy()
+                holed.reshape(3, 5, -1)[1, :, -1:] = value
+                holed.reshape(3, 5, -1)[2, :, 0] = value
+                got, expected = pool(holed, size, algorithm="pool"), pool(holed, size, algorithm="reference")
+                np.testing.assert_array_equal(got, expected)
+                if function == "max":
+                    np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(expected[got == 0]))
+                    for several in (holed, np.where(holed < -3, np.float32(value).astype(dtype), holed), np.zeros_like(holed)):
+                        results = [pool(several, size, return_indices=True, algorithm=name) for name in ("pool", "reference")]
+                        np.testing.assert_array_equal(*(found for found, _ in results))
+                        np.testing.assert_array_equal(*(indices for _, indices in results))
+
+
+def test_whole_planes_on_threads_sum_alike():
+    x = np.random.default_rng(2).standard_normal((4, 100, 50, 60))
+    with cyconv.threads(1):
+        expected = cyconv.avg_pool2d(x, (50, 60))
+    for count in (2, 3):
+        with cyconv.threads(count):
+            assert cyconv.avg_pool2d(x, (50, 60)).tobytes() == expected.tobytes()
+    assert cyconv.avg_pool2d(x[3:, 40:41], (50, 60)).tobytes() == expected[3:, 40:41].tobytes()
