@@ -14,6 +14,7 @@ cnp.import_array()
 # np.dtype(name) takes longer than some convolutions
 cdef dict DTYPES = {name: np.dtype(name) for name in CONV_DTYPES + MAX_DTYPES + AVERAGE_DTYPES}
 cdef object INT64 = np.dtype(np.int64)
+cdef tuple SHAPE = ("output shape",)     # a key of what is kept that no name of an algorithm is
 cdef dict known_pools = {}              # problems by all that they were made from, CACHED of them at most
 
 
@@ -115,14 +116,14 @@ def pool(make, int rank, input, tuple arguments, algorithm, out):
 def pooled(problem, cnp.ndarray input, algorithm, out):
     """One pooling of an array that `problem` describes: the values, with the winners' places if they are asked for."""
     cdef dict kept = problem.kept
-    cdef tuple shape = kept.get("output shape")
+    cdef tuple shape = kept.get(SHAPE)
     cdef cnp.ndarray result
     cdef bint direct = False
     row = kept.get(algorithm) if type(algorithm) is str else None  # as choose_pool has left it
     if row is None:
         row = choose_pool(problem, algorithm)
     if shape is None:
-        shape = kept["output shape"] = problem.output_shape
+        shape = kept[SHAPE] = problem.output_shape
     if out is not None:
         check_out(out, shape, problem.dtype)
         direct = cnp.PyArray_ISCARRAY(<cnp.ndarray> out) and not overlaps(out, input)

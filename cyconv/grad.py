@@ -30,7 +30,7 @@ _MAX_POOL_INPUT = """The gradient of a max pool with respect to its input.
     -------
     ndarray
         Of shape `input_size` and of grad_output's dtype: for each sample, the sum over the windows in which it was the maximum,
-        in row-major order; 0 for others. Sums of float16 are rounded once.
+        in row-major order; 0 for others. float16 is added up in float32.
 
     Raises
     ------

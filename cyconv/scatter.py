@@ -19,9 +19,9 @@ def run(problem, values, indices, out):
 
 
 def _scattered(problem, values, indices, out):
-    if problem.adds and problem.dtype == "float16":  # rounded once
+    if problem.adds and problem.dtype == "float16":  # sums are rounded to it once
         values, out = values.astype(np.float32), None
-    direct = out is not None and out.flags.carray and out.dtype.isnative and not overlaps(out, values) and not overlaps(out, indices)
+    direct = out is not None and out.flags.carray and not overlaps(out, values) and not overlaps(out, indices)
     if not values.size:
         return np.zeros(problem.output_shape, problem.dtype)
     result = out if direct else empty(problem.output_shape, values.dtype)

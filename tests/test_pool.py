@@ -534,6 +534,13 @@ def test_what_is_remembered_is_found_by_the_same_types_alone():
         cyconv.lp_pool1d(np.ones((1, 4)), 1, 2.0)
 
 
+@pytest.mark.parametrize("word", ["output shape", "work of pool", "work of sliding", "winograd", ""])
+def test_what_is_kept_of_problems_is_no_algorithm(word):
+    cyconv.max_pool2d(np.ones((1, 4, 6, 6)), 2)
+    with pytest.raises(ValueError, match="algorithm must be one of"):
+        cyconv.max_pool2d(np.ones((1, 4, 6, 6)), 2, algorithm=word)
+
+
 def test_pools_of_many_shapes_leave_nothing_behind():
     import tracemalloc
 

@@ -306,6 +306,9 @@ def test_signals_are_rows_of_one_plane(dtype):
             same(cyconv.max_pool1d, view, kernel, stride, padding, return_indices=True)
             same(cyconv.max_pool2d, view[:, :, None], (1, kernel), (1, stride), (0, padding))
             same(cyconv.max_pool2d, view[:, :, None], (3, kernel), (1, stride), (1, padding))
+            for function in (cyconv.max_pool2d, cyconv.avg_pool2d):  # one window, which reaches over more rows than there are
+                same(function, view[:, :, None], (3, kernel), (3, stride), (0, padding), ceil_mode=True, bits=False)
+            same(cyconv.max_pool3d, view[:, :, None, None], (2, 3, kernel), (2, 3, stride), (0, 0, padding), ceil_mode=True)
 
 
 @pytest.mark.parametrize("kernel", [3, (5, 3, 3), (9, 9, 3), (4, 1, 2)])
@@ -367,9 +370,9 @@ def test_nothing_beside_an_array_with_channels_last_is_read():
                 cyconv.max_pool3d(view, 2, algorithm="sliding")
             for view in (x, x[:, ::-1], x[::-1]):
                 view = np.moveaxis(view, 2, 0)
-                for stride in (1, 2):
-                    got = cyconv.max_pool2d(view, 2, stride, algorithm="sliding")
-                    np.testing.assert_array_equal(got, cyconv.max_pool2d(view, 2, stride, algorithm="reference"))
+                for kernel, stride in ((2, 1), (2, 2), ((2, 5), 1)):
+                    got = cyconv.max_pool2d(view, kernel, stride, algorithm="sliding")
+                    np.testing.assert_array_equal(got, cyconv.max_pool2d(view, kernel, stride, algorithm="reference"))
 
 
 def test_what_it_declines_is_named():

@@ -83,6 +83,7 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
         some_item(w, item, &s, <const uint64_t*> NULL, <const int64_t*> NULL)
 
 
+cdef tuple KEPT = ("work of pool",)     # a key that no name of an algorithm is
 STORED = {"float16": HALF, "float32": SINGLE, "float64": DOUBLE, "complex64": SINGLE, "complex128": DOUBLE, "bool": UINT8,
           "int8": INT8, "int16": INT16, "int32": INT32, "int64": INT64,
           "uint8": UINT8, "uint16": UINT16, "uint32": UINT32, "uint64": UINT64}
@@ -148,17 +149,22 @@ cdef int open_work(Work* w, object problem) except -1:
     return 0
 
 
-cdef bint whole_windows(const Work* w) noexcept:
-    """Whether each plane of floats is one window."""
+cdef bint one_window(const Work* w) noexcept:
+    """Whether each plane is one window."""
     cdef int a
     for a in range(3):
         if w.axis[a].out > 1 or w.axis[a].kernel != w.axis[a].n or w.axis[a].pad or w.axis[a].pad_after or w.axis[a].dilation > 1:
             return False
-    return w.kind != NORM and w.parts == 1 and (w.stored == SINGLE or w.stored == DOUBLE)
+    return True
+
+
+cdef bint whole_windows(const Work* w) noexcept:
+    """The same of floats' maxima and averages, which pool_whole.pxd makes."""
+    return one_window(w) and w.kind != NORM and w.parts == 1 and (w.stored == SINGLE or w.stored == DOUBLE)
 
 
 cdef bint whole_runs(Work* w, Py_ssize_t planes) noexcept:
-    """The same, if it is one run of memory, and not so large that several threads should share it."""
+    """Those, if a plane is one run of memory, and not so large that several threads should share it."""
     cdef Py_ssize_t a, bytes = w.stored_size
     if not whole_windows(w):
         return False
@@ -174,11 +180,11 @@ cdef bint whole_planes(Work* w) noexcept:
     """If each plane is one window and all of them are one run of memory: makes them windows of a single row."""
     cdef Py_ssize_t a, samples = 1
     cdef Axis* axis
+    if not one_window(w):
+        return False
     for a in range(2, -1, -1):
         axis = &w.axis[a]
-        if axis.out > 1 or axis.kernel != axis.n or axis.pad or (axis.n > 1 and axis.step != samples * w.stored_size):
-            return False
-        if axis.dilation > 1:
+        if axis.n > 1 and axis.step != samples * w.stored_size:
             return False
         samples *= axis.n
     if w.channels > 1 and w.channel_step != samples * w.stored_size:
@@ -311,10 +317,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     cdef bint batched = problem.batched
     cdef cnp.ndarray space
     memset(&w, 0, sizeof(Work))
-    kept = problem.kept.get("work of pool")
+    kept = problem.kept.get(KEPT)
     if kept is None:
         open_work(&w, problem)
-        kept = problem.kept["work of pool"] = PyBytes_FromStringAndSize(<char*> &w, sizeof(Work))
+        kept = problem.kept[KEPT] = PyBytes_FromStringAndSize(<char*> &w, sizeof(Work))
     memcpy(&w, PyBytes_AS_STRING(kept), sizeof(Work))
     for a in range(3 - rank, 3):
         w.axis[a].step = cnp.PyArray_STRIDE(input, <int> (a - 3 + rank + 1 + batched))

@@ -119,11 +119,17 @@ cdef inline Py_ssize_t room_bytes(const Work* w) noexcept nogil:
 
 # ---- by how the caller's array lies --------------------------------------------------------------------------------------
 
+cdef inline bint single_rows(const Work* w) noexcept nogil:
+    """Whether planes, and windows across their rows, are single rows: a window that reaches over more may do so where only one exists."""
+    cdef int a
+    for a in range(2):
+        if w.axis[a].n > 1 or w.axis[a].kernel > 1 or w.axis[a].pad or w.axis[a].pad_after:
+            return False
+    return w.channels * w.batch > 1 and w.parts == 1 and not w.with_indices and not w.bordered
+
 cdef inline Py_ssize_t planes_as_rows(Work* w, Py_ssize_t batch) noexcept:
-    """Where planes are single rows: as rows of one plane, since each plane costs more than a row does. What is left of the batch."""
-    if w.axis[0].n > 1 or w.axis[1].n > 1 or w.channels * batch == 1 or w.axis[2].step != w.stored_size:
-        return batch
-    if w.with_indices or w.parts > 1 or w.bordered or w.axis[0].pad or w.axis[0].pad_after or w.axis[1].pad or w.axis[1].pad_after:
+    """Then these are rows of one plane, since each plane costs more than a row does. What is left of the batch."""
+    if not single_rows(w) or w.axis[2].step != w.stored_size:
         return batch
     if batch == 1 or w.batch_step == w.channels * w.channel_step:
         w.channels, batch = w.channels * batch, 1
@@ -147,7 +153,7 @@ cdef inline void cut_boxes(Work* w) noexcept:
         w.together = min(w.channels, MOST_LINES * side)
         while 0 < w.channels % w.together * w.stored_size < VB:
             w.together += 1             # so that the last ones fill a vector, too
-        cut_box(w)
+        cut_box(w)                      # of as much input as a box would hold
         w.box_bytes = 0
         place_kept(w)
         return

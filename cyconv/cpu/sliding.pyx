@@ -29,7 +29,7 @@ from cyconv.cpu.pool_work cimport (
 from cyconv.cpu.simd cimport VB, vd, vf
 from cyconv.cpu.slide_box cimport fill_box
 from cyconv.cpu.slide_channels cimport walk_channels
-from cyconv.cpu.slide_cut cimport cut, cut_boxes, cut_further, kept_bytes, part_bytes, planes_as_rows, room_bytes
+from cyconv.cpu.slide_cut cimport cut, cut_boxes, cut_further, kept_bytes, part_bytes, planes_as_rows, room_bytes, single_rows
 from cyconv.cpu.slide_fetch cimport fetch, open_line
 from cyconv.cpu.slide_finish cimport counts_alike
 from cyconv.cpu.slide_line cimport FEW
@@ -54,6 +54,7 @@ cdef double SPARED = 2.5                # so many times that, if only every thir
 cdef double ROW_MADE = 6e-9             # a row of results
 cdef double PER_SECOND = 2e10           # multiply-adds, as run_items counts work
 
+cdef tuple KEPT = ("work of sliding",)  # a key that no name of an algorithm is
 STORED = {"float16": HALF, "float32": SINGLE, "float64": DOUBLE, "complex64": SINGLE, "complex128": DOUBLE, "bool": INT8,
           "int8": INT8, "int16": INT16, "int32": INT32, "int64": INT64,
           "uint8": UINT8, "uint16": UINT16, "uint32": UINT32, "uint64": UINT64}
@@ -309,7 +310,7 @@ cdef double predicted(const Work* w) noexcept:
         line *= SPARED                  # windows that are not asked for are made, too, and the others picked out
     seconds = read * (ROW_READ + passes * (PASS + line * VECTOR))
     seconds += made * (ROW_MADE + (row + 1) * VECTOR * (3 if w.blocks[1] or w.blocks[0] else 1.5))
-    if w.axis[0].n > 1 or w.axis[1].n > 1 or w.with_indices:    # else they are rows of one plane
+    if not single_rows(w):              # else they are rows of one plane, mostly
         seconds_of_planes = planes * ITEM
     seconds = seconds_of_planes + seconds * (0.35 if w.squares else 0.55 if w.threes else 1)
     return CALL + seconds * (1.4 if w.with_indices else 1)
@@ -329,10 +330,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     cdef cnp.npy_intp bytes
     cdef int workers, a, first
     cdef cnp.ndarray space
-    kept = (<dict> problem.kept).get("work of sliding")
+    kept = (<dict> problem.kept).get(KEPT)
     if kept is None:
         open_work(&w, problem)
-        kept = problem.kept["work of sliding"] = PyBytes_FromStringAndSize(<char*> &w, sizeof(Work))
+        kept = problem.kept[KEPT] = PyBytes_FromStringAndSize(<char*> &w, sizeof(Work))
     memcpy(&w, PyBytes_AS_STRING(kept), sizeof(Work))
     first = w.rank - w.spatial
     for a in range(w.spatial):
