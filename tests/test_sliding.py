@@ -365,7 +365,7 @@ def test_nothing_beside_an_array_with_channels_last_is_read():
         for dtype, channels in itertools.product(("float32", "float64", "uint8"), (2, 3, 4, 5, 6, 8, 11, 13, 16, 20)):
             x = memory.view(dtype)[-2 * 19 * channels :].reshape(2, 19, channels)
             x[:] = sample(x.shape, dtype)
-            cube = memory.view(dtype)[-4 * 2 * 20 :].reshape(1, 4, 2, 20)
+            cube = memory.view(dtype)[-4 * 8 * 20 :].reshape(1, 4, 8, 20)
             for view in (cube, cube[:, ::-1], cube[:, :, ::-1]):
                 cyconv.max_pool3d(view, 2, algorithm="sliding")
             for view in (x, x[:, ::-1], x[::-1]):
