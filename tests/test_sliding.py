@@ -322,19 +322,19 @@ def test_boxes_of_volumes_with_indices(kernel):
 
 
 @contextmanager
-def fenced():
-    """Two pages of memory, with pages around them that must not be touched."""
+def fenced(pages=2):
+    """Pages of memory, with one before and one behind them that must not be touched."""
     page = mmap.PAGESIZE
-    memory = mmap.mmap(-1, 4 * page)
+    memory = mmap.mmap(-1, (pages + 2) * page)
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     protect = ctypes.CDLL(None, use_errno=True).mprotect
     protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    if protect(start, page, 0) != 0 or protect(start + 3 * page, page, 0) != 0:
+    if protect(start, page, 0) != 0 or protect(start + (pages + 1) * page, page, 0) != 0:
         pytest.skip("mprotect is not allowed here")
     try:
-        yield np.frombuffer(memory, np.uint8, 2 * page, page)
+        yield np.frombuffer(memory, np.uint8, pages * page, page)
     finally:
-        protect(start, 4 * page, mmap.PROT_READ | mmap.PROT_WRITE)
+        protect(start, (pages + 2) * page, mmap.PROT_READ | mmap.PROT_WRITE)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect as Linux has it")
@@ -373,6 +373,19 @@ def test_nothing_beside_an_array_with_channels_last_is_read():
                 for kernel, stride in ((2, 1), (2, 2), ((2, 5), 1)):
                     got = cyconv.max_pool2d(view, kernel, stride, algorithm="sliding")
                     np.testing.assert_array_equal(got, cyconv.max_pool2d(view, kernel, stride, algorithm="reference"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect as Linux has it")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_last_square_of_many_channels_reads_no_others(dtype):
+    """Planes so large that more channels than a line of the cache holds go together, and they are no multiple of that."""
+    with fenced(100) as memory:
+        for channels in (24, 37, 70):
+            x = memory.view(dtype)[-30 * 20 * channels :].reshape(30, 20, channels)
+            x[:] = sample(x.shape, dtype)
+            view = np.moveaxis(x, 2, 0)
+            got = cyconv.max_pool2d(view, (2, 5), 1, algorithm="sliding")
+            np.testing.assert_array_equal(got, cyconv.max_pool2d(view, (2, 5), 1, algorithm="reference"))
 
 
 def test_what_it_declines_is_named():
