@@ -42,6 +42,10 @@ for dtype in ("float32", "float64", "float16", "int16"):
     for k, s in ((2, 2), (3, 2), (3, 1), (30, 1), ((37, 41), 1)):
         results[f"pool avg, channels last {k} {s} {dtype}"] = cyconv.avg_pool2d(last, k, s)
         results[f"pool avg, channels first {k} {s} {dtype}"] = cyconv.avg_pool2d(np.ascontiguousarray(last), k, s)
+    wide = rng.uniform(-50, 50, (2, 3, 3001)).astype(dtype)
+    for k in ((1, 16), (2, 29), (3, 101), (1, 900)):
+        for s in (1, 3):
+            results[f"pool avg, long rows {k} {s} {dtype}"] = cyconv.avg_pool2d(wide, k, s)
 np.savez(sys.argv[1], **results)
 """
 

@@ -69,8 +69,18 @@ def test_every_length_of_window(kernel):
         for indices in (False, True):
             same(cyconv.max_pool2d, x, (1, kernel), (1, stride), (0, padding), return_indices=indices)
             same(cyconv.max_pool2d, y, (kernel, 1), (stride, 1), (padding, 0), return_indices=indices)
-        same(cyconv.avg_pool2d, whole, (1, kernel), (1, stride), (0, padding), bits=False)
-        same(cyconv.avg_pool2d, whole.reshape(1, 90, 1), (kernel, 1), (stride, 1), (padding, 0), bits=False)
+        for numbers in (whole, whole.astype(np.float32)):
+            same(cyconv.avg_pool2d, numbers, (1, kernel), (1, stride), (0, padding), bits=False)
+            same(cyconv.avg_pool2d, numbers.reshape(1, 90, 1), (kernel, 1), (stride, 1), (padding, 0), bits=False)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8"])
+def test_sums_of_rows_in_pieces(dtype):
+    """A row is cut into some pieces, each of which begins somewhere in a block of runs, and has a middle where nothing is padding."""
+    x = np.random.default_rng(5).integers(0, 100, (1, 2, 5003)).astype(dtype)
+    for kernel in (8, 15, *range(16, 33), 63, 101, 200, 1000):
+        for stride, padding, rows in ((1, kernel // 2, 1), (1, 0, 2), (3, 4, 1)):
+            same(cyconv.avg_pool2d, x, (rows, kernel), (1, stride), (0, padding), bits=False)
 
 
 @pytest.mark.parametrize("kernel", (97, 101, 128, 129, 200, 257))
@@ -234,6 +244,16 @@ def test_neither_layout_nor_threads_nor_batch_change_a_bit(dtype):
         alone = call(x[2])
         for a, b in zip(alone, expected) if isinstance(alone, tuple) else [(alone, expected)]:
             assert a.tobytes() == b[2].tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_layout_changes_no_bit_of_sums_of_long_windows(dtype):
+    """Boxes of channels are cut elsewhere along a row; blocks of runs begin where they always do."""
+    x = np.random.default_rng(6).standard_normal((1, 40, 7, 1500)).astype(dtype)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    for kernel in ((1, 16), (2, 21), (5, 101), (7, 200)):
+        for stride in (1, 3):
+            assert cyconv.avg_pool2d(x, kernel, stride, algorithm="sliding").tobytes() == cyconv.avg_pool2d(last, kernel, stride, algorithm="sliding").tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8", "int16", "complex64", "complex128"])

@@ -14,6 +14,7 @@ from cyconv.cpu.slide_work cimport Work
 cdef enum:
     ROW = 16 * 1024                     # bytes of a row of results, at most, unless windows are longer
     FIRST_LEVEL = 32 * 1024             # bytes of rows that are kept, if windows are short enough for it
+    OCTET = 8                           # numbers that runs of sums have: pieces of a row begin with one (slide_sums.pxd)
     RING = 512 * 1024                   # bytes of planes that are kept, at most, but for long windows of rows
     LARGE_RING = 32 * 1024 * 1024
     PIECE = 512 * 1024                  # bytes of input that an item is worth
@@ -58,13 +59,13 @@ cdef inline void cut(Work* w) noexcept:
     room = ROW
     if w.slots[1]:
         # That the rows stay in a first-level cache is worth a few more columns that neighbouring pieces both read.
-        room = min(room, max(FIRST_LEVEL // w.slots[1], 8 * span * w.size, <Py_ssize_t> 2048))
+        room = min(room, max(FIRST_LEVEL // w.slots[1], 8 * span * w.size, <Py_ssize_t> 4096))
     if w.sparse:
         n = max(room // x.kernel, <Py_ssize_t> VB) // w.size
     else:
         n = max(room // w.size // x.stride, 2 * span // x.stride, VB // w.size)
     w.pieces[2] = ceil_div(x.out, n)
-    n = VB // w.size
+    n = max(VB // w.size, OCTET)
     w.outputs[2] = ceil_div(ceil_div(x.out, w.pieces[2]), n) * n
     if w.outputs[2] > x.out:
         w.outputs[2] = x.out
@@ -188,7 +189,7 @@ cdef inline bint cut_box(Work* w) noexcept:
             count[a] = min(count[a] + w.axis[a].pad, w.axis[a].n)
             # rows are shortened last
             times = count[a] * 4 // ((w.axis[a].kernel - 1) * w.axis[a].dilation + 1) // (1 if a < 2 else 4)
-            if w.outputs[a] > 1 and times > most:
+            if w.outputs[a] > (OCTET if a == 2 else 1) and times > most:
                 most, largest = times, a
         w.box_row = whole_vectors(count[2] * w.stored_size)
         w.box_plane = apart_in_caches(count[0] * count[1] * w.box_row)
@@ -196,6 +197,8 @@ cdef inline bint cut_box(Work* w) noexcept:
         if w.box_bytes <= BOX or largest < 0:
             break
         w.outputs[largest] = ceil_div(w.outputs[largest], 2)
+        if largest == 2:
+            w.outputs[2] = ceil_div(w.outputs[2], OCTET) * OCTET
     for a in range(3):
         w.pieces[a] = ceil_div(w.axis[a].out, w.outputs[a])
         few &= w.pieces[a] == 1 or count[a] >= 4 * ((w.axis[a].kernel - 1) * w.axis[a].dilation + 1)

@@ -1,6 +1,5 @@
-"""Long windows along a row, made of runs: each pass joins four runs of a length to one of four times that. Maxima end with runs that overlap;
-dilation only changes the steps. Sums, which are never dilated, end with runs side by side: the window is so many times 8 numbers and a
-rest, and there are as many runs of 8, 32, 128 ... as the digits of that multiple to the base of 4 say.
+"""Maxima of long windows along a row, made of runs: each pass joins four runs of a length to one of four times that, and at last runs that
+overlap. Dilation only changes the steps.
 
 Of numbers of 4 bytes or more that are neighbours, the first runs are joined in registers: a vector of runs of two is one of numbers
 joined with the same, one number on; one of runs of four is that, joined with itself two numbers on; and so on. All stages work at once,
@@ -9,15 +8,9 @@ one that the stage had made a step earlier, with a 2, two steps.
 """
 from cyconv.cpu.shuffle cimport fetch as ask
 from cyconv.cpu.simd cimport VB, inlined
-from cyconv.cpu.slide_line cimport FEW, join_few_near, join_near
+from cyconv.cpu.slide_line cimport FEW, join_few_near
 from cyconv.cpu.slide_span cimport Span, load, store, take, take_any
-from cyconv.cpu.slide_vectors cimport after, join, pooled, summed, vb, vh
-
-cdef enum Sums:
-    RUNS                                # of 8 numbers; and of the first `rest` of them, if there are any
-    RESTS                               # the latter alone
-    TOGETHER                            # of 8 numbers and the `rest` that follow them
-
+from cyconv.cpu.slide_vectors cimport after, join, pooled, vb, vh
 
 # ---- from runs to longer runs --------------------------------------------------------------------------------------------
 
@@ -62,22 +55,6 @@ cdef inline void join_to_peak(char* work, Py_ssize_t bytes, Py_ssize_t k, Py_ssi
         join_few(work, bytes + (k - 4 * run) * step, 4, run * step, 3 * run * step, NULL, work, like)
         run *= 4
     join_few(work, bytes, (k + run - 1) // run, run * step, (k - run) * step, NULL, to, like)
-
-cdef inline void join_to_sum(char* work, Py_ssize_t bytes, Py_ssize_t k, Py_ssize_t step, char* sums, const char* before, char* to,
-                             const summed* like) noexcept nogil:
-    """Sums of k numbers that are `step` apart, and of what is `before`, if not NULL; that may stand in `sums`, where partial sums do."""
-    cdef Py_ssize_t run = 1, rest = k, at = 0, digit
-    while rest > FEW:
-        digit = rest % 4
-        if digit:
-            join_few(work + at * step, bytes, digit, run * step, (digit - 1) * run * step, before, sums, like)
-            before = sums
-        at += digit * run
-        join_few(work, bytes + (k - 4 * run) * step, 4, run * step, 3 * run * step, NULL, work, like)
-        run *= 4
-        rest //= 4
-    join_few(work + at * step, bytes, rest, run * step, (rest - 1) * run * step, before, to, like)
-
 
 # ---- from numbers to runs ------------------------------------------------------------------------------------------------
 
@@ -140,64 +117,3 @@ cdef inline void peak_of_row(const char* line, const Span* s, Py_ssize_t bytes, 
     else:
         join_runs(line, s, bytes + (k - 4) * step, 2, work, like)
         join_to_peak(work, bytes, k, 4, step, to, like)
-
-cdef inline inlined sum_runs(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t rest, Sums sums, bint narrow, char* to, char* rests,
-                             const summed* like) noexcept nogil:
-    """The sums that `sums` says, from each number on; `rest` is less than 8."""
-    cdef Py_ssize_t at = 0, o, wide = VB // 2 if narrow else VB
-    cdef bint far = 4 * s.size > VB     # whether the fourth number on is two vectors on
-    cdef summed x, x1, a, a1, b, b1, b2, p, p1, q, q1, q2, m, m1, r, none = load(s.outside, like)
-    take(line, 0, s, False, narrow, &x1)
-    a1 = b1 = b2 = p1 = q1 = q2 = m1 = none
-    o = (-4 if far or sums == TOGETHER else -3) * VB
-    while True:
-        o += VB
-        at += wide
-        if o >= bytes:
-            return
-        ask(line + at + s.ahead)
-        take_any(line, at, s, narrow, &x)
-        a = x1 + after(x1, x, 1)
-        p = x1 if rest & 1 else none
-        b = a1 + after(a1, a, 2)
-        q = a1 + after(p1, p, 2) if rest & 2 else p1
-        m = b2 + b if far else b1 + after(b1, b, 4)
-        r = q2 if far else q1
-        if rest & 4:
-            r = b2 + q if far else b1 + after(q1, q, 4)
-        if o >= 0:
-            if sums == TOGETHER:
-                store(to + o, m1 + r)
-            else:
-                if sums == RUNS:
-                    store(to + o, m)
-                if rest:
-                    store(rests + o, r)
-        x1, a1, b2, b1, p1, q2, q1, m1 = x, a, b1, b, p, q1, q, m
-
-cdef inline void sum_of_row(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t k, bint narrow, char* work, char* sums, char* to,
-                            const summed* like) noexcept nogil:
-    cdef Py_ssize_t runs = k // 8, rest = k % 8, step = 8 * s.size
-    if k <= 3:                          # three conversions of a number take less than the way through all stages
-        if not narrow:
-            join_few_near(line, s, bytes, k, s.size, to, like)
-        elif k == 3:
-            join_near(line, s, bytes, 3, 4, True, to, like)
-        else:
-            join_near(line, s, bytes, k, 4, True, to, like)
-    elif runs == 0:
-        if narrow:
-            sum_runs(line, s, bytes, rest, RESTS, True, NULL, to, like)
-        else:
-            sum_runs(line, s, bytes, rest, RESTS, False, NULL, to, like)
-    elif runs == 1 and step == VB:      # rests stand a vector after their runs
-        if narrow:
-            sum_runs(line, s, bytes, rest, TOGETHER, True, to, NULL, like)
-        else:
-            sum_runs(line, s, bytes, rest, TOGETHER, False, to, NULL, like)
-    else:
-        if narrow:
-            sum_runs(line, s, bytes + runs * step, rest, RUNS, True, work, sums, like)
-        else:
-            sum_runs(line, s, bytes + runs * step, rest, RUNS, False, work, sums, like)
-        join_to_sum(work, bytes, runs, step, sums, sums + runs * step if rest else NULL, to, like)

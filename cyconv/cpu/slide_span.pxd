@@ -8,6 +8,7 @@ cdef struct Span:
     Py_ssize_t size                     # bytes of a number, as it is computed with
     Py_ssize_t low, high                # the bytes that exist
     Py_ssize_t bytes                    # of results
+    Py_ssize_t octet                    # which run of 8 numbers is the first, counted along the whole row
     Py_ssize_t ahead                    # bytes from what is read to what is asked for meanwhile
     const char* bits                    # to turn
     const char* outside                 # a vector of padding, its bits not turned
@@ -23,6 +24,7 @@ cdef inline void open_span(Span* s, const Work* w, const Room* r) noexcept nogil
     """Of rows that begin where the padding before them would."""
     s.size, s.low, s.high = w.size, r.before * w.line_size, (r.before + r.columns) * w.line_size
     s.bytes = (r.end[2] - r.begin[2]) * w.size
+    s.octet = r.begin[2] * w.axis[2].stride // 8
     s.ahead = r.ahead_in
     s.bits, s.outside = w.bits, w.outside
 

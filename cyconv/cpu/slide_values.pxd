@@ -4,16 +4,18 @@ The order is row-major at each step, so that of equal numbers the first one's bi
 """
 from libc.string cimport memcpy
 
+from cyconv.cpu.shuffle cimport own
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport line_of, row_of
 from cyconv.cpu.slide_finish cimport finish, result_row, row_factor
 from cyconv.cpu.slide_line cimport every_second, pick, pick_fourths
-from cyconv.cpu.slide_runs cimport join_few, peak_of_row, sum_of_row
+from cyconv.cpu.slide_runs cimport join_few, peak_of_row
 from cyconv.cpu.slide_span cimport Span, load, put, put_narrowed, store
 from cyconv.cpu.slide_pairs cimport walk_cubes, walk_pairs
 from cyconv.cpu.slide_threes cimport walk_threes
 from cyconv.cpu.slide_steps cimport ADVANCE, EMIT, MAKE, Step, Steps, TURN, moved_on, next_step, open_steps
-from cyconv.cpu.slide_vectors cimport flip, join, pooled, sd, si, sl, splat_sums
+from cyconv.cpu.slide_sums cimport sum_of_row
+from cyconv.cpu.slide_vectors cimport flip, join, narrowed, pooled, sd, si, sl, splat_sums
 from cyconv.cpu.slide_work cimport Room, Work
 
 cdef enum:
@@ -80,17 +82,29 @@ cdef inline void join_rows(const char** rows, Py_ssize_t count, const char* next
     else:
         join_some(rows, count, NULL, bytes, to, bits, ahead, like)
 
+cdef inline inlined sum_some(const char** rows, Py_ssize_t count, const char* next_row, Py_ssize_t at, sd* m) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef sd v
+    m[0] = load(rows[0] + at, m)
+    for i in range(1, count):
+        v = load(rows[i] + at, m)
+        if next_row != NULL:
+            v = load(next_row + at, m) + v
+            store(<char*> rows[i] + at, v)
+        m[0] = m[0] + v
+
 cdef inline inlined average_some(const char** rows, Py_ssize_t count, const char* next_row, Py_ssize_t n, double by, char* to, Py_ssize_t ahead) noexcept nogil:
-    cdef Py_ssize_t o = 0, i, lanes = VB // 8
-    cdef sd m, v, each = splat_sums(by)
+    cdef Py_ssize_t o = 0, lanes = VB // 8
+    cdef sd m, m1, each = splat_sums(by)
+    while o + 2 * lanes <= n:
+        own(to + 4 * o + ahead)
+        sum_some(rows, count, next_row, o * 8, &m)
+        sum_some(rows, count, next_row, o * 8 + VB, &m1)
+        narrowed(to + 4 * o, m * each)
+        narrowed(to + 4 * (o + lanes), m1 * each)
+        o += 2 * lanes
     while o < n:
-        m = load(rows[0] + o * 8, <const sd*> NULL)
-        for i in range(1, count):
-            v = load(rows[i] + o * 8, <const sd*> NULL)
-            if next_row != NULL:
-                v = load(next_row + o * 8, <const sd*> NULL) + v
-                store(<char*> rows[i] + o * 8, v)
-            m = m + v
+        sum_some(rows, count, next_row, o * 8, &m)
         put_narrowed(to, o, n, m * each, ahead)
         o += lanes
 
@@ -102,33 +116,43 @@ cdef inline void average_rows(const char** rows, Py_ssize_t count, const char* n
         average_some(rows, 2, NULL, n, by, to, ahead)
     elif count == 3:
         average_some(rows, 3, NULL, n, by, to, ahead)
+    elif count == 4:
+        average_some(rows, 4, NULL, n, by, to, ahead)
+    elif count == 5:
+        average_some(rows, 5, NULL, n, by, to, ahead)
     else:
         average_some(rows, count, NULL, n, by, to, ahead)
 
 cdef inline void turn_rows(char* ring, Py_ssize_t part, Py_ssize_t first, Py_ssize_t count, const pooled* like) noexcept nogil:
-    """Each of these rows becomes itself joined with those that follow it. Four vectors at once do not wait for each other."""
+    """Each of these rows becomes itself joined with those that follow it. Eight vectors at once do not wait for each other."""
     cdef Py_ssize_t o = 0, i
     cdef char* p
-    cdef pooled m, n, u, v
-    while o + 4 * VB <= part:
+    cdef pooled a, b, c, d, e, f, g, h
+    while o + 8 * VB <= part:
         p = ring + (first + count - 1) * part + o
-        m, n, u, v = load(p, like), load(p + VB, like), load(p + 2 * VB, like), load(p + 3 * VB, like)
+        a, b, c, d = load(p, like), load(p + VB, like), load(p + 2 * VB, like), load(p + 3 * VB, like)
+        e, f, g, h = load(p + 4 * VB, like), load(p + 5 * VB, like), load(p + 6 * VB, like), load(p + 7 * VB, like)
         for i in range(count - 1):
             p -= part
-            m, n = join(m, load(p, like)), join(n, load(p + VB, like))
-            u, v = join(u, load(p + 2 * VB, like)), join(v, load(p + 3 * VB, like))
-            store(p, m)
-            store(p + VB, n)
-            store(p + 2 * VB, u)
-            store(p + 3 * VB, v)
-        o += 4 * VB
+            a, b, c, d = join(a, load(p, like)), join(b, load(p + VB, like)), join(c, load(p + 2 * VB, like)), join(d, load(p + 3 * VB, like))
+            store(p, a)
+            store(p + VB, b)
+            store(p + 2 * VB, c)
+            store(p + 3 * VB, d)
+            e, f = join(e, load(p + 4 * VB, like)), join(f, load(p + 5 * VB, like))
+            g, h = join(g, load(p + 6 * VB, like)), join(h, load(p + 7 * VB, like))
+            store(p + 4 * VB, e)
+            store(p + 5 * VB, f)
+            store(p + 6 * VB, g)
+            store(p + 7 * VB, h)
+        o += 8 * VB
     while o < part:
         p = ring + (first + count - 1) * part + o
-        m = load(p, like)
+        a = load(p, like)
         for i in range(count - 1):
             p -= part
-            m = join(m, load(p, like))
-            store(p, m)
+            a = join(a, load(p, like))
+            store(p, a)
         o += VB
 
 cdef inline void advance(const char* row, Py_ssize_t bytes, char* opening, const pooled* like) noexcept nogil:

@@ -303,6 +303,16 @@ ctypedef fused placed:                          # those that indices are found w
     vl
 
 
+cdef inline Py_ssize_t lane_bytes(const pooled* like) noexcept nogil:
+    if pooled is vb:
+        return 1
+    elif pooled is vh:
+        return 2
+    elif pooled is vf or pooled is vi or pooled is si:
+        return 4
+    else:
+        return 8
+
 cdef inline pooled join(pooled v, pooled m) noexcept nogil:
     """The winner of a later number v and an earlier one, or their sum."""
     if pooled is sd or pooled is si or pooled is sl:

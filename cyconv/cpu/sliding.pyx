@@ -2,7 +2,7 @@
 
 A window is a product of intervals, so rows are joined along themselves, then with each other, then planes; all of it by vectors of
 neighbouring outputs of a row. Rows that several windows share are joined along themselves once and kept in a ring; windows of more than a few
-rows are joined from blocks (slide_steps.pxd), long ones along a row from runs (slide_runs.pxd), so that the time hardly depends on how
+rows are joined from blocks (slide_steps.pxd), long ones along a row from runs (slide_runs.pxd, slide_sums.pxd), so that the time hardly depends on how
 large windows are. The smallest, 2x2, 2x2x2 and 3x3, have ways of their own (slide_pairs.pxd, slide_threes.pxd). Where channels are neighbours in
 memory, some planes are turned into boxes first (slide_box.pxd), or strided windows are joined with channels on the lanes (slide_channels.pxd).
 
