@@ -13,6 +13,7 @@ from cyconv.cpu.slide_work cimport Work
 
 cdef enum:
     ROW = 16 * 1024                     # bytes of a row of results, at most, unless windows are longer
+    SHORT_ROW = 4 * 1024                # at least, as shorter ones take longer than rows from a second-level cache; twice that, with indices
     FIRST_LEVEL = 32 * 1024             # bytes of rows that are kept, if windows are short enough for it
     OCTET = 8                           # numbers that runs of sums have: pieces of a row begin with one (slide_sums.pxd)
     RING = 512 * 1024                   # bytes of planes that are kept, at most, but for long windows of rows
@@ -59,7 +60,7 @@ cdef inline void cut(Work* w) noexcept:
     room = ROW
     if w.slots[1]:
         # That the rows stay in a first-level cache is worth a few more columns that neighbouring pieces both read.
-        room = min(room, max(FIRST_LEVEL // w.slots[1], 8 * span * w.size, <Py_ssize_t> 4096))
+        room = min(room, max(FIRST_LEVEL // w.slots[1], 8 * span * w.size, <Py_ssize_t> (2 * SHORT_ROW if w.with_indices else SHORT_ROW)))
     if w.sparse:
         n = max(room // x.kernel, <Py_ssize_t> VB) // w.size
     else:

@@ -19,7 +19,7 @@ cdef enum Sums:
     TOGETHER                            # of 8 numbers and the `rest` that follow them
     BLOCKS                              # of so many times 8 numbers and the `rest` that follow them
 
-cdef enum:                              # stages: what each it has made last, or (BEFORE) the one before
+cdef enum:                              # stages: what each has made last, or (BEFORE) the one before
     ONES, TWOS, FOURS, FOURS_BEFORE, EIGHTS
     FIRST, FIRST_THREE, FIRST_THREE_BEFORE      # of the rest: its first number, if it is odd, and with the two that follow, if it has these
     STAGES
