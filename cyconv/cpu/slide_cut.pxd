@@ -177,25 +177,29 @@ cdef inline void cut_boxes(Work* w) noexcept:
     place_kept(w)
 
 
+cdef inline Py_ssize_t most_bytes(const Work* w) noexcept nogil:
+    """Of a box. Long windows need much of what their neighbours do, and few channels long rows."""
+    return (2 if w.axis[1].kernel > FEW or w.axis[2].kernel > FEW or w.channels * w.stored_size < LINE_OF_CACHE else 1) * BOX
+
 cdef inline bint cut_box(Work* w) noexcept:
     """For the planes that are worked on together; whether the rows that pieces have in common are few."""
     cdef Py_ssize_t count[3]
-    cdef Py_ssize_t first, times, most, a, largest
+    cdef Py_ssize_t first, times, share, a, largest, most = most_bytes(w)
     cdef bint few = True
     while True:
-        most, largest = 0, -1
+        share, largest = 0, -1
         for a in range(3):
             # the first piece has the padding, so a later one may span more
             span_of(&w.axis[a], 0, w.outputs[a], &first, &count[a])
             count[a] = min(count[a] + w.axis[a].pad, w.axis[a].n)
             # rows are shortened last
             times = count[a] * 4 // ((w.axis[a].kernel - 1) * w.axis[a].dilation + 1) // (1 if a < 2 else 4)
-            if w.outputs[a] > (OCTET if a == 2 else 1) and times > most:
-                most, largest = times, a
+            if w.outputs[a] > (OCTET if a == 2 else 1) and times > share:
+                share, largest = times, a
         w.box_row = whole_vectors(count[2] * w.stored_size)
         w.box_plane = apart_in_caches(count[0] * count[1] * w.box_row)
         w.box_bytes = whole_vectors(w.together * w.box_plane + w.line_bytes)
-        if w.box_bytes <= BOX or largest < 0:
+        if w.box_bytes <= most or largest < 0:
             break
         w.outputs[largest] = ceil_div(w.outputs[largest], 2)
         if largest == 2:
@@ -203,4 +207,4 @@ cdef inline bint cut_box(Work* w) noexcept:
     for a in range(3):
         w.pieces[a] = ceil_div(w.axis[a].out, w.outputs[a])
         few &= w.pieces[a] == 1 or count[a] >= 4 * ((w.axis[a].kernel - 1) * w.axis[a].dilation + 1)
-    return few and w.box_bytes <= BOX
+    return few and w.box_bytes <= most
