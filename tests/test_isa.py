@@ -33,7 +33,7 @@ for case in CASES:
 rng = np.random.default_rng(0)
 for dtype in ("float32", "float64", "float16", "int16"):
     x = rng.uniform(-50, 50, (2, 3, 37, 41)).astype(dtype)
-    for k, s, p in ((2, 2, 0), (3, 2, 1), (3, 1, 1), (7, 1, 3)):
+    for k, s, p in ((2, 2, 0), (3, 2, 1), (3, 1, 1), (3, 3, 1), (4, 4, 0), (7, 1, 3)):
         results[f"pool max {k} {s} {dtype}"], results[f"pool index {k} {s} {dtype}"] = cyconv.max_pool2d(x, k, s, p, return_indices=True)
         results[f"pool avg {k} {s} {dtype}"] = cyconv.avg_pool2d(x, k, s, p)
         if dtype[0] == "f":

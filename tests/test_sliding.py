@@ -105,6 +105,18 @@ def test_windows_of_three_at_every_width(dtype):
         same(cyconv.max_pool2d, x[:, ::-1], 3, 2, 1)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", "int16", "int32", "uint64"])
+def test_windows_apart_at_every_width(dtype):
+    """Every third or fourth, of fewer numbers or as many: vectors are parted, and the last one is not whole."""
+    for kernel, stride in ((2, 3), (3, 3), (2, 4), (3, 4), (4, 4)):
+        for width in (*range(kernel, 150, 3), 300):
+            x = sample((2, 5, width), dtype)
+            same(cyconv.max_pool2d, x, (2, kernel), (2, stride), (0, kernel // 2))
+            same(cyconv.min_pool2d, x, (1, kernel), (1, stride), ceil_mode=True)
+            y = x if dtype not in FLOATS else np.nan_to_num(x, nan=1, posinf=2, neginf=-3)
+            same(cyconv.avg_pool2d, y, (2, kernel), (2, stride), (1, kernel // 2), True, False, bits=False)
+
+
 @pytest.mark.parametrize("function", [cyconv.max_pool2d, cyconv.min_pool2d])
 @pytest.mark.parametrize("dtype", MAX_DTYPES)
 def test_small_windows_everywhere(function, dtype):
@@ -229,7 +241,7 @@ def test_neither_layout_nor_threads_nor_batch_change_a_bit(dtype):
     calls = [
         partial(function, kernel_size=k, stride=s, padding=p, algorithm="sliding")
         for function in (cyconv.max_pool2d, cyconv.avg_pool2d)
-        for k, s, p in ((3, 1, 1), (2, 2, 0), (15, 1, 7), ((9, 30), (2, 3), 4))
+        for k, s, p in ((3, 1, 1), (2, 2, 0), (3, 3, 1), (4, 4, 2), (15, 1, 7), ((9, 30), (2, 3), 4))
     ]
     calls.append(partial(cyconv.max_pool2d, kernel_size=9, stride=1, return_indices=True, algorithm="sliding"))
     for call in calls:

@@ -4,10 +4,10 @@ Results may be written up to the end of the last vector that an output stands in
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 
-from cyconv.cpu.shuffle cimport fetch as ask
-from cyconv.cpu.simd cimport VB, inlined
+from cyconv.cpu.shuffle cimport fetch as ask, third
+from cyconv.cpu.simd cimport VB, inlined, vd, vf
 from cyconv.cpu.slide_span cimport Span, exists, load, store, take
-from cyconv.cpu.slide_vectors cimport evens, join, odds, pooled
+from cyconv.cpu.slide_vectors cimport evens, join, odds, pooled, sd, si, sl, vi, vl
 
 cdef enum:
     FEW = 6                             # samples of a window that are joined in one pass
@@ -94,6 +94,62 @@ cdef inline void every_second(const char* line, const Span* s, Py_ssize_t taps, 
         join_pairs(line, s, 3, False, to, like)
     else:
         join_pairs(line, s, taps, False, to, like)
+
+cdef inline pooled third_of(pooled a, pooled b, pooled c, int j) noexcept nogil:
+    """Numbers j, j + 3, j + 6, ... of a, then of b, then of c; not for less than 4 bytes."""
+    if pooled is vf or pooled is vi or pooled is si:
+        return <pooled> third(<vf> a, <vf> b, <vf> c, j)
+    elif pooled is vd or pooled is vl or pooled is sd or pooled is sl:
+        return <pooled> third(<vd> a, <vd> b, <vd> c, j)
+    else:
+        return a
+
+cdef inline inlined part(const char* line, Py_ssize_t at, const Span* s, Py_ssize_t stride, bint inside, bint narrow, pooled* first) noexcept nogil:
+    """Every third or fourth number, from each of the first ones on."""
+    cdef Py_ssize_t wide = VB // 2 if narrow else VB
+    cdef pooled a, b, c, d
+    take(line, at, s, inside, narrow, &a)
+    take(line, at + wide, s, inside, narrow, &b)
+    take(line, at + 2 * wide, s, inside, narrow, &c)
+    if stride == 3:
+        first[0], first[1], first[2] = third_of(a, b, c, 0), third_of(a, b, c, 1), third_of(a, b, c, 2)
+    else:
+        take(line, at + 3 * wide, s, inside, narrow, &d)
+        a, b, c, d = evens(a, b), odds(a, b), evens(c, d), odds(c, d)
+        first[0], first[1], first[2], first[3] = evens(a, c), evens(b, d), odds(a, c), odds(b, d)
+
+cdef inline inlined join_parts(const char* line, const Span* s, Py_ssize_t stride, Py_ssize_t taps, bint narrow, char* to, const pooled* like) noexcept nogil:
+    cdef Py_ssize_t o = 0, at = 0, i, bytes = stride * (VB // 2 if narrow else VB)
+    cdef pooled first[4]
+    while o < s.bytes:
+        for i in range(0, bytes, 64):
+            ask(line + at + i + s.ahead)
+        if exists(s, at, bytes):
+            part(line, at, s, stride, True, narrow, first)
+        else:
+            part(line, at, s, stride, False, narrow, first)
+        first[0] = join(first[1], first[0])
+        if taps > 2:
+            first[0] = join(first[2], first[0])
+        if taps > 3:
+            first[0] = join(first[3], first[0])
+        store(to + o, first[0])
+        o += VB
+        at += bytes
+
+cdef inline void every_third_or_fourth(const char* line, const Span* s, Py_ssize_t stride, Py_ssize_t taps, bint narrow, char* to, const pooled* like) noexcept nogil:
+    """Windows of 2 numbers up to that many: none has a number that another one has."""
+    if pooled is sd:
+        if narrow:
+            if stride == 3:
+                join_parts(line, s, 3, taps, True, to, like)
+            else:
+                join_parts(line, s, 4, taps, True, to, like)
+            return
+    if stride == 3:
+        join_parts(line, s, 3, taps, False, to, like)
+    else:
+        join_parts(line, s, 4, taps, False, to, like)
 
 cdef inline void pick_fourths(const char* x, Py_ssize_t bytes, char* to, const pooled* like) noexcept nogil:
     """Every fourth number of x, which may be read up to four times the vectors that are written."""

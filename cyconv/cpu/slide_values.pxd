@@ -8,7 +8,7 @@ from cyconv.cpu.shuffle cimport own
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport line_of, row_of
 from cyconv.cpu.slide_finish cimport finish, result_row, row_factor
-from cyconv.cpu.slide_line cimport every_second, pick, pick_fourths
+from cyconv.cpu.slide_line cimport every_second, every_third_or_fourth, pick, pick_fourths
 from cyconv.cpu.slide_runs cimport join_few, peak_of_row
 from cyconv.cpu.slide_span cimport Span, load, put, put_narrowed, store
 from cyconv.cpu.slide_pairs cimport walk_cubes, walk_pairs
@@ -38,6 +38,8 @@ cdef inline void make_row(const Work* w, Room* r, Py_ssize_t y, char* to, const 
     line = row_of(w, r, y, &span)
     if w.pairs:
         every_second(line, &span, k, w.narrow, to, like)
+    elif w.parted:
+        every_third_or_fourth(line, &span, w.axis[2].stride, k, w.narrow, to, like)
     elif w.axis[2].stride == 1:
         join_neighbours(w, r, line, &span, n * w.size, to, like)
     else:

@@ -39,6 +39,7 @@ cdef struct Work:
     char[64] outside                    # a vector of it, its bits not turned
     bint sparse                         # whether windows are fetched tap by tap, without the columns in between
     bint pairs                          # whether every second window is taken as its columns are read
+    bint parted                         # whether windows are at every third or fourth column and do not overlap, and are found without indices
     bint squares                        # whether windows are 2x2 with stride 2 and without padding
     bint cubes                          # whether they are 2x2x2 with stride 2 and without padding, and found without indices
     bint threes                         # whether they are 3x3 with stride 1 or 2, and maxima

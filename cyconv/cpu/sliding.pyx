@@ -148,6 +148,7 @@ cdef int open_work(Work* w, object problem) except -1:
     w.divisors.signed_sums = problem.dtype[0] == "i"
     w.sparse = x.kernel == 1 and x.stride > 1 or x.kernel <= MOST_ROWS and x.stride > 2 * ((x.kernel - 1) * x.dilation + 1)
     w.pairs = x.stride == 2 and x.dilation == 1 and x.kernel <= FEW and not w.sparse
+    w.parted = 2 <= x.kernel <= x.stride and x.dilation == 1 and not problem.with_indices and (x.stride == 4 or x.stride == 3 and w.size >= 4)
     w.squares = w.pairs and x.kernel == 2 and w.axis[1].kernel == 2 and w.axis[1].stride == 2 and w.axis[1].dilation == 1
     for a in range(3):
         w.squares &= w.axis[a].pad == 0 and w.axis[a].pad_after == 0 and (w.axis[a].out - 1) * w.axis[a].stride + w.axis[a].kernel <= w.axis[a].n
@@ -306,7 +307,7 @@ cdef double predicted(const Work* w) noexcept:
         k /= 4
         passes += 1
     line = row * x.kernel if w.sparse else ((x.out - 1) * x.stride + (x.kernel - 1) * x.dilation + 1) * w.size / 64.0 + 1
-    if x.stride > 1 and not w.pairs and not w.sparse:
+    if x.stride > 1 and not w.pairs and not w.sparse and not w.parted:
         line *= SPARED                  # windows that are not asked for are made, too, and the others picked out
     seconds = read * (ROW_READ + passes * (PASS + line * VECTOR))
     seconds += made * (ROW_MADE + (row + 1) * VECTOR * (3 if w.blocks[1] or w.blocks[0] else 1.5))
