@@ -37,6 +37,7 @@ cdef double ROW_READ = 5e-9             # a row that is combined with others,
 cdef double SAMPLE = 1.5e-10            # each of its samples,
 cdef double ROW_MADE = 3e-8             # a row of results,
 cdef double COLUMN = 6e-10              # each column of a window of the line that rows make; a fifth of it in long ones
+cdef double WAITING = 5                 # times as long where a maximum waits for the one before
 cdef double COMPARED = 1.5e-9            # a sample of a window that is compared with its place
 cdef double COMPARED_ROW = 8e-9         # each of its rows
 cdef double BOXED = 4e-10               # a sample that is transposed into a box, with its results,
@@ -278,7 +279,7 @@ cdef Py_ssize_t samples_of_windows(const Axis* a) noexcept:
 
 cdef double predicted(const Work* w, double planes) noexcept:
     """Seconds on one thread, whatever the layout."""
-    cdef double outputs = planes, rows = planes, made = planes, samples = planes, taps = 1
+    cdef double outputs = planes, rows = planes, made = planes, samples = planes, taps = 1, column
     cdef const Axis* x = &w.axis[2]
     cdef int a
     cdef bint whole = whole_windows(w)
@@ -298,7 +299,8 @@ cdef double predicted(const Work* w, double planes) noexcept:
         return CALL + BOXED * samples + TAP * taps * (2 if w.with_indices else 1)
     if w.with_indices:
         return CALL + outputs * (COMPARED * taps + COMPARED_ROW * taps / min(x.kernel, x.n))
-    return CALL + rows * (ROW_READ + SAMPLE * x.n) + made * ROW_MADE + COLUMN * outputs * min(x.kernel, x.n) * (0.2 if x.kernel >= 32 else 1)
+    column = COLUMN * (0.2 if x.kernel >= 32 else WAITING if w.by_window and w.kind == MAX else 1)
+    return CALL + rows * (ROW_READ + SAMPLE * x.n) + made * ROW_MADE + column * outputs * min(x.kernel, x.n)
 
 
 def cost(problem):

@@ -51,6 +51,7 @@ cdef double ROW_READ = 8e-9             # a row that is fetched
 cdef double PASS = 2e-9                 # and joined once along itself,
 cdef double VECTOR = 7e-10              # each of its vectors
 cdef double SPARED = 2.5                # so many times that, if only every third window or fewer are asked for
+cdef double PICKED = 6e-10              # each of these, by no vector
 cdef double ROW_MADE = 6e-9             # a row of results
 cdef double PER_SECOND = 2e10           # multiply-adds, as run_items counts work
 
@@ -298,7 +299,7 @@ def why_not(problem):
 cdef double predicted(const Work* w) noexcept:
     """Seconds on one thread, with vectors of 64 bytes: the choice must be the same for all levels of instructions."""
     cdef const Axis* x = &w.axis[2]
-    cdef double planes = w.batch * w.channels, read = planes, made = planes, passes = 1, k = x.kernel, seconds, seconds_of_planes = 0, line, row = x.out * w.size / 64.0
+    cdef double planes = w.batch * w.channels, read = planes, made = planes, passes = 1, k = x.kernel, seconds, seconds_of_planes = 0, picked = 0, line, row = x.out * w.size / 64.0
     cdef int axis
     for axis in range(2):
         read *= w.axis[axis].out * min(w.axis[axis].stride, w.axis[axis].kernel) if w.axis[axis].out > 1 else min(w.axis[axis].kernel, w.axis[axis].n)
@@ -308,8 +309,9 @@ cdef double predicted(const Work* w) noexcept:
         passes += 1
     line = row * x.kernel if w.sparse else ((x.out - 1) * x.stride + (x.kernel - 1) * x.dilation + 1) * w.size / 64.0 + 1
     if x.stride > 1 and not w.pairs and not w.sparse and not w.parted:
-        line *= SPARED                  # windows that are not asked for are made, too, and the others picked out
-    seconds = read * (ROW_READ + passes * (PASS + line * VECTOR))
+        line *= SPARED                  # windows that are not asked for are made, too, and the others picked out:
+        picked = PICKED * x.out * (2 if w.with_indices else 1) if x.stride != 4 else 0
+    seconds = read * (ROW_READ + passes * (PASS + line * VECTOR) + picked)
     seconds += made * (ROW_MADE + (row + 1) * VECTOR * (3 if w.blocks[1] or w.blocks[0] else 1.5))
     if not single_rows(w):              # else they are rows of one plane, mostly
         seconds_of_planes = planes * ITEM
