@@ -46,7 +46,10 @@ def check(function, *args, **kwargs):
             continue
         for a, b in zip(got, expected) if isinstance(got, tuple) else [(got, expected)]:
             assert a.dtype == b.dtype and a.flags.c_contiguous
-            np.testing.assert_array_equal(a, b, err_msg=f"{function.__name__} {algorithm} {args[1:]} {kwargs}")
+            message = f"{function.__name__} {algorithm} {args[1:]} {kwargs}"
+            np.testing.assert_array_equal(a, b, err_msg=message)
+            if "max_pool" in function.__name__ and a.dtype.kind == "f":
+                np.testing.assert_array_equal(np.signbit(a[a == 0]), np.signbit(b[b == 0]), err_msg=message)
     assert declined < len(KERNELS)
 
 
@@ -69,6 +72,17 @@ def test_max_pool_of_every_dtype(dtype, window):
     values_and_indices(cyconv.max_pool2d, x, *window)
     if dtype in REAL:
         values_and_indices(cyconv.max_pool2d, spoiled(x), *window)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_of_equal_zeros_the_first_ones_sign_stays(dtype):
+    x = np.random.default_rng(0).choice(np.array([0.0, -0.0, -1.0, -np.inf], dtype), (2, 3, 17, 40), p=(0.1, 0.1, 0.6, 0.2))
+    for view in (x, x[..., ::-1], np.asfortranarray(x)):
+        check(cyconv.adaptive_max_pool2d, view, (5, 7))
+        check(cyconv.max_pool2d, view, (5, 6), (4, 5), 2)
+        check(cyconv.max_pool2d, view, 3, 3, 1, (2, 3))
+        check(cyconv.max_pool1d, view.reshape(6, 17, 40), 20, 3)
+        check(cyconv.adaptive_max_pool3d, view, (2, 4, 9))
 
 
 @pytest.mark.parametrize("dtype", AVERAGE_DTYPES)

@@ -5,7 +5,7 @@ stay in a first-level cache. Rows that overlapping windows read again, and that 
 kept in a small ring.
 """
 from libc.math cimport INFINITY, fabs
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from cyconv.cpu.pool_divide cimport Divisors, counted, counted_alike, divide
@@ -216,6 +216,39 @@ cdef inline void pool_row(const Work* w, const Scratch* s, const char* plane, Py
         piece += n
 
 
+cdef inline uint64_t magnitude(const char* p, Py_ssize_t size, bint* negative) noexcept nogil:
+    """The bits of a float but for its sign."""
+    cdef uint64_t bits = (<const uint16_t*> p)[0] if size == 2 else (<const uint32_t*> p)[0] if size == 4 else (<const uint64_t*> p)[0]
+    negative[0] = bits >> (8 * size - 1)
+    return bits & ~(<uint64_t> 1 << (8 * size - 1))
+
+cdef inline bint first_is_negative(const Work* w, const char* p, const Py_ssize_t* count) noexcept nogil:
+    """The sign of the first zero of a window, which begins at p and has one."""
+    cdef Py_ssize_t i, j, k
+    cdef const char* row
+    cdef bint negative = False
+    for i in range(count[0]):
+        for j in range(count[1]):
+            row = p + i * w.axis[0].dilation * w.axis[0].step + j * w.axis[1].dilation * w.axis[1].step
+            for k in range(count[2]):
+                if magnitude(row + k * w.axis[2].dilation * w.axis[2].step, w.stored_size, &negative) == 0:
+                    return negative
+    return negative
+
+cdef inline void sign_zeros(const Work* w, const char* plane, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left, Py_ssize_t right, number* result) noexcept nogil:
+    """Of equal numbers the first one in row-major order is the maximum. Rows were not combined in that order, which only a zero's sign shows."""
+    cdef Py_ssize_t[3] first
+    cdef Py_ssize_t[3] count
+    cdef Py_ssize_t o
+    window(&w.axis[0], oz, &first[0], &count[0])
+    window(&w.axis[1], oy, &first[1], &count[1])
+    plane += first[0] * w.axis[0].step + first[1] * w.axis[1].step
+    for o in range(left, right):
+        if result[o - left] == 0:
+            window(&w.axis[2], o, &first[2], &count[2])
+            result[o - left] = <number> (-0.0 if first_is_negative(w, plane + first[2] * w.axis[2].step, count) else 0.0)
+
+
 # ---- maxima and where they stand -----------------------------------------------------------------------------------------
 
 cdef inline inlined compare(const number* x, Py_ssize_t s, Py_ssize_t n, place at, number* best, place* where) noexcept nogil:
@@ -357,7 +390,10 @@ cdef inline void pool_item(const Work* w, Py_ssize_t item, const Scratch* s, con
             find_row(w, s, src, oz, oy, left, right, result, <place*> s.places, w.indices + at)
         else:
             pool_row(w, s, src, oz, oy, left, right, result)
-            if w.kind != MAX:
+            if w.kind == MAX:
+                if number is float or number is double:
+                    sign_zeros(w, src, oz, oy, left, right, result)
+            else:
                 finish_sums(w, s, oz, oy, left, right, result)
                 if number is double:
                     if w.kind == NORM:
