@@ -40,11 +40,11 @@ cdef double COLUMN = 6e-10              # each column of a window of the line th
 cdef double WAITING = 5                 # times as long where a maximum waits for the one before
 cdef double COMPARED = 1.5e-9            # a sample of a window that is compared with its place
 cdef double COMPARED_ROW = 8e-9         # each of its rows
-cdef double BOXED = 4e-10               # a sample that is transposed into a box, with its results,
+cdef double BOXED = 3.6e-10             # a sample that is transposed into a box, with its results,
 cdef double WHOLE = 6e-9                # a plane of floats that is one window,
 cdef double WHOLE_SOUGHT = 4e-8         # if its maximum is looked for, too,
 cdef double WHOLE_SAMPLE = 1e-10        # and each of its samples
-cdef double TAP = 2e-10                 # and each sample of a window there; with indices twice as long
+cdef double TAP = 1.6e-10               # and each sample of a window there; with indices twice as long
 cdef double PER_SECOND = 2e10           # multiply-adds, as run_items counts work
 
 cdef enum:

@@ -8,20 +8,74 @@ from libc.math cimport INFINITY, fabs
 from cyconv.cpu.pool_divide cimport counted, divide
 from cyconv.cpu.pool_rows cimport combine, lowest, number, place, put, raise_to, take, take_root
 from cyconv.cpu.pool_windows cimport LANES, SPOTS, Scratch, Work, compare
-from cyconv.cpu.pool_work cimport ADD, How, MAX, NORM, PEAK, SET, window
+from cyconv.cpu.pool_work cimport ADD, Axis, DOUBLE, How, MAX, NORM, PEAK, SET, SINGLE, window
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, lanes
+from cyconv.cpu.simd cimport VB, vd, vf
+from cyconv.cpu.square cimport turn
 
+
+cdef inline Py_ssize_t used(const Axis* a) noexcept nogil:
+    """Samples up to where the last window would end."""
+    return a.n if a.adaptive else min(a.n, (a.out - 1) * a.stride - a.pad + (a.kernel - 1) * a.dilation + 1)
+
+cdef inline Py_ssize_t turn_planes(const char* src, Py_ssize_t step, Py_ssize_t count, Py_ssize_t samples, number* box, const lanes* like) noexcept nogil:
+    """Planes that are runs of at least `samples` numbers, by squares of as many of them as a vector has numbers; how many planes that were."""
+    cdef lanes square[LANES_F]
+    cdef Py_ssize_t side = LANES_F if lanes is vf else LANES_D, size = VB // side, plane = 0, i, j, k
+    cdef number* to
+    while plane + side <= count:
+        i = 0
+        while i < samples:
+            i = min(i, samples - side)
+            turn(src + plane * step + i * size, step, &square[0])
+            for j in range(side):
+                to = box + (i + j) * LANES + plane
+                for k in range(side):
+                    if lanes is vf:
+                        to[k] = <number> (<const float*> &square[j])[k]
+                    else:
+                        to[k] = <number> (<const double*> &square[j])[k]
+            i += side
+        plane += side
+    return plane
+
+cdef inline Py_ssize_t turn_box(const Work* w, const char* src, Py_ssize_t count, number* box) noexcept nogil:
+    """As many planes of the box as can be turned so: of floats that are one run of memory."""
+    cdef Py_ssize_t total = 1, samples = 0
+    cdef int a
+    if number is float or number is double:
+        if w.kind == NORM or w.axis[2].step != w.stored_size:
+            return 0
+        for a in range(3):
+            total *= w.axis[a].n
+            samples = samples * w.axis[a].n + used(&w.axis[a]) - 1
+            if a < 2 and w.axis[a].n > 1 and w.axis[a].step != (w.axis[2].n if a == 1 else w.axis[1].n * w.axis[2].n) * w.stored_size:
+                return 0
+        samples += 1
+        if w.stored == SINGLE and total >= LANES_F:
+            return turn_planes(src, w.channel_step, count, max(samples, <Py_ssize_t> LANES_F), box, <const vf*> NULL)
+        if w.stored == DOUBLE and total >= LANES_D:
+            return turn_planes(src, w.channel_step, count, max(samples, <Py_ssize_t> LANES_D), box, <const vd*> NULL)
+    return 0
 
 cdef inline void fill_box(const Work* w, const char* src, Py_ssize_t lanes, number* box) noexcept nogil:
-    """The samples of all planes as [sample][plane]."""
-    cdef Py_ssize_t z, y, x
-    for z in range(w.axis[0].n):
-        for y in range(w.axis[1].n):
-            for x in range(w.axis[2].n):
-                take(w.stored, src + z * w.axis[0].step + y * w.axis[1].step + x * w.axis[2].step, w.channel_step, lanes, box, SET)
+    """The samples of all planes as [sample][plane]; those behind the last window are left out."""
+    cdef Py_ssize_t turned = turn_box(w, src, lanes, box), z, y, x
+    cdef number* to
+    if turned == lanes:
+        return
+    box += turned
+    src += turned * w.channel_step
+    lanes -= turned
+    for z in range(used(&w.axis[0])):
+        for y in range(used(&w.axis[1])):
+            to = box + (z * w.axis[1].n + y) * w.axis[2].n * LANES
+            for x in range(used(&w.axis[2])):
+                take(w.stored, src + z * w.axis[0].step + y * w.axis[1].step + x * w.axis[2].step, w.channel_step, lanes, to, SET)
                 if number is double:
                     if w.kind == NORM:
-                        raise_to(w.divisors.norm, box, lanes)
-                box += LANES
+                        raise_to(w.divisors.norm, to, lanes)
+                to += LANES
 
 cdef inline void pool_spot(const Work* w, const Scratch* s, const char* src, Py_ssize_t lanes, Py_ssize_t spot, number* best,
                     place* where) noexcept nogil:
@@ -94,7 +148,9 @@ cdef inline void planes_item(const Work* w, Py_ssize_t item, const Scratch* s, c
         fill_box(w, src, lanes, <number*> s.kept)
     for i in range(spots):
         pool_spot(w, s, src, lanes, begin + i, results + i * LANES, places + i * LANES if w.indices != NULL else NULL)
-    for j in range(lanes):
+    if outputs == 1:                    # then those of the planes are neighbours
+        put(w.stored, results, lanes, 1, w.out + (n * w.channels + lane) * w.stored_size)
+    for j in range(lanes if outputs > 1 else 0):
         at = (n * w.channels + lane + j) * outputs + begin
         for i in range(spots):
             line[i] = results[i * LANES + j]
