@@ -103,6 +103,10 @@ def test_windows_of_three_at_every_width(dtype):
             same(cyconv.max_pool2d, x, 3, stride, padding)
         same(cyconv.min_pool2d, x, 3, 1, 1)
         same(cyconv.max_pool2d, x[:, ::-1], 3, 2, 1)
+        y = x if dtype not in FLOATS else np.nan_to_num(x, nan=1, posinf=2, neginf=-3)
+        for stride, padding, include in itertools.product((1, 2), (0, 1), (False, True)):
+            same(cyconv.avg_pool2d, y, 3, stride, padding, width % 2 == 1, include, bits=False)
+        same(cyconv.avg_pool2d, y[:, ::-1], 3, 1, 1, False, True, 5, bits=False)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", "int16", "int32", "uint64"])
@@ -256,6 +260,16 @@ def test_neither_layout_nor_threads_nor_batch_change_a_bit(dtype):
         alone = call(x[2])
         for a, b in zip(alone, expected) if isinstance(alone, tuple) else [(alone, expected)]:
             assert a.tobytes() == b[2].tobytes()
+
+
+def test_layout_changes_no_sign_of_an_averages_zero():
+    x = np.random.default_rng(7).choice(np.array([0.0, -0.0], np.float32), (2, 20, 9, 70), p=(0.1, 0.9))
+    for width in (5, 20, 70):
+        for stride in (1, 2):
+            y = x[..., :width]
+            results = [cyconv.avg_pool2d(view, 3, stride, 1, algorithm="sliding").tobytes() for view in (y, y.copy(), y.copy("F"))]
+            last = np.moveaxis(np.ascontiguousarray(np.moveaxis(y, 1, -1)), -1, 1)
+            assert results == [cyconv.avg_pool2d(last, 3, stride, 1, algorithm="sliding").tobytes()] * 3
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])

@@ -194,10 +194,11 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
         if o == r.end[axis]:
             return
     # Without AVX2 a maximum takes so many operations that rows joined anew for each row of outputs cost more than a ring.
-    if VB > 16 and axis == 1 and to == NULL and w.threes and r.step[2] == w.size:
-        if pooled is not sd and pooled is not si and pooled is not sl:
-            walk_threes(w, r, like)
-            return
+    if VB > 16 and axis == 1 and to == NULL and w.threes and r.step[2] == w.line_size:
+        if pooled is not si and pooled is not sl:
+            if pooled is not sd or r.alike:
+                walk_threes(w, r, like)
+                return
     open_steps(&s, &w.axis[axis], o, r.end[axis], w.blocks[axis])
     while True:
         step = next_step(&s)

@@ -184,9 +184,13 @@ cdef extern from *:
       #endif
     }
     static inline void cy_narrowed_part(void *p, cy_vd v, Py_ssize_t n) {       /* n of its numbers */
-      float some[CY_VB / 8];
-      cy_narrowed(some, v);
-      memcpy(p, some, n * 4);
+      #if CY_VB == 64
+        _mm256_mask_storeu_ps(p, (__mmask8)((1u << n) - 1), _mm512_cvtpd_ps((__m512d)v));
+      #else
+        float some[CY_VB / 8];
+        cy_narrowed(some, v);
+        memcpy(p, some, n * 4);
+      #endif
     }
     static inline void cy_spread_4(int64_t *to, cy_vi at, Py_ssize_t n) {
       #if CY_VB == 64

@@ -42,7 +42,7 @@ cdef struct Work:
     bint parted                         # whether windows are at every third or fourth column and do not overlap, and are found without indices
     bint squares                        # whether windows are 2x2 with stride 2 and without padding
     bint cubes                          # whether they are 2x2x2 with stride 2 and without padding, and found without indices
-    bint threes                         # whether they are 3x3 with stride 1 or 2, and maxima
+    bint threes                         # whether they are 3x3 with stride 1 or 2, and maxima or averages of floats
     bint bordered                       # whether something that counts lies beyond the input:
     Border[3] border                    # along each axis; its rows and planes are axis.n, with what lies beyond,
     Py_ssize_t[2] real, before          # and so many of them exist, after so many that do not

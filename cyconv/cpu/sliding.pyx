@@ -55,6 +55,9 @@ cdef double PICKED = 6e-10              # each of these, by no vector
 cdef double ROW_MADE = 6e-9             # a row of results
 cdef double PER_SECOND = 2e10           # multiply-adds, as run_items counts work
 
+cdef enum:
+    SHORT = 64                          # outputs of a row
+
 cdef tuple KEPT = ("work of sliding",)  # a key that no name of an algorithm is
 STORED = {"float16": HALF, "float32": SINGLE, "float64": DOUBLE, "complex64": SINGLE, "complex128": DOUBLE, "bool": INT8,
           "int8": INT8, "int16": INT16, "int32": INT32, "int64": INT64,
@@ -159,7 +162,8 @@ cdef int open_work(Work* w, object problem) except -1:
     open_border(w, problem, dtype)
     w.with_indices = problem.with_indices
     w.cubes = w.squares and w.axis[0].kernel == 2 and w.axis[0].stride == 2 and w.axis[0].dilation == 1 and not w.with_indices
-    w.threes = w.straight and not w.with_indices and not w.bordered and w.axis[0].kernel == 1 and x.stride <= 2
+    # Sums of rows are kept where rows are long, since a sum is two operations more than a maximum.
+    w.threes = (w.straight or w.narrow and w.stored == SINGLE and w.parts == 1 and x.out <= SHORT) and not w.with_indices and not w.bordered and w.axis[0].kernel == 1 and x.stride <= 2
     for a in range(1, 3):
         w.threes &= w.axis[a].kernel == 3 and w.axis[a].dilation == 1 and w.axis[a].stride == x.stride
     cut(w)
