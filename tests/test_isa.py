@@ -42,6 +42,9 @@ for dtype in ("float32", "float64", "float16", "int16"):
     for k, s in ((2, 2), (3, 2), (3, 1), (30, 1), ((37, 41), 1)):
         results[f"pool avg, channels last {k} {s} {dtype}"] = cyconv.avg_pool2d(last, k, s)
         results[f"pool avg, channels first {k} {s} {dtype}"] = cyconv.avg_pool2d(np.ascontiguousarray(last), k, s)
+    nothing = rng.choice([0.0, -0.0], (2, 2, 90), p=(0.02, 0.98)).astype(dtype)
+    for k in range(1, 40):
+        results[f"pool avg, zeros {k} {dtype}"] = cyconv.avg_pool2d(nothing, (2, k), 1, algorithm="sliding")
     wide = rng.uniform(-50, 50, (2, 3, 3001)).astype(dtype)
     for k in ((1, 16), (2, 29), (3, 101), (1, 900)):
         for s in (1, 3):

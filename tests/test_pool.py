@@ -116,6 +116,17 @@ def test_planes_side_by_side(shape, dtype, channels_last):
         check(cyconv.lp_pool2d, x, np.inf, 2)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16"])
+def test_volumes_side_by_side(dtype):
+    """They are turned by squares if they are one run of memory, and else sample by sample."""
+    x = sample((2, 37, 6, 7, 10), dtype)
+    for view in (x[:, :, :3, :4, :5].copy(), x[:, :, ::2, :4, :5], x[:, :, :3, :4, ::2], x[:, :, :3, 1:5], x[:, :, :, :4, :5], x[:, ::2, :3, :4].copy()):
+        for window in ((2, 2), (2, 1), ((3, 1, 2), 2), ((1, 3, 2), 3)):
+            check(cyconv.max_pool3d, view, *window)
+            check(cyconv.avg_pool3d, view, *window)
+        check(cyconv.adaptive_avg_pool3d, view, (2, 1, 3))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int16", "float64"])
 def test_long_rows_are_cut_into_pieces(dtype):
     """Rows longer than a piece of a line, and windows longer than one, too."""

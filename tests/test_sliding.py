@@ -106,6 +106,8 @@ def test_windows_of_three_at_every_width(dtype):
         y = x if dtype not in FLOATS else np.nan_to_num(x, nan=1, posinf=2, neginf=-3)
         for stride, padding, include in itertools.product((1, 2), (0, 1), (False, True)):
             same(cyconv.avg_pool2d, y, 3, stride, padding, width % 2 == 1, include, bits=False)
+        for stride in (1, 2):  # rows of results that are divided by another number than the one above
+            same(cyconv.avg_pool2d, y, 3, stride, (1, 0), False, False, bits=False)
         same(cyconv.avg_pool2d, y[:, ::-1], 3, 1, 1, False, True, 5, bits=False)
 
 
@@ -262,6 +264,16 @@ def test_neither_layout_nor_threads_nor_batch_change_a_bit(dtype):
             assert a.tobytes() == b[2].tobytes()
 
 
+@pytest.mark.parametrize("kernel", [(1, 20_000), (20_000, 1)])
+def test_windows_that_no_box_holds(kernel):
+    """Channels last: pieces get smaller until there is nothing to cut."""
+    x = np.random.default_rng(8).integers(-9, 9, tuple(k + 20 if k > 1 else 1 for k in kernel) + (20,)).astype(np.float32)
+    last = np.moveaxis(x, -1, 0)
+    for pool in (cyconv.max_pool2d, cyconv.avg_pool2d):
+        got = pool(last, kernel, 1, algorithm="sliding")
+        np.testing.assert_array_equal(got, pool(last.copy(), kernel, 1, algorithm="reference"))
+
+
 def test_layout_changes_no_sign_of_an_averages_zero():
     x = np.random.default_rng(7).choice(np.array([0.0, -0.0], np.float32), (2, 20, 9, 70), p=(0.1, 0.9))
     for width in (5, 20, 70):
@@ -395,13 +407,31 @@ def test_nothing_beside_an_array_is_read(kernel):
                 x = x.reshape(1, rows, width)
                 x[:] = sample(x.shape, dtype)
                 for view in (x, x[:, ::-1], x[:, :, ::-1]):
-                    for stride, padding in itertools.product((1, 2, 3, 5), {0, kernel // 2}):
+                    for stride, padding in itertools.product((1, 2, 3, 4, 5), {0, kernel // 2}):
                         for window in ((min(kernel, rows), kernel), (1, kernel), (min(kernel, 2), kernel)):
                             pads = tuple(min(padding, k // 2) for k in window)
                             for function in (cyconv.max_pool2d, cyconv.min_pool2d, cyconv.avg_pool2d):
                                 if function is not cyconv.avg_pool2d or dtype in AVERAGE_DTYPES:
                                     function(view, window, stride, pads, algorithm="sliding")
                             cyconv.max_pool2d(view, window, stride, pads, return_indices=True, algorithm="sliding")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect as Linux has it")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nothing_beside_small_planes_is_read(dtype):
+    """Squares of them are read at once, too, by `pool`."""
+    with fenced() as memory:
+        whole = memory.view(dtype)
+        for planes, (height, width) in itertools.product((16, 17, 31, 40, 70), ((1, 4), (2, 8), (4, 4), (3, 5), (7, 7))):
+            n = planes * height * width
+            if n <= len(whole):
+                for x in (whole[:n], whole[len(whole) - n :]):
+                    x = x.reshape(planes, height, width)
+                    x[:] = np.arange(n).reshape(x.shape) % 17
+                    for window in ((1, 2), (height, 3), (height, width)):
+                        for function in (cyconv.max_pool2d, cyconv.avg_pool2d):
+                            got = function(x, window, 2, algorithm="pool")
+                            np.testing.assert_array_equal(got, function(x, window, 2, algorithm="reference"))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect as Linux has it")

@@ -150,11 +150,12 @@ cdef inline void planes_item(const Work* w, Py_ssize_t item, const Scratch* s, c
         pool_spot(w, s, src, lanes, begin + i, results + i * LANES, places + i * LANES if w.indices != NULL else NULL)
     if outputs == 1:                    # then those of the planes are neighbours
         put(w.stored, results, lanes, 1, w.out + (n * w.channels + lane) * w.stored_size)
-    for j in range(lanes if outputs > 1 else 0):
-        at = (n * w.channels + lane + j) * outputs + begin
-        for i in range(spots):
-            line[i] = results[i * LANES + j]
-        put(w.stored, <const number*> line, spots, 1, w.out + at * w.stored_size)
+    else:
+        for j in range(lanes):
+            at = (n * w.channels + lane + j) * outputs + begin
+            for i in range(spots):
+                line[i] = results[i * LANES + j]
+            put(w.stored, <const number*> line, spots, 1, w.out + at * w.stored_size)
     if w.indices != NULL:
         for i in range(spots):
             window(&w.axis[0], (begin + i) // w.axis[2].out // w.axis[1].out, &first[0], &count)

@@ -222,14 +222,42 @@ cdef inline uint64_t magnitude(const char* p, Py_ssize_t size, bint* negative) n
     negative[0] = bits >> (8 * size - 1)
     return bits & ~(<uint64_t> 1 << (8 * size - 1))
 
+ctypedef fused word:
+    uint16_t
+    uint32_t
+    uint64_t
+
+cdef inline inlined any_zero(const word* p, Py_ssize_t n, bint* found) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef word some = 0
+    for i in range(n):
+        some |= <word> (<word> (p[i] << 1) == 0)
+    found[0] = some
+
+cdef inline bint has_zero(const Work* w, const char* row, Py_ssize_t n) noexcept nogil:
+    """Whether there may be one among n samples of a row."""
+    cdef bint found = True
+    if w.axis[2].dilation == 1 and w.axis[2].step == w.stored_size:
+        if w.stored_size == 2:
+            any_zero(<const uint16_t*> row, n, &found)
+        elif w.stored_size == 4:
+            any_zero(<const uint32_t*> row, n, &found)
+        else:
+            any_zero(<const uint64_t*> row, n, &found)
+    return found
+
 cdef inline bint first_is_negative(const Work* w, const char* p, const Py_ssize_t* count) noexcept nogil:
     """The sign of the first zero of a window, which begins at p and has one."""
     cdef Py_ssize_t i, j, k
     cdef const char* row
     cdef bint negative = False
+    if magnitude(p, w.stored_size, &negative) == 0:
+        return negative                 # as in most windows of zeros
     for i in range(count[0]):
         for j in range(count[1]):
             row = p + i * w.axis[0].dilation * w.axis[0].step + j * w.axis[1].dilation * w.axis[1].step
+            if not has_zero(w, row, count[2]):
+                continue
             for k in range(count[2]):
                 if magnitude(row + k * w.axis[2].dilation * w.axis[2].step, w.stored_size, &negative) == 0:
                     return negative

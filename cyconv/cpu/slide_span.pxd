@@ -24,7 +24,7 @@ cdef inline void open_span(Span* s, const Work* w, const Room* r) noexcept nogil
     """Of rows that begin where the padding before them would."""
     s.size, s.low, s.high = w.size, r.before * w.line_size, (r.before + r.columns) * w.line_size
     s.bytes = (r.end[2] - r.begin[2]) * w.size
-    s.octet = r.begin[2] * w.axis[2].stride // 8
+    s.octet = r.begin[2] * w.axis[2].stride // 8        # a whole number: pieces begin so (slide_cut.pxd)
     s.ahead = r.ahead_in
     s.bits, s.outside = w.bits, w.outside
 

@@ -11,7 +11,7 @@ from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_line cimport FEW, join_few_near, join_near
 from cyconv.cpu.slide_runs cimport join_few
 from cyconv.cpu.slide_span cimport Span, exists, load, store, take, take_any
-from cyconv.cpu.slide_vectors cimport after, lane_bytes, sd, summed
+from cyconv.cpu.slide_vectors cimport after, lane_bytes, sd, splat_sums, summed
 
 cdef enum Sums:
     RUNS                                # of 8 numbers; and of the first `rest` of them, if there are any
@@ -78,7 +78,7 @@ cdef inline inlined put_window(bint complete, summed run, summed part, summed no
         b.at = b.begin = 0
         opening[0] = opening[1] = opening[2] = opening[3] = none
 
-cdef inline inlined put_sums(Sums sums, bint complete, summed run, summed part, bint has_rest, summed none, char* to, char* rests, summed* last,
+cdef inline inlined put_vector(Sums sums, bint complete, summed run, summed part, bint has_rest, summed none, char* to, char* rests, summed* last,
                              Block* b, summed* opening) noexcept nogil:
     """A vector of results; with BLOCKS, if windows are `complete`."""
     if sums == RUNS:
@@ -101,6 +101,8 @@ cdef inline inlined sum_runs_as(const char* line, const Span* s, Py_ssize_t byte
     cdef summed opening[4]
     cdef summed run, part, none = load(s.outside, like)
     cdef Block block
+    if summed is sd:
+        none = splat_sums(-0.0)         # the number that changes no other, not even a zero's sign, if it is added
     last[TWOS] = last[FOURS] = last[FOURS_BEFORE] = last[EIGHTS] = last[FIRST] = last[FIRST_THREE] = last[FIRST_THREE_BEFORE] = none
     take(line, 0, s, False, narrow, &last[ONES])
     if sums == BLOCKS:
@@ -114,15 +116,15 @@ cdef inline inlined sum_runs_as(const char* line, const Span* s, Py_ssize_t byte
         if o >= 0 and o + VB < bytes and exists(s, at, 2 * wide):
             ask(line + at + s.ahead)
             make_runs(line, at, s, True, narrow, rest, none, last, &run, &part)
-            put_sums(sums, o >= open_, run, part, rest != 0, none, to + o, rests + o, last, &block, opening)
+            put_vector(sums, o >= open_, run, part, rest != 0, none, to + o, rests + o, last, &block, opening)
             make_runs(line, at + wide, s, True, narrow, rest, none, last, &run, &part)
-            put_sums(sums, o + VB >= open_, run, part, rest != 0, none, to + o + VB, rests + o + VB, last, &block, opening)
+            put_vector(sums, o + VB >= open_, run, part, rest != 0, none, to + o + VB, rests + o + VB, last, &block, opening)
             o += 2 * VB
             at += 2 * wide
         else:
             make_runs(line, at, s, False, narrow, rest, none, last, &run, &part)
             if o >= 0:
-                put_sums(sums, o >= open_, run, part, rest != 0, none, to + o, rests + o, last, &block, opening)
+                put_vector(sums, o >= open_, run, part, rest != 0, none, to + o, rests + o, last, &block, opening)
             elif sums == TOGETHER:
                 last[EIGHTS] = run
             o += VB
@@ -177,7 +179,7 @@ cdef inline void join_to_sum(char* work, Py_ssize_t bytes, Py_ssize_t k, Py_ssiz
 cdef inline void sum_of_row(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t k, bint narrow, char* work, char* sums, char* to,
                             const summed* like) noexcept nogil:
     cdef Py_ssize_t runs = k // 8, rest = k % 8, step = 8 * lane_bytes(like)
-    if k <= 3:                          # three conversions of a number take less than the way through all stages
+    if k <= 3:                          # three loads, and conversions, of a number take less than the way through all stages
         if not narrow:
             join_few_near(line, s, bytes, k, s.size, to, like)
         elif k == 3:
@@ -188,7 +190,7 @@ cdef inline void sum_of_row(const char* line, const Span* s, Py_ssize_t bytes, P
         sum_runs(line, s, bytes, runs, rest, RESTS, narrow, to, NULL, like)
     elif runs == 1 and step == VB:      # rests stand a vector after their runs
         sum_runs(line, s, bytes, runs, rest, TOGETHER, narrow, to, NULL, like)
-    elif step >= VB and lane_bytes(like) == 8:
+    elif lane_bytes(like) == 8:
         sum_runs(line, s, bytes, runs, rest, BLOCKS, narrow, to, sums, like)
     else:
         sum_runs(line, s, bytes + runs * step, runs, rest, RUNS, narrow, work, sums, like)

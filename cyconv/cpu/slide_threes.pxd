@@ -1,4 +1,4 @@
-"""Maxima, and averages of floats, of windows of 3x3 with stride 1 or 2, in one pass over the rows of two rows of outputs where they lie: no ring,
+"""Maxima, and averages of floats in short rows, of windows of 3x3 with stride 1 or 2, in one pass over the rows of two rows of outputs where they lie: no ring,
 no copies of rows.
 
 Padding is what vectors at the ends of rows have in lanes that are not loaded, and a row of it where there are no rows.
@@ -101,7 +101,7 @@ cdef inline void walk_threes(const Work* w, const Room* r, const pooled* like) n
     cdef Py_ssize_t oy = r.begin[1], stride = w.axis[1].stride, y, i
     cdef const char* lines[5]
     cdef const char* plane = r.plane + r.z * r.step[0] + (r.first - r.before) * r.step[2]
-    cdef float nothing = -0.0           # the number that changes no other, not even a zero's sign, if it is added
+    cdef float nothing = -0.0           # a row of it changes no sum, not even a zero's sign
     cdef Rows to
     cdef Span s
     open_span(&s, w, r)

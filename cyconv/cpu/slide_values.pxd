@@ -193,7 +193,7 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
                 o = walk_pairs(w, r, like) if axis == 1 else walk_cubes(w, r, like)
         if o == r.end[axis]:
             return
-    # Without AVX2 a maximum takes so many operations that rows joined anew for each row of outputs cost more than a ring.
+    # Without AVX2 vectors are so short that rows joined anew for each row of outputs cost more than a ring.
     if VB > 16 and axis == 1 and to == NULL and w.threes and r.step[2] == w.line_size:
         if pooled is not si and pooled is not sl:
             if pooled is not sd or r.alike:

@@ -163,7 +163,8 @@ cdef int open_work(Work* w, object problem) except -1:
     w.with_indices = problem.with_indices
     w.cubes = w.squares and w.axis[0].kernel == 2 and w.axis[0].stride == 2 and w.axis[0].dilation == 1 and not w.with_indices
     # Sums of rows are kept where rows are long, since a sum is two operations more than a maximum.
-    w.threes = (w.straight or w.narrow and w.stored == SINGLE and w.parts == 1 and x.out <= SHORT) and not w.with_indices and not w.bordered and w.axis[0].kernel == 1 and x.stride <= 2
+    w.threes = w.straight or w.narrow and w.stored == SINGLE and w.parts == 1 and x.out <= SHORT
+    w.threes &= not w.with_indices and not w.bordered and w.axis[0].kernel == 1 and x.stride <= 2
     for a in range(1, 3):
         w.threes &= w.axis[a].kernel == 3 and w.axis[a].dilation == 1 and w.axis[a].stride == x.stride
     cut(w)
