@@ -27,6 +27,8 @@ LEVELS = {
 }
 BASELINE = "base"  # the one level of every other architecture, and of compilers other than GCC
 COMMON = ["-O3", "-g0", "-fno-math-errno", "-Wno-discarded-qualifiers"]  # Cython drops const from locals
+# Nothing is ever thrown through C; the tables for that were a fortieth of the wheel.
+COMMON += ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
 # Sources whose results must not depend on whether the processor has FMA: contraction is switched off for them. `direct` and `separable`
 # keep it, because there FMA is the whole speed; their results on v2 (no FMA) differ in the last bits for inexact data.
 UNCONTRACTED = {"fft", "im2col", "pool", "sliding"}
