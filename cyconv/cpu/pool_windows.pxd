@@ -13,7 +13,7 @@ from cyconv.cpu.pool_rows cimport (
     beats, best_of, combine, combine_strided, lowest, number, place, put, raise_to, take, take_root,
 )
 from cyconv.cpu.pool_work cimport (
-    ADD, Axis, How, Kind, MAX, NORM, PEAK, SET, Stored, ceil_div, columns_of, floor_div, window,
+    ADD, Axis, How, Kind, MAX, NORM, PEAK, SET, Stored, ceil_div, columns_of, floor_div, window, word,
 )
 from cyconv.cpu.simd cimport inlined
 
@@ -221,11 +221,6 @@ cdef inline uint64_t magnitude(const char* p, Py_ssize_t size, bint* negative) n
     cdef uint64_t bits = (<const uint16_t*> p)[0] if size == 2 else (<const uint32_t*> p)[0] if size == 4 else (<const uint64_t*> p)[0]
     negative[0] = bits >> (8 * size - 1)
     return bits & ~(<uint64_t> 1 << (8 * size - 1))
-
-ctypedef fused word:
-    uint16_t
-    uint32_t
-    uint64_t
 
 cdef inline inlined any_zero(const word* p, Py_ssize_t n, bint* found) noexcept nogil:
     cdef Py_ssize_t i

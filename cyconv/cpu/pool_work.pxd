@@ -1,5 +1,13 @@
 """What is pooled: kinds, number formats, axes, and which samples each window holds."""
 
+from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
+
+ctypedef fused word:                    # a number's bits
+    uint8_t
+    uint16_t
+    uint32_t
+    uint64_t
+
 cdef extern from *:
     """
     typedef unsigned __int128 cy_wide;

@@ -4,10 +4,9 @@ All that a line of the cache holds of channels is read at once, where reading on
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 
-from cyconv.cpu.pool_work cimport Axis
+from cyconv.cpu.pool_work cimport Axis, word
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch as ask, lanes, third
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
-from cyconv.cpu.slide_line cimport word
 from cyconv.cpu.slide_span cimport load, store
 from cyconv.cpu.slide_vectors cimport evens, odds, pooled, vb, vh, vi, vl
 from cyconv.cpu.slide_work cimport AHEAD, Room, Work

@@ -2,10 +2,9 @@
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t, uint8_t
 
 from cyconv.cpu.pool_rows cimport raise_to, take
-from cyconv.cpu.pool_work cimport Axis, NORM, SET, SINGLE, ceil_div, floor_div
+from cyconv.cpu.pool_work cimport Axis, NORM, SET, SINGLE, ceil_div, floor_div, word
 from cyconv.cpu.shuffle cimport fetch as ask
 from cyconv.cpu.simd cimport inlined
-from cyconv.cpu.slide_line cimport word
 from cyconv.cpu.slide_span cimport Span, open_span
 from cyconv.cpu.slide_work cimport (
     Border, CONSTANT, DOUBLES, FLOATS, INTS_32, NEAREST, REFLECT, Room, WRAP, Work,

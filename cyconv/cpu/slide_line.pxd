@@ -4,6 +4,7 @@ Results may be written up to the end of the last vector that an output stands in
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 
+from cyconv.cpu.pool_work cimport word
 from cyconv.cpu.shuffle cimport fetch as ask, third
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
 from cyconv.cpu.slide_span cimport Span, exists, load, store, take
@@ -159,12 +160,6 @@ cdef inline void pick_fourths(const char* x, Py_ssize_t bytes, char* to, const p
         p = x + 4 * o
         store(to + o, evens(evens(load(p, like), load(p + VB, like)), evens(load(p + 2 * VB, like), load(p + 3 * VB, like))))
         o += VB
-
-ctypedef fused word:
-    uint8_t
-    uint16_t
-    uint32_t
-    uint64_t
 
 cdef inline inlined pick_words(const word* x, Py_ssize_t stride, Py_ssize_t n, word* to) noexcept nogil:
     cdef Py_ssize_t i

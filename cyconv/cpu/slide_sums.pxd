@@ -175,7 +175,6 @@ cdef inline void join_to_sum(char* work, Py_ssize_t bytes, Py_ssize_t k, Py_ssiz
         rest //= 4
     join_few(work + at * step, bytes, rest, run * step, (rest - 1) * run * step, before, to, like)
 
-
 cdef inline void sum_of_row(const char* line, const Span* s, Py_ssize_t bytes, Py_ssize_t k, bint narrow, char* work, char* sums, char* to,
                             const summed* like) noexcept nogil:
     cdef Py_ssize_t runs = k // 8, rest = k % 8, step = 8 * lane_bytes(like)
