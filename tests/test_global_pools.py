@@ -34,6 +34,32 @@ def test_whole_planes(dtype, size):
                         np.testing.assert_array_equal(*(indices for _, indices in results))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8", "int16", "int32", "uint32", "int64", "uint64"])
+@pytest.mark.parametrize("channels", [2, 3, 8, 17, 100, 130, 300])
+def test_whole_planes_of_channels_last(dtype, channels):
+    """Fewer pixels than are worked on side by side, some times as many, and rests of all kinds; of a plane's zeros, the first one's sign."""
+    for size in ((1, 1), (1, 5), (2, 4), (3, 5), (4, 8), (3, 11), (8, 8), (7, 10), (9, 14)):
+        x = np.random.default_rng(3).integers(-9, 9, (2, *size, channels)).astype(dtype)
+        if np.dtype(dtype).kind == "f":
+            x[0] = np.where(x[0] < 0, x[0], np.random.default_rng(4).choice([-0.0, 0.0], x[0].shape))
+            x[1, 0, 0, :2] = np.nan, np.inf
+        y, same = np.moveaxis(x, -1, 1), np.ascontiguousarray(np.moveaxis(x, -1, 1))
+        for function in (cyconv.max_pool2d, cyconv.avg_pool2d):
+            got, expected = function(y, size, algorithm="pool"), function(same, size, algorithm="reference")
+            np.testing.assert_array_equal(got, expected)
+            np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(expected[got == 0]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_layout_of_whole_planes_changes_no_bit(dtype):
+    for size in ((1, 3), (5, 7), (8, 8), (31, 33)):
+        x = np.random.default_rng(5).standard_normal((2, 70, *size)).astype(dtype)
+        y = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+        assert cyconv.avg_pool2d(x, size, algorithm="pool").tobytes() == cyconv.avg_pool2d(y, size, algorithm="pool").tobytes()
+        zeros = np.full_like(x, -0.0)
+        assert cyconv.avg_pool2d(zeros, size).tobytes() == cyconv.avg_pool2d(np.moveaxis(np.moveaxis(zeros, 1, -1).copy(), -1, 1), size).tobytes()
+
+
 def test_whole_planes_on_threads_sum_alike():
     x = np.random.default_rng(2).standard_normal((4, 100, 50, 60))
     with cyconv.threads(1):

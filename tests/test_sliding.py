@@ -294,6 +294,17 @@ def test_layout_changes_no_bit_of_sums_of_long_windows(dtype):
             assert cyconv.avg_pool2d(x, kernel, stride, algorithm="sliding").tobytes() == cyconv.avg_pool2d(last, kernel, stride, algorithm="sliding").tobytes()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8", "int16", "int64"])
+@pytest.mark.parametrize("columns, kernel", [(71, 24), (71, 31), (63, 16), (63, 23), (40, 5), (40, 7), (40, 8), (40, 9), (40, 14), (40, 4)])
+def test_sums_along_rows_of_pixels(dtype, columns, kernel):
+    """Rows of all channels side by side, in several pieces: runs, what is left behind them, and blocks whose opening a piece begins within."""
+    x = (np.random.default_rng(8).standard_normal((1, 200, 3, columns)) * 40).astype(dtype)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    for padding in (0, (1, kernel // 2)):
+        expected = cyconv.avg_pool2d(x, (2, kernel), 1, padding, algorithm="sliding")
+        assert expected.tobytes() == cyconv.avg_pool2d(last, (2, kernel), 1, padding, algorithm="sliding").tobytes()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8", "int16", "complex64", "complex128"])
 @pytest.mark.parametrize("shape", [(2, 37, 21, 40), (1, 64, 9, 70), (1, 130, 5, 3), (3, 4, 150, 200)])
 def test_channels_last(dtype, shape):
@@ -332,6 +343,22 @@ def test_every_number_of_channels_last(channels, dtype):
                     for z in (y, y[:, :, ::-1], y[..., ::-1]):
                         a, b = (function(u, kernel, stride, padding, algorithm="sliding") for u in (np.ascontiguousarray(z), z))
                         assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "float32", "int64"])
+@pytest.mark.parametrize("channels", [2, 3, 4, 5, 11, 64, 70])
+def test_rows_of_pixels_of_every_length(dtype, channels):
+    """Rows shorter than a vector of pixels, of one, and of some and a rest; more rows than wait for their planes at a time, in volumes and dilated."""
+    for width in (3, 8, 15, 17, 31, 33, 64, 66):
+        x = np.random.default_rng(9).integers(-99, 99, (2, channels, 37, width)).astype(dtype)
+        y = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+        for window in (dict(kernel_size=3, stride=1, padding=1), dict(kernel_size=(2, 3), stride=(3, 1)), dict(kernel_size=(5, 2), stride=1, dilation=(3, 2))):
+            for function in (cyconv.max_pool2d, cyconv.min_pool2d):
+                np.testing.assert_array_equal(function(y, **window, algorithm="sliding"), function(x, **window, algorithm="sliding"))
+        volume = x.reshape(2, channels, 1, 37, width).repeat(3, 2)
+        turned = np.moveaxis(np.ascontiguousarray(np.moveaxis(volume, 1, -1)), -1, 1)
+        pool = partial(cyconv.max_pool3d, kernel_size=(2, 2, 3), stride=1, padding=1, algorithm="sliding")
+        np.testing.assert_array_equal(pool(turned), pool(volume))
 
 
 @pytest.mark.parametrize("channels", [3, 16, 37, 150])

@@ -4,7 +4,8 @@ The input is read where it lies, with any strides; outputs are C-contiguous. Alo
 first, first + d, ... that exist; padding is never read, so it costs nothing and cannot win.
 
 What wins where windows are few or differ in size: they are worked off one by one (pool_windows.pxd). Where planes are neighbours in memory
-(channels last), and where rows are too short to be worth a loop, the innermost loop runs over planes instead (pool_planes.pxd).
+(channels last), and where rows are too short to be worth a loop, the innermost loop runs over planes instead (pool_planes.pxd). Planes that are one window each
+have ways of their own (pool_whole.pxd, pool_pixels.pxd).
 
 Half and single precision are averaged in double precision, integers in 64 bits; sums are never taken apart again.
 Threads share out blocks of output rows; the cut depends on the problem alone, and no thread shares an output.
@@ -19,6 +20,7 @@ from libc.string cimport memcpy, memset
 from cyconv._memory cimport new_array
 from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.items cimport run_items
+from cyconv.cpu.pool_pixels cimport GROUP, PIXELS, pixels_item
 from cyconv.cpu.pool_planes cimport planes_item
 from cyconv.cpu.pool_rows cimport number, place
 from cyconv.cpu.pool_whole cimport whole_item
@@ -52,7 +54,9 @@ cdef enum:
     FEW_PLANES = 8
 
 cdef inline void some_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
-    if w.by_planes:
+    if w.pixels:
+        pixels_item(w, item, <number*> s.kept)
+    elif w.by_planes:
         planes_item(w, item, s, like, like_place)
     else:
         pool_item(w, item, s, like, like_place)
@@ -177,6 +181,19 @@ cdef bint whole_runs(Work* w, Py_ssize_t planes) noexcept:
     return bytes <= LARGE_PLANE or planes >= FEW_PLANES
 
 
+cdef bint whole_pixels(Work* w) noexcept:
+    """Whether each plane is one window, and channels are neighbours in one run of memory."""
+    cdef Py_ssize_t a, bytes = w.channels * w.stored_size
+    if not one_window(w) or w.kind == NORM or w.parts > 1 or w.with_indices or w.channels < 2 or w.channel_step != w.stored_size:
+        return False
+    for a in range(2, -1, -1):
+        if w.axis[a].n > 1 and w.axis[a].step != bytes:
+            return False
+        bytes *= w.axis[a].n
+    w.together = ceil_div(w.channels, ceil_div(w.channels, GROUP))
+    return True
+
+
 cdef bint whole_planes(Work* w) noexcept:
     """If each plane is one window and all of them are one run of memory: makes them windows of a single row."""
     cdef Py_ssize_t a, samples = 1
@@ -254,7 +271,8 @@ cdef int open_rows(Work* w) except -1:
 
 cdef Py_ssize_t scratch_bytes(const Work* w) noexcept nogil:
     """What one thread needs, as do_item divides it."""
-    return (LINE + 2 * _results(w) + 2 * w.ring + 2 * MOST_OUTPUTS) * 8 + ceil_div(BOX * LANES * 8 if w.boxed else w.ring * w.pitch * w.size, 64) * 64 + 128
+    cdef Py_ssize_t kept = PIXELS * GROUP * 8 if w.pixels else BOX * LANES * 8 if w.boxed else w.ring * w.pitch * w.size
+    return (LINE + 2 * _results(w) + 2 * w.ring + 2 * MOST_OUTPUTS) * 8 + ceil_div(kept, 64) * 64 + 128
 
 
 def why_not(problem):
@@ -335,7 +353,8 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     n = problem.batch
     seconds = predicted(&w, problem.planes)
     w.whole = whole_runs(&w, problem.planes)
-    if w.whole:
+    w.pixels = not w.whole and whole_pixels(&w)
+    if w.whole or w.pixels:
         items = n * ceil_div(w.channels, w.together)
     else:
         choose_planes(&w, &n)

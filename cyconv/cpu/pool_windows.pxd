@@ -55,7 +55,7 @@ cdef struct Work:
     bint by_planes                      # whether the innermost loop runs over planes
     bint boxed                          # whether they are transposed first
     Py_ssize_t spot_blocks, lane_blocks
-    bint whole                          # whether each plane is one window and one run of memory,
+    bint whole, pixels                  # whether each plane is one window, and one run of memory, or all channels are one run of pixels,
     Py_ssize_t together                 # and how many planes an item has
 
 cdef struct Scratch:

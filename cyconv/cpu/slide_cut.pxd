@@ -2,20 +2,24 @@
 
 Pieces are such that what is kept stays in the caches, and that neighbouring pieces make few rows twice.
 """
-from cyconv.cpu.pool_work cimport Axis, ceil_div
+from cyconv.cpu.pool_work cimport ADD, Axis, ceil_div
 from cyconv.cpu.simd cimport VB
 from cyconv.cpu.slide_box cimport BOX, LINE_OF_CACHE, span_of
 from cyconv.cpu.slide_channels cimport joined_on_lanes
 from cyconv.cpu.slide_line cimport FEW
 from cyconv.cpu.slide_steps cimport common_divisor
 from cyconv.cpu.slide_values cimport MOST_ROWS
-from cyconv.cpu.slide_work cimport Work
+from cyconv.cpu.slide_work cimport MOST_WAITING, Work
 
 cdef enum:
     ROW = 16 * 1024                     # bytes of a row of results, at most, unless windows are longer
     SHORT_ROW = 4 * 1024                # at least, as shorter ones take longer than rows from a second-level cache; twice that, with indices
     FIRST_LEVEL = 32 * 1024             # bytes of rows that are kept, if windows are short enough for it
     OCTET = 8                           # numbers that runs of sums have: pieces of a row begin with one (slide_sums.pxd)
+    FLAT_ROW = 64 * 1024                # bytes of a row of results of all channels
+    WAITING = 256 * 1024                # and of all rows that wait to be turned
+    SHORT_PIXELS = 48                   # results of a row up to which longer sums are made so: boxes of long rows are quicker for them
+    MOST_FLAT = 4 * 1024                # bytes of a pixel, at most, for that
     RING = 512 * 1024                   # bytes of planes that are kept, at most, but for long windows of rows
     LARGE_RING = 32 * 1024 * 1024
     PIECE = 512 * 1024                  # bytes of input that an item is worth
@@ -58,7 +62,9 @@ cdef inline void cut(Work* w) noexcept:
         n = a.stride // common_divisor(a.stride, a.dilation)
         w.blocks[i] = a.kernel > FEW and (a.kernel > MOST_ROWS or a.kernel > 4 * n)
     room = ROW
-    if w.slots[1]:
+    if w.flat > 1:
+        room = FLAT_ROW
+    elif w.slots[1]:
         # That the rows stay in a first-level cache is worth a few more columns that neighbouring pieces both read.
         room = min(room, max(FIRST_LEVEL // w.slots[1], 8 * span * w.size, <Py_ssize_t> (2 * SHORT_ROW if w.with_indices else SHORT_ROW)))
     if w.sparse:
@@ -66,7 +72,7 @@ cdef inline void cut(Work* w) noexcept:
     else:
         n = max(room // w.size // x.stride, 2 * span // x.stride, VB // w.size)
     w.pieces[2] = ceil_div(x.out, n)
-    n = max(VB // w.size, OCTET)
+    n = max(VB // w.size, OCTET) if w.flat == 1 else w.flat * (VB // w.stored_size)
     w.outputs[2] = ceil_div(ceil_div(x.out, w.pieces[2]), n) * n
     if w.outputs[2] > x.out:
         w.outputs[2] = x.out
@@ -77,8 +83,15 @@ cdef inline void cut(Work* w) noexcept:
         w.work_bytes = w.row_bytes
     else:
         w.line_bytes = w.work_bytes = apart_in_caches(((w.outputs[2] - 1) * x.stride + span) * w.size + 2 * w.row_bytes * w.pairs + 4 * VB)
+        if w.flat > 1 and w.how == ADD:         # a run beyond the last window, and the opening of a block
+            w.work_bytes += whole_vectors(3 * OCTET * w.flat * w.size)
         if w.narrow:
             w.line_bytes = apart_in_caches(w.line_bytes // 2)
+
+    w.flat_bytes = w.flat_rows = 0
+    if w.flat > 1:
+        w.flat_bytes = whole_vectors(w.outputs[2] * w.stored_size) + VB
+        w.flat_rows = min(max(WAITING // w.flat_bytes, <Py_ssize_t> 2), <Py_ssize_t> MOST_WAITING)
 
     # Along the other axes, the rows that neighbouring pieces both need are to be few.
     room = PIECE
@@ -116,7 +129,7 @@ cdef inline Py_ssize_t cut_further(Work* w, Py_ssize_t items, Py_ssize_t workers
 
 cdef inline Py_ssize_t room_bytes(const Work* w) noexcept nogil:
     cdef Py_ssize_t kept = part_bytes(w, 0 if w.slots[0] else 1) + kept_bytes(w, 0) + kept_bytes(w, 1)
-    return w.box_bytes + w.line_bytes * (2 if w.bordered else 1) + 2 * w.work_bytes + kept * (2 if w.with_indices else 1) + 128
+    return w.box_bytes + w.flat_rows * w.flat_bytes + w.line_bytes * (2 if w.bordered else 1) + 2 * w.work_bytes + kept * (2 if w.with_indices else 1) + 128
 
 
 # ---- by how the caller's array lies --------------------------------------------------------------------------------------
@@ -141,6 +154,20 @@ cdef inline Py_ssize_t planes_as_rows(Work* w, Py_ssize_t batch) noexcept:
     return batch
 
 
+cdef inline bint columns_as_pixels(Work* w) noexcept:
+    """Then a row has all channels of its columns beside each other, and windows along it are dilated; whether that is so."""
+    cdef Axis* x = &w.axis[2]
+    cdef Py_ssize_t channels = w.channels
+    if x.step != channels * w.stored_size or x.stride > 1 or w.parts > 1 or w.with_indices or w.sparse or channels * w.stored_size > MOST_FLAT:
+        return False
+    if w.how == ADD and x.kernel > 3 and x.out > SHORT_PIXELS:
+        return False
+    x.n, x.out, x.pad, x.pad_after, x.dilation = x.n * channels, x.out * channels, x.pad * channels, x.pad_after * channels, x.dilation * channels
+    x.step = w.stored_size
+    w.flat, w.channels, w.channel_step = channels, 1, 0
+    cut(w)
+    return True
+
 cdef inline void cut_boxes(Work* w) noexcept:
     """The same where neighbours in memory are channels: smaller pieces of some planes together, if windows are not too large for that.
 
@@ -149,6 +176,8 @@ cdef inline void cut_boxes(Work* w) noexcept:
     """
     cdef Py_ssize_t lines = 1, side = LINE_OF_CACHE // w.stored_size
     if w.axis[2].step == w.stored_size or w.channel_step != w.parts * w.stored_size or w.channels < 2 or w.bordered:
+        return
+    if columns_as_pixels(w):
         return
     w.on_lanes = joined_on_lanes(w)
     if w.on_lanes:
@@ -179,6 +208,8 @@ cdef inline void cut_boxes(Work* w) noexcept:
 
 cdef inline Py_ssize_t most_bytes(const Work* w) noexcept nogil:
     """Of a box. Long windows need much of what their neighbours do, and few channels long rows."""
+    if w.on_lanes:
+        return BOX // 2                 # no box, but as much input
     return (2 if w.axis[1].kernel > FEW or w.axis[2].kernel > FEW or w.channels * w.stored_size < LINE_OF_CACHE else 1) * BOX
 
 cdef inline bint cut_box(Work* w) noexcept:

@@ -5,15 +5,43 @@ from cyconv.cpu.pool_divide cimport counted, counted_alike, divide, float_diviso
 from cyconv.cpu.pool_rows cimport put, take_root
 from cyconv.cpu.pool_work cimport ADD, Axis, NORM, SINGLE
 from cyconv.cpu.shuffle cimport own
-from cyconv.cpu.simd cimport inlined
+from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport turn_words
-from cyconv.cpu.slide_work cimport AHEAD, DOUBLES, FLOATS, INTS_32, Room, Work
+from cyconv.cpu.slide_turn cimport Turn, turn_row
+from cyconv.cpu.slide_work cimport AHEAD, DOUBLES, FLOATS, INTS_32, Room, SOON, Work
 
 
 cdef inline char* result_row(const Work* w, const Room* r, Py_ssize_t oz, Py_ssize_t oy) noexcept nogil:
     """Where the item's first result of a row belongs."""
-    cdef Py_ssize_t plane = r.index if w.parts == 1 else r.index >> 1, row = (plane * w.axis[0].out + oz) * w.axis[1].out + oy
-    return w.out + ((row * w.axis[2].out + r.begin[2]) * w.parts + (r.index - plane * w.parts)) * w.stored_size
+    cdef Py_ssize_t plane = r.index if w.parts == 1 else r.index >> 1, row = (plane * w.flat * w.axis[0].out + oz) * w.axis[1].out + oy
+    return w.out + ((row * w.columns.out + r.left) * w.parts + (r.index - plane * w.parts)) * w.stored_size
+
+cdef inline void spread_rows(const Work* w, Room* r) noexcept nogil:
+    """The rows that wait to the planes that they belong to, a vector of channels at a time: planes written at once are few, and a row of each is long."""
+    cdef Turn t
+    cdef Py_ssize_t c = 0, at, side = VB // w.stored_size
+    cdef int i
+    t.size, t.step, t.n, t.channels = w.stored_size, w.flat * w.stored_size, (r.end[2] - r.begin[2]) // w.flat, min(w.flat, side)
+    t.behind, t.ahead_in, t.ahead_out = r.flat + w.flat_rows * w.flat_bytes, 0, SOON
+    t.apart = w.axis[0].out * w.axis[1].out * w.columns.out * w.stored_size
+    while c < w.flat:
+        at = max(min(c, w.flat - side), 0)
+        for i in range(r.waiting):
+            t.from_, t.to = r.flat + i * w.flat_bytes + at * w.stored_size, r.goal[i] + at * t.apart
+            turn_row(&t)
+        c += side
+    r.waiting = 0
+
+cdef inline char* open_row(const Work* w, Room* r, Py_ssize_t oz, Py_ssize_t oy, int others) noexcept nogil:
+    """Where a row of results is to be made: where it belongs, or where it waits. So many others are opened before it is made."""
+    cdef char* to = result_row(w, r, oz, oy)
+    if w.flat == 1:
+        return to
+    if r.waiting + others >= w.flat_rows:
+        spread_rows(w, r)
+    r.goal[r.waiting] = to
+    r.waiting += 1
+    return r.flat + (r.waiting - 1) * w.flat_bytes
 
 cdef inline void own_row(const Work* w, const Room* r, const char* to) noexcept nogil:
     """What is written AHEAD bytes after this row of results."""
@@ -35,8 +63,8 @@ cdef inline inlined divide_ints(int32_t* x, Py_ssize_t n, double by) noexcept no
 
 cdef inline bint counts_alike(const Work* w, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Whether results begin .. end - 1 of a row are divided by the same number."""
-    cdef const Axis* x = &w.axis[2]
-    return w.divisors.has_override or (counted(&w.divisors, x, begin) == x.kernel and counted(&w.divisors, x, end - 1) == x.kernel)
+    cdef const Axis* x = &w.columns
+    return w.divisors.has_override or (counted(&w.divisors, x, begin // w.flat) == x.kernel and counted(&w.divisors, x, (end - 1) // w.flat) == x.kernel)
 
 cdef inline double row_factor(const Work* w, const Room* r, Py_ssize_t oy) noexcept nogil:
     """What the sums of such a row are multiplied with."""
@@ -62,19 +90,20 @@ cdef inline void put_sums(const Work* w, char* sums, Py_ssize_t n, Py_ssize_t z,
         divide(&w.divisors, &w.axis[0], <uint64_t*> sums, n, z, y, x)
         put(w.stored, <uint64_t*> sums, n, 1, to)
 
-cdef inline void finish_row(const Work* w, const Room* r, Py_ssize_t oz, Py_ssize_t oy, char* from_) noexcept nogil:
+cdef inline void finish_row(const Work* w, Room* r, Py_ssize_t oz, Py_ssize_t oy, char* from_) noexcept nogil:
     cdef Py_ssize_t left = r.begin[2], n = r.end[2] - left, o = left, end, x
-    cdef char* to = result_row(w, r, oz, oy)
+    cdef char* to = open_row(w, r, oz, oy, 0)
     cdef Py_ssize_t z, y
-    own_row(w, r, to)
+    if w.flat == 1:
+        own_row(w, r, to)
     if w.how == ADD:
         if w.divisors.has_override:
             put_sums(w, from_, n, 1, 1, 1, to)
             return
         z, y = counted(&w.divisors, &w.axis[0], oz), counted(&w.divisors, &w.axis[1], oy)
         while o < r.end[2]:
-            x = counted(&w.divisors, &w.axis[2], o)
-            end = counted_alike(&w.divisors, &w.axis[2], o, r.end[2])
+            x = counted(&w.divisors, &w.columns, o // w.flat)
+            end = counted_alike(&w.divisors, &w.columns, o // w.flat, r.end[2] // w.flat) * w.flat
             put_sums(w, from_ + (o - left) * w.size, end - o, z, y, x, to + (o - left) * w.parts * w.stored_size)
             o = end
     elif w.plain:
@@ -92,7 +121,7 @@ cdef inline void finish_row(const Work* w, const Room* r, Py_ssize_t oz, Py_ssiz
         else:
             put(w.stored, <int64_t*> from_, n, 1, to)
 
-cdef inline void finish(const Work* w, const Room* r, int axis, Py_ssize_t output, char* from_) noexcept nogil:
+cdef inline void finish(const Work* w, Room* r, int axis, Py_ssize_t output, char* from_) noexcept nogil:
     """A row of results, or one for each row of a plane of them."""
     cdef Py_ssize_t y
     if axis == 1:

@@ -5,10 +5,10 @@ Results may be written up to the end of the last vector that an output stands in
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 
 from cyconv.cpu.pool_work cimport word
-from cyconv.cpu.shuffle cimport fetch as ask, third
-from cyconv.cpu.simd cimport VB, inlined, vd, vf
+from cyconv.cpu.shuffle cimport fetch as ask
+from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_span cimport Span, exists, load, store, take
-from cyconv.cpu.slide_vectors cimport evens, join, odds, pooled, sd, si, sl, vi, vl
+from cyconv.cpu.slide_vectors cimport evens, join, odds, pooled, sd, thirds
 
 cdef enum:
     FEW = 6                             # samples of a window that are joined in one pass
@@ -96,15 +96,6 @@ cdef inline void every_second(const char* line, const Span* s, Py_ssize_t taps, 
     else:
         join_pairs(line, s, taps, False, to, like)
 
-cdef inline pooled third_of(pooled a, pooled b, pooled c, int j) noexcept nogil:
-    """Numbers j, j + 3, j + 6, ... of a, then of b, then of c; not for less than 4 bytes."""
-    if pooled is vf or pooled is vi or pooled is si:
-        return <pooled> third(<vf> a, <vf> b, <vf> c, j)
-    elif pooled is vd or pooled is vl or pooled is sd or pooled is sl:
-        return <pooled> third(<vd> a, <vd> b, <vd> c, j)
-    else:
-        return a
-
 cdef inline inlined part(const char* line, Py_ssize_t at, const Span* s, Py_ssize_t stride, bint inside, bint narrow, pooled* first) noexcept nogil:
     """Every third or fourth number, from each of the first ones on."""
     cdef Py_ssize_t wide = VB // 2 if narrow else VB
@@ -113,7 +104,7 @@ cdef inline inlined part(const char* line, Py_ssize_t at, const Span* s, Py_ssiz
     take(line, at + wide, s, inside, narrow, &b)
     take(line, at + 2 * wide, s, inside, narrow, &c)
     if stride == 3:
-        first[0], first[1], first[2] = third_of(a, b, c, 0), third_of(a, b, c, 1), third_of(a, b, c, 2)
+        thirds(a, b, c, first)
     else:
         take(line, at + 3 * wide, s, inside, narrow, &d)
         a, b, c, d = evens(a, b), odds(a, b), evens(c, d), odds(c, d)

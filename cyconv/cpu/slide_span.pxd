@@ -6,6 +6,7 @@ from cyconv.cpu.slide_work cimport Room, Work
 
 cdef struct Span:
     Py_ssize_t size                     # bytes of a number, as it is computed with
+    Py_ssize_t tap                      # bytes from one number of a window to the next
     Py_ssize_t low, high                # the bytes that exist
     Py_ssize_t bytes                    # of results
     Py_ssize_t octet                    # which run of 8 numbers is the first, counted along the whole row
@@ -24,7 +25,8 @@ cdef inline void open_span(Span* s, const Work* w, const Room* r) noexcept nogil
     """Of rows that begin where the padding before them would."""
     s.size, s.low, s.high = w.size, r.before * w.line_size, (r.before + r.columns) * w.line_size
     s.bytes = (r.end[2] - r.begin[2]) * w.size
-    s.octet = r.begin[2] * w.axis[2].stride // 8        # a whole number: pieces begin so (slide_cut.pxd)
+    s.tap = w.axis[2].dilation * w.line_size
+    s.octet = r.left * w.axis[2].stride // 8        # a whole number: pieces begin so (slide_cut.pxd)
     s.ahead = r.ahead_in
     s.bits, s.outside = w.bits, w.outside
 

@@ -6,7 +6,7 @@ Padding is what vectors at the ends of rows have in lanes that are not loaded, a
 from cyconv.cpu.shuffle cimport fetch as ask
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport fill
-from cyconv.cpu.slide_finish cimport result_row, row_factor
+from cyconv.cpu.slide_finish cimport open_row, row_factor
 from cyconv.cpu.slide_span cimport Span, exists, load, open_span, put, put_narrowed, take
 from cyconv.cpu.slide_vectors cimport evens, flip, join, odds, pooled, sd, splat_sums
 from cyconv.cpu.slide_work cimport AHEAD, Room, Work
@@ -20,18 +20,18 @@ cdef struct Rows:                       # of results
 cdef inline inlined three(const char* line, Py_ssize_t at, int stride, const Span* s, bint inside, bint turned, pooled* m) noexcept nogil:
     """Windows along a row; of floats, if they are added up."""
     cdef bint narrow = pooled is sd
-    cdef Py_ssize_t wide = VB // 2 if narrow else VB, size = 4 if narrow else s.size
+    cdef Py_ssize_t wide = VB // 2 if narrow else VB
     cdef pooled a, b, c, d
     if stride == 1:
         take(line, at, s, inside, narrow, &a)
-        take(line, at + size, s, inside, narrow, &b)
-        take(line, at + 2 * size, s, inside, narrow, &c)
+        take(line, at + s.tap, s, inside, narrow, &b)
+        take(line, at + 2 * s.tap, s, inside, narrow, &c)
     else:
         take(line, at, s, inside, narrow, &c)
         take(line, at + wide, s, inside, narrow, &d)
         a, b = evens(c, d), odds(c, d)
-        take(line, at + 2 * size, s, inside, narrow, &c)
-        take(line, at + 2 * size + wide, s, inside, narrow, &d)
+        take(line, at + 2 * s.tap, s, inside, narrow, &c)
+        take(line, at + 2 * s.tap + wide, s, inside, narrow, &d)
         c = evens(c, d)
     if turned:
         d = load(s.bits, m)
@@ -81,9 +81,9 @@ cdef inline inlined join_square(const char** lines, const Rows* to, Py_ssize_t o
     put_three(to.below, o, join(a, join(d, c)), to.by_below, s, turned)
 
 cdef inline inlined join_squares(const char** lines, const Rows* to, int stride, const Span* s, bint turned, const pooled* like) noexcept nogil:
-    cdef Py_ssize_t o = 0, wide = VB // 2 if pooled is sd else VB, size = 4 if pooled is sd else s.size
+    cdef Py_ssize_t o = 0, wide = VB // 2 if pooled is sd else VB
     while o < s.bytes:
-        if exists(s, stride * (o // 2 if pooled is sd else o), stride * wide + 2 * size):
+        if exists(s, stride * (o // 2 if pooled is sd else o), stride * wide + 2 * s.tap):
             join_square(lines, to, o, stride, s, True, turned, like)
         else:
             join_square(lines, to, o, stride, s, False, turned, like)
@@ -96,7 +96,7 @@ cdef inline inlined join_either(const char** lines, const Rows* to, int stride, 
             return
     join_squares(lines, to, stride, s, False, like)
 
-cdef inline void walk_threes(const Work* w, const Room* r, const pooled* like) noexcept nogil:
+cdef inline void walk_threes(const Work* w, Room* r, const pooled* like) noexcept nogil:
     """All of the item's rows of results."""
     cdef Py_ssize_t oy = r.begin[1], stride = w.axis[1].stride, y, i
     cdef const char* lines[5]
@@ -111,8 +111,8 @@ cdef inline void walk_threes(const Work* w, const Room* r, const pooled* like) n
         y = oy * stride - w.axis[1].pad
         for i in range(5):
             lines[i] = plane + (y + i) * r.step[1] if 0 <= y + i < w.axis[1].n else r.line
-        to.row = result_row(w, r, r.oz, oy)
-        to.below = result_row(w, r, r.oz, oy + 1) if oy + 1 < r.end[1] else NULL
+        to.row = open_row(w, r, r.oz, oy, 1)
+        to.below = open_row(w, r, r.oz, oy + 1, 0) if oy + 1 < r.end[1] else NULL
         if pooled is sd:
             to.by, to.by_below = row_factor(w, r, oy), row_factor(w, r, oy + 1) if to.below != NULL else 1
         if stride == 1:

@@ -7,7 +7,8 @@ from libc.string cimport memcpy
 from cyconv.cpu.shuffle cimport own
 from cyconv.cpu.simd cimport VB, inlined
 from cyconv.cpu.slide_fetch cimport line_of, row_of
-from cyconv.cpu.slide_finish cimport finish, result_row, row_factor
+from cyconv.cpu.slide_finish cimport finish, open_row, row_factor
+from cyconv.cpu.slide_flat cimport sum_of_pixels
 from cyconv.cpu.slide_line cimport every_second, every_third_or_fourth, pick, pick_fourths
 from cyconv.cpu.slide_runs cimport join_few, peak_of_row
 from cyconv.cpu.slide_span cimport Span, load, put, put_narrowed, store
@@ -24,7 +25,10 @@ cdef enum:
 
 cdef inline void join_neighbours(const Work* w, Room* r, const char* line, const Span* s, Py_ssize_t bytes, char* to, const pooled* like) noexcept nogil:
     if pooled is sd or pooled is si or pooled is sl:
-        sum_of_row(line, s, bytes, w.axis[2].kernel, w.narrow, r.work, r.sums, to, like)
+        if w.flat > 1:
+            sum_of_pixels(line, s, bytes, w.axis[2].kernel, w.flat * w.size, w.narrow, r.work, r.sums, to, like)
+        else:
+            sum_of_row(line, s, bytes, w.axis[2].kernel, w.narrow, r.work, r.sums, to, like)
     else:
         peak_of_row(line, s, bytes, w.axis[2].kernel, w.axis[2].dilation, r.work, to, like)
 
@@ -224,9 +228,9 @@ cdef inline void walk(const Work* w, Room* r, int axis, char* to, const pooled* 
             if to != NULL:
                 join_rows(rows, s.count, row, part, to + (s.output - r.begin[axis]) * part, NULL, 0, like)
             elif axis == 1 and w.straight:
-                join_rows(rows, s.count, row, n * w.size, result_row(w, r, r.oz, s.output), &w.bits[0], r.ahead_out, like)
+                join_rows(rows, s.count, row, n * w.size, open_row(w, r, r.oz, s.output, 0), &w.bits[0], r.ahead_out, like)
             elif axis == 1 and r.alike:
-                average_rows(rows, s.count, row, n, row_factor(w, r, s.output), result_row(w, r, r.oz, s.output), r.ahead_out)
+                average_rows(rows, s.count, row, n, row_factor(w, r, s.output), open_row(w, r, r.oz, s.output, 0), r.ahead_out)
             else:
                 join_rows(rows, s.count, row, part, r.result, NULL, 0, like)
                 finish(w, r, axis, s.output, r.result)

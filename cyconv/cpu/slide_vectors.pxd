@@ -8,7 +8,8 @@ winners travel in vectors of the same type, whose bits are integers then.
 """
 from libc.stdint cimport int16_t, int32_t, int64_t, int8_t
 
-from cyconv.cpu.simd cimport vd, vf
+from cyconv.cpu.shuffle cimport third
+from cyconv.cpu.simd cimport inlined, vd, vf
 
 cdef extern from *:
     """
@@ -116,6 +117,16 @@ cdef extern from *:
     CY_MOVES(h, cy_vh, cy_vh, 2)
     CY_MOVES(i, cy_vi, cy_vi, 4)
     CY_MOVES(l, cy_vl, cy_vl, 8)
+    static inline cy_vh cy_third_h(cy_vh a, cy_vh b, cy_vh c, int j) { CY_THIRD(cy_vh, int16_t, CY_VB / 2, a, b, c, j) }
+    /* pairs of bytes: 01 20 12 01 20 12 ... */
+    static inline void cy_thirds_b(cy_vb a, cy_vb b, cy_vb c, cy_vb *to) {
+      typedef uint16_t words CY_VECTOR(uint16_t);
+      words first = (words)cy_third_h((cy_vh)a, (cy_vh)b, (cy_vh)c, 0), second = (words)cy_third_h((cy_vh)a, (cy_vh)b, (cy_vh)c, 1);
+      words last = (words)cy_third_h((cy_vh)a, (cy_vh)b, (cy_vh)c, 2);
+      to[0] = (cy_vb)((first & 0x00ff) | (second & 0xff00));
+      to[1] = (cy_vb)((first >> 8) | (last << 8));
+      to[2] = (cy_vb)((second & 0x00ff) | (last & 0xff00));
+    }
 
     /* Maxima of floats by an ordered comparison and a masked maximum: an operation less than with a selection. */
     #if CY_VB == 64
@@ -259,6 +270,8 @@ cdef extern from *:
     vh flip_h "cy_flip_h"(vh, vh) noexcept nogil
     vi flip_i "cy_flip_i"(vi, vi) noexcept nogil
     vl flip_l "cy_flip_l"(vl, vl) noexcept nogil
+    vh third_h "cy_third_h"(vh, vh, vh, int) noexcept nogil
+    void thirds_b "cy_thirds_b"(vb, vb, vb, vb*) noexcept nogil
     vf evens_f "cy_evens_f"(vf, vf) noexcept nogil
     vd evens_d "cy_evens_d"(vd, vd) noexcept nogil
     vb evens_b "cy_evens_b"(vb, vb) noexcept nogil
@@ -376,6 +389,20 @@ cdef inline pooled odds(pooled a, pooled b) noexcept nogil:
         return odds_i(a, b)
     else:
         return odds_l(a, b)
+
+cdef inline inlined thirds(pooled a, pooled b, pooled c, pooled* to) noexcept nogil:
+    """To each of three vectors every third number of a, then of b, then of c, from the first, second and third one on."""
+    cdef int j
+    if pooled is vb:
+        thirds_b(a, b, c, to)
+    else:
+        for j in range(3):
+            if pooled is vh:
+                to[j] = third_h(a, b, c, j)
+            elif pooled is vf or pooled is vi or pooled is si:
+                to[j] = <pooled> third(<vf> a, <vf> b, <vf> c, j)
+            else:
+                to[j] = <pooled> third(<vd> a, <vd> b, <vd> c, j)
 
 cdef inline pooled after(pooled a, pooled b, int n) noexcept nogil:
     """The numbers n places on in a and, behind it, b, where n is 1, 2, 4 or 8, but b if a vector has fewer. Not for less than 4 bytes."""

@@ -5,6 +5,8 @@ from cyconv.cpu.pool_divide cimport Divisors
 from cyconv.cpu.pool_work cimport Axis, How, Kind, Stored
 
 cdef enum:
+    MOST_WAITING = 16
+    SOON = 1024                         # the same, where what is written is many rows at once
     AHEAD = 4096                        # bytes by which what is read, and what is written, is asked for ahead: 1.3 to 1.9 times as fast from memory
 
 cdef enum Lanes:                        # what a vector holds
@@ -50,6 +52,9 @@ cdef struct Work:
     bint[2] blocks                      # whether windows of planes, and of rows, are joined from blocks
     Py_ssize_t[3] outputs, pieces       # along each axis: of one item, and how many items
     Py_ssize_t line_bytes, work_bytes, row_bytes    # of one line, of lanes for it, and of one row of outputs
+    Axis columns                        # axis[2] before, where
+    Py_ssize_t flat                     # so many channels are columns beside each other (else 1), whose planes results belong to,
+    Py_ssize_t flat_bytes, flat_rows    # after so many rows of so many bytes
     bint on_lanes                       # whether windows are joined where channels are neighbours, else
     Py_ssize_t together                 # planes that an item works on, one after the other, from a box
     Py_ssize_t box_row, box_plane, box_bytes
@@ -66,6 +71,7 @@ cdef struct Room:                       # of one thread, with the item at hand
     bint readable                       # whether rows are lines as they lie
     const char* behind                  # where the array that they lie in has ended
     Py_ssize_t index                    # of the plane, counted through batch and channels
+    Py_ssize_t left                     # the first column of results
     Py_ssize_t z                        # the plane of a volume that rows are made of
     Py_ssize_t oz                       # its output, where windows are one plane deep
     Py_ssize_t[3] begin
@@ -80,6 +86,9 @@ cdef struct Room:                       # of one thread, with the item at hand
     char* work
     char* sums
     char* result
+    char* flat                          # rows of results, if w.flat > 1,
+    int waiting                         # of which so many
+    char* goal[MOST_WAITING]            # belong there, and their next channels a plane further on
     char* places
     char* ring[2]
     char* opening[2]                    # the beginning of the next block

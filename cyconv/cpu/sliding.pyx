@@ -4,7 +4,9 @@ A window is a product of intervals, so rows are joined along themselves, then wi
 neighbouring outputs of a row. Rows that several windows share are joined along themselves once and kept in a ring; windows of more than a few
 rows are joined from blocks (slide_steps.pxd), long ones along a row from runs (slide_runs.pxd, slide_sums.pxd), so that the time hardly depends on how
 large windows are. The smallest, 2x2, 2x2x2 and 3x3, have ways of their own (slide_pairs.pxd, slide_threes.pxd). Where channels are neighbours in
-memory, some planes are turned into boxes first (slide_box.pxd), or strided windows are joined with channels on the lanes (slide_channels.pxd).
+memory, a row is one of all channels' columns, along which windows are dilated, and results are turned into planes (columns_as_pixels in slide_cut.pxd,
+slide_flat.pxd); strided windows that share few samples are joined with channels on the lanes (slide_channels.pxd); for the rest, with indices or with long
+sums, some planes are turned into boxes first (slide_box.pxd).
 
 Maxima are of the caller's numbers; a minimum is a maximum of numbers whose bits are turned. Half and single precision are averaged in double
 precision, integers of up to 16 bits in 32 if no sum can be larger, else in 64. Padding is a line's beginning and end; rows beyond
@@ -31,7 +33,7 @@ from cyconv.cpu.slide_box cimport fill_box
 from cyconv.cpu.slide_channels cimport walk_channels
 from cyconv.cpu.slide_cut cimport cut, cut_boxes, cut_further, kept_bytes, part_bytes, planes_as_rows, room_bytes, single_rows
 from cyconv.cpu.slide_fetch cimport fetch, open_line
-from cyconv.cpu.slide_finish cimport counts_alike
+from cyconv.cpu.slide_finish cimport counts_alike, spread_rows
 from cyconv.cpu.slide_line cimport FEW
 from cyconv.cpu.slide_places cimport find
 from cyconv.cpu.slide_values cimport MOST_ROWS, walk
@@ -152,7 +154,7 @@ cdef int open_work(Work* w, object problem) except -1:
     w.divisors.signed_sums = problem.dtype[0] == "i"
     w.sparse = x.kernel == 1 and x.stride > 1 or x.kernel <= MOST_ROWS and x.stride > 2 * ((x.kernel - 1) * x.dilation + 1)
     w.pairs = x.stride == 2 and x.dilation == 1 and x.kernel <= FEW and not w.sparse
-    w.parted = 2 <= x.kernel <= x.stride and x.dilation == 1 and not problem.with_indices and (x.stride == 4 or x.stride == 3 and w.size >= 4)
+    w.parted = 2 <= x.kernel <= x.stride and x.dilation == 1 and not problem.with_indices and 3 <= x.stride <= 4
     w.squares = w.pairs and x.kernel == 2 and w.axis[1].kernel == 2 and w.axis[1].stride == 2 and w.axis[1].dilation == 1
     for a in range(3):
         w.squares &= w.axis[a].pad == 0 and w.axis[a].pad_after == 0 and (w.axis[a].out - 1) * w.axis[a].stride + w.axis[a].kernel <= w.axis[a].n
@@ -167,6 +169,7 @@ cdef int open_work(Work* w, object problem) except -1:
     w.threes &= not w.with_indices and not w.bordered and w.axis[0].kernel == 1 and x.stride <= 2
     for a in range(1, 3):
         w.threes &= w.axis[a].kernel == 3 and w.axis[a].dilation == 1 and w.axis[a].stride == x.stride
+    w.columns, w.flat = w.axis[2], 1
     cut(w)
     w.seconds = predicted(w)
     return 0
@@ -183,8 +186,9 @@ cdef void open_room(const Work* w, Room* r, char* room) noexcept nogil:
     r.work = r.constant + (w.line_bytes if w.bordered else 0)
     r.sums = r.work + w.work_bytes
     r.result = r.sums + w.work_bytes
-    r.places = r.result + part_bytes(w, 0 if w.slots[0] else 1)
-    room = r.places + (r.places - r.result if w.with_indices else 0)
+    r.flat = r.result + part_bytes(w, 0 if w.slots[0] else 1)
+    r.places = r.flat + w.flat_rows * w.flat_bytes
+    room = r.places + (r.flat - r.result if w.with_indices else 0)
     for axis in range(2):
         r.ring[axis] = room
         r.opening[axis] = room + w.slots[axis] * part_bytes(w, axis)
@@ -202,6 +206,7 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
         item //= w.pieces[axis]
         r.begin[axis] = piece * w.outputs[axis]
         r.end[axis] = min(r.begin[axis] + w.outputs[axis], w.axis[axis].out)
+    r.left = r.begin[2] // w.flat
     open_line(w, &r)
     r.alike = w.kind == SUM and w.stored == SINGLE and w.parts == 1 and counts_alike(w, r.begin[2], r.end[2])
     r.ahead_in = r.ahead_out = AHEAD
@@ -215,7 +220,10 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
             rows = max(AHEAD // 2 // (w.outputs[2] * w.stored_size), <Py_ssize_t> 1)
             r.ahead_in, r.ahead_out = rows * r.step[1], rows * w.axis[2].out * w.stored_size * w.parts
         r.readable, r.behind = w.as_stored and r.step[2] == w.line_size, w.behind
+        r.waiting = 0
         work_plane(w, &r)
+        if r.waiting:
+            spread_rows(w, &r)
         return
     group = item % ceil_div(w.channels, w.together) * w.together
     item //= ceil_div(w.channels, w.together)

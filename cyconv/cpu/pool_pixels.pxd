@@ -1,0 +1,67 @@
+"""Global pools where channels are neighbours in memory, pixel after pixel: the innermost loop runs over the channels of as many pixels as lie side by side.
+
+As many sums, or maxima, are kept as pool_whole.pxd has lanes in all, each of them of every 32nd pixel, so that the layout of floats changes no bit.
+Threads share out groups of channels.
+"""
+from cyconv.cpu.pool_divide cimport divide
+from cyconv.cpu.pool_rows cimport combine, lowest, number, put, take
+from cyconv.cpu.pool_windows cimport Work
+from cyconv.cpu.pool_work cimport ADD, DOUBLE, HALF, How, MAX, PEAK, SET, SINGLE, ceil_div
+
+cdef enum:
+    PIXELS = 32                         # that are worked on side by side
+    GROUP = 128                          # channels, at most, so that what is kept stays in a first-level cache
+
+
+cdef inline void join_pixels(const Work* w, const char* p, Py_ssize_t pixels, Py_ssize_t channels, How how, number* kept) noexcept nogil:
+    """Of all pixels, numbers of each of these channels."""
+    cdef Py_ssize_t step = w.channels * w.stored_size, side = PIXELS if step == channels * w.stored_size else 1, i = 0
+    cdef Py_ssize_t main = pixels - pixels % PIXELS
+    if main == 0:
+        for i in range(PIXELS * channels):
+            kept[i] = lowest(<const number*> NULL) if how == PEAK else 0
+        i = 0
+    while i < main:
+        take(w.stored, p + i * step, w.stored_size, side * channels, kept + i % PIXELS * channels, SET if i < PIXELS else how)
+        i += side
+    while i < pixels:                   # eights of pixels, and then what is left of one, as in pool_whole.pxd
+        take(w.stored, p + i * step, w.stored_size, channels, kept + (i % 8 + (8 if i >= pixels - pixels % 8 else 0)) * channels, how)
+        i += 1
+
+cdef inline void fold(Py_ssize_t channels, How how, number* kept) noexcept nogil:
+    """What is kept to one number for each channel."""
+    cdef Py_ssize_t eight = 8 * channels, n = 4 * channels
+    combine(kept + eight, 1, eight, kept, how)
+    combine(kept + 3 * eight, 1, eight, kept + 2 * eight, how)
+    combine(kept + 2 * eight, 1, eight, kept, how)
+    while n >= channels:
+        combine(kept + n, 1, n, kept, how)
+        n //= 2
+
+cdef inline void first_zeros(const Work* w, const char* p, Py_ssize_t pixels, Py_ssize_t channels, number* peaks) noexcept nogil:
+    """Maxima that are zero get the sign of the first zero."""
+    cdef Py_ssize_t c, i
+    cdef number v
+    for c in range(channels):
+        if peaks[c] == 0:
+            for i in range(pixels):
+                take(w.stored, p + i * w.channels * w.stored_size + c * w.stored_size, w.stored_size, 1, &v, SET)
+                if v == 0:
+                    peaks[c] = v
+                    break
+
+cdef inline void pixels_item(const Work* w, Py_ssize_t item, number* kept) noexcept nogil:
+    """Some channels of one item of the batch."""
+    cdef Py_ssize_t groups = ceil_div(w.channels, w.together), batch = item // groups, first = item % groups * w.together
+    cdef Py_ssize_t channels = min(w.together, w.channels - first), i, pixels = w.axis[0].n * w.axis[1].n * w.axis[2].n
+    cdef const char* p = w.input + batch * w.batch_step + first * w.stored_size
+    cdef How how = PEAK if w.kind == MAX else ADD
+    join_pixels(w, p, pixels, channels, how, kept)
+    fold(channels, how, kept)
+    if how == ADD:
+        for i in range(channels):
+            kept[i] = kept[i] + 0       # a sum of negative zeros is positive, as it is where it begins with zero
+        divide(&w.divisors, &w.axis[0], kept, channels, w.axis[0].n, w.axis[1].n, w.axis[2].n)
+    elif w.stored == SINGLE or w.stored == DOUBLE or w.stored == HALF:
+        first_zeros(w, p, pixels, channels, kept)
+    put(w.stored, kept, channels, 1, w.out + (batch * w.channels + first) * w.stored_size)
