@@ -23,6 +23,10 @@ cdef enum:
     RING = 512 * 1024                   # bytes of planes that are kept, at most, but for long windows of rows
     LARGE_RING = 32 * 1024 * 1024
     PIECE = 512 * 1024                  # bytes of input that an item is worth
+    LARGE_BOX = 8 * 1024 * 1024         # bytes of a box for windows that overlap, or of few channels,
+    LONG_BOX = 16 * 1024 * 1024         # for long windows,
+    MOST_BOX = 32 * 1024 * 1024         # and at most
+    WINDOWS = 3                         # that pieces are at least as long as: shorter ones make most rows more than once
     MOST_LINES = 8                      # of the cache that are read together, of channels that are neighbours
     LONG_PIECE = 24                     # so many windows' rows are worth it, too, since pieces make those anew that both need;
     SHORT_PIECE = 12                    # so many, where there are
@@ -175,6 +179,7 @@ cdef inline void cut_boxes(Work* w) noexcept:
     small, and planes that stay in a first-level cache are worth more.
     """
     cdef Py_ssize_t lines = 1, side = LINE_OF_CACHE // w.stored_size
+    cdef Py_ssize_t most = BOX, i
     if w.axis[2].step == w.stored_size or w.channel_step != w.parts * w.stored_size or w.channels < 2 or w.bordered:
         return
     if columns_as_pixels(w):
@@ -184,10 +189,14 @@ cdef inline void cut_boxes(Work* w) noexcept:
         w.together = min(w.channels, MOST_LINES * side)
         while 0 < w.channels % w.together * w.stored_size < VB:
             w.together += 1             # so that the last ones fill a vector, too
-        cut_box(w)                      # of as much input as a box would hold
+        cut_box(w, BOX // 2)            # of as much input as a box would hold
         w.box_bytes = 0
         place_kept(w)
         return
+    # Pieces make anew what their neighbours do, too, which costs more than boxes beyond a second-level cache.
+    for i in range(3):
+        if w.axis[i].out > 1 and (w.axis[i].kernel > w.axis[i].stride or w.channels < side):
+            most = max(most, <Py_ssize_t> (LONG_BOX if w.axis[i].kernel > FEW else LARGE_BOX))
     while lines < MOST_LINES and lines * side < w.channels:
         lines *= 2
     if min(side, w.channels) * w.axis[0].n * w.axis[1].n * w.axis[2].n * w.stored_size <= FIRST_LEVEL:
@@ -196,26 +205,24 @@ cdef inline void cut_boxes(Work* w) noexcept:
         w.together = ceil_div(w.channels, ceil_div(w.channels, lines * side))
         if w.together > side:
             w.together = ceil_div(w.together, side) * side
-        if cut_box(w) or lines == 1:
+        if cut_box(w, most) or lines == 1:
             break
         lines //= 2
         cut(w)
-    if w.box_bytes > 8 * BOX:
+    if w.box_bytes > most:              # windows are so long that a box beyond the caches is the lesser evil
+        cut(w)
+        cut_box(w, MOST_BOX)
+    if w.box_bytes > MOST_BOX:
         w.together, w.box_bytes = 1, 0
         cut(w)
     place_kept(w)
 
 
-cdef inline Py_ssize_t most_bytes(const Work* w) noexcept nogil:
-    """Of a box. Long windows need much of what their neighbours do, and few channels long rows."""
-    if w.on_lanes:
-        return BOX // 2                 # no box, but as much input
-    return (2 if w.axis[1].kernel > FEW or w.axis[2].kernel > FEW or w.channels * w.stored_size < LINE_OF_CACHE else 1) * BOX
-
-cdef inline bint cut_box(Work* w) noexcept:
-    """For the planes that are worked on together; whether the rows that pieces have in common are few."""
+cdef inline bint cut_box(Work* w, Py_ssize_t most) noexcept:
+    """Of so many bytes at most, if windows are not too long for that, for the planes that are worked on together; whether the rows that pieces have in
+    common are few."""
     cdef Py_ssize_t count[3]
-    cdef Py_ssize_t first, times, share, a, largest, most = most_bytes(w)
+    cdef Py_ssize_t first, times, share, a, largest
     cdef bint few = True
     while True:
         share, largest = 0, -1
@@ -225,7 +232,7 @@ cdef inline bint cut_box(Work* w) noexcept:
             count[a] = min(count[a] + w.axis[a].pad, w.axis[a].n)
             # rows are shortened last
             times = count[a] * 4 // ((w.axis[a].kernel - 1) * w.axis[a].dilation + 1) // (1 if a < 2 else 4)
-            if w.outputs[a] > (OCTET if a == 2 else 1) and times > share:
+            if w.outputs[a] > (OCTET if a == 2 else 1) and w.outputs[a] * w.axis[a].stride > WINDOWS * (w.axis[a].kernel - 1) * w.axis[a].dilation and times > share:
                 share, largest = times, a
         w.box_row = whole_vectors(count[2] * w.stored_size)
         w.box_plane = apart_in_caches(count[0] * count[1] * w.box_row)
