@@ -18,7 +18,7 @@ cdef enum:
     OCTET = 8                           # numbers that runs of sums have: pieces of a row begin with one (slide_sums.pxd)
     FLAT_ROW = 64 * 1024                # bytes of a row of results of all channels
     WAITING = 256 * 1024                # and of all rows that wait to be turned
-    SHORT_PIXELS = 48                   # results of a row up to which longer sums are made so: boxes of long rows are quicker for them
+    SHORT_PIXELS = 48                   # results of a row up to which long windows are joined so: boxes of long rows are quicker for them
     MOST_FLAT = 4 * 1024                # bytes of a pixel, at most, for that
     RING = 512 * 1024                   # bytes of planes that are kept, at most, but for long windows of rows
     LARGE_RING = 32 * 1024 * 1024
@@ -164,7 +164,7 @@ cdef inline bint columns_as_pixels(Work* w) noexcept:
     cdef Py_ssize_t channels = w.channels
     if x.step != channels * w.stored_size or x.stride > 1 or w.parts > 1 or w.with_indices or w.sparse or channels * w.stored_size > MOST_FLAT:
         return False
-    if w.how == ADD and x.kernel > 3 and x.out > SHORT_PIXELS:
+    if x.out > SHORT_PIXELS and (w.how == ADD and x.kernel > 3 or x.kernel > FEW and channels * w.stored_size >= LINE_OF_CACHE):
         return False
     x.n, x.out, x.pad, x.pad_after, x.dilation = x.n * channels, x.out * channels, x.pad * channels, x.pad_after * channels, x.dilation * channels
     x.step = w.stored_size
