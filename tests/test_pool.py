@@ -162,6 +162,18 @@ def test_adaptive_pools_of_every_dtype(dtype):
             check(cyconv.adaptive_avg_pool2d, x, size)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint64", "float16"])
+def test_windows_that_differ_in_size(dtype):
+    """Rows of few and of many windows, which share samples or repeat them, short and long ones, of few planes and of many."""
+    for n, windows in ((1, 3), (7, 20), (50, 7), (300, 299), (301, 120), (410, 34), (1000, 51), (6000, 2500)):
+        values_and_indices(cyconv.adaptive_max_pool1d, sample((2, n), dtype), windows)
+        check(cyconv.adaptive_avg_pool1d, sample((2, n), dtype), windows)
+    for size, windows in (((29, 31), (7, 5)), ((70, 41), (9, 13)), ((5, 61), (4, 16)), ((4, 9, 31), (3, 2, 7))):
+        x, rank = sample((17, *size), dtype), len(size)
+        values_and_indices(getattr(cyconv, f"adaptive_max_pool{rank}d"), x, windows)
+        check(getattr(cyconv, f"adaptive_avg_pool{rank}d"), x, windows)
+
+
 @pytest.mark.parametrize("dtype", REAL)
 @pytest.mark.parametrize("p", [1, 2, 3, np.inf, -np.inf])
 def test_lp_pool_of_exact_powers(dtype, p):

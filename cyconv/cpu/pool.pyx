@@ -24,7 +24,9 @@ from cyconv.cpu.pool_pixels cimport GROUP, PIXELS, pixels_item
 from cyconv.cpu.pool_planes cimport planes_item
 from cyconv.cpu.pool_rows cimport number, place
 from cyconv.cpu.pool_whole cimport whole_item
-from cyconv.cpu.pool_windows cimport BOX, ITEM, LANES, LINE, MOST_OUTPUTS, RING_BYTES, SPOTS, Scratch, Work, pool_item
+from cyconv.cpu.pool_windows cimport (
+    BOX, BOX_OF_MAXIMA, BOX_WITH_INDICES, ITEM, LANES, LINE, MOST_OUTPUTS, RING_BYTES, SPOTS, Scratch, Work, pool_item,
+)
 from cyconv.cpu.pool_work cimport (
     Axis, DOUBLE, HALF, INT16, INT32, INT64, INT8, MAX, NORM, SINGLE, SUM, UINT16, UINT32, UINT64, UINT8, ceil_div, window,
 )
@@ -53,7 +55,7 @@ cdef enum:
     LARGE_PLANE = 1 << 17               # bytes that are an item's worth
     FEW_PLANES = 8
 
-cdef inline void some_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
+cdef inline void some_item(const Work* w, Py_ssize_t item, Scratch* s, const number* like, const place* like_place) noexcept nogil:
     if w.pixels:
         pixels_item(w, item, <number*> s.kept)
     elif w.by_planes:
@@ -75,7 +77,11 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
     s.places = s.result + _results(w) * 8
     s.tags = <Py_ssize_t*> (s.places + _results(w) * 8)
     s.windows = s.tags + 2 * w.ring
-    s.kept = <char*> (s.windows + 2 * MOST_OUTPUTS)
+    s.firsts = <int32_t*> (s.windows + 2 * MOST_OUTPUTS)
+    s.counts = s.firsts + MOST_OUTPUTS
+    s.picked = <char*> (s.counts + MOST_OUTPUTS)
+    s.kept = s.picked + MOST_OUTPUTS * 8
+    s.most = 0
     if w.computed == SINGLE:
         some_item(w, item, &s, <const float*> NULL, <const int32_t*> NULL)
     elif w.computed == DOUBLE:
@@ -220,11 +226,18 @@ cdef bint whole_planes(Work* w) noexcept:
     return True
 
 
+cdef Py_ssize_t most_samples(const Work* w) noexcept nogil:
+    """Of a plane that is transposed. Sums are in another order there, so that these are few."""
+    if w.kind != MAX or not w.axis[2].adaptive:
+        return BOX
+    return BOX_WITH_INDICES if w.with_indices else BOX_OF_MAXIMA if w.computed == SINGLE else BOX
+
+
 cdef int choose_planes(Work* w, Py_ssize_t* batch) except -1:
     """Whether the innermost loop runs over planes, which it does if they are neighbours or rows are short."""
-    cdef Py_ssize_t samples = 1, outputs = 1, a
+    cdef Py_ssize_t samples = 1, outputs = 1, most = most_samples(w), a
     for a in range(3):
-        samples = min(samples * min(w.axis[a].n, <Py_ssize_t> BOX + 1), <Py_ssize_t> BOX + 1)
+        samples = min(samples * min(w.axis[a].n, most + 1), most + 1)
         outputs *= w.axis[a].out
     if w.parts > 1:
         return 0
@@ -232,7 +245,7 @@ cdef int choose_planes(Work* w, Py_ssize_t* batch) except -1:
         w.channels, batch[0] = w.channels * batch[0], 1
     if batch[0] == 1 and samples <= BOX and whole_planes(w):
         return 0
-    w.boxed = samples <= BOX and w.axis[2].out <= 16 and w.channels >= 16
+    w.boxed = samples <= most and w.axis[2].out <= 16 and w.channels >= 16
     w.by_planes = w.boxed or (w.channel_step == w.stored_size and w.channels >= 8 and w.axis[2].step != w.stored_size)
     w.lane_blocks = ceil_div(w.channels, LANES)
     w.spot_blocks = ceil_div(outputs, SPOTS)
@@ -271,8 +284,8 @@ cdef int open_rows(Work* w) except -1:
 
 cdef Py_ssize_t scratch_bytes(const Work* w) noexcept nogil:
     """What one thread needs, as do_item divides it."""
-    cdef Py_ssize_t kept = PIXELS * GROUP * 8 if w.pixels else BOX * LANES * 8 if w.boxed else w.ring * w.pitch * w.size
-    return (LINE + 2 * _results(w) + 2 * w.ring + 2 * MOST_OUTPUTS) * 8 + ceil_div(kept, 64) * 64 + 128
+    cdef Py_ssize_t kept = PIXELS * GROUP * 8 if w.pixels else most_samples(w) * LANES * 8 if w.boxed else w.ring * w.pitch * w.size
+    return (LINE + 2 * _results(w) + 2 * w.ring + 4 * MOST_OUTPUTS) * 8 + ceil_div(kept, 64) * 64 + 128
 
 
 def why_not(problem):

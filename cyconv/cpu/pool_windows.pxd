@@ -5,7 +5,7 @@ stay in a first-level cache. Rows that overlapping windows read again, and that 
 kept in a small ring.
 """
 from libc.math cimport INFINITY, fabs
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from cyconv.cpu.pool_divide cimport Divisors, counted, counted_alike, divide
@@ -13,17 +13,21 @@ from cyconv.cpu.pool_rows cimport (
     beats, best_of, combine, combine_strided, lowest, number, place, put, raise_to, take, take_root,
 )
 from cyconv.cpu.pool_work cimport (
-    ADD, Axis, How, Kind, MAX, NORM, PEAK, SET, Stored, ceil_div, columns_of, floor_div, window, word,
+    ADD, Axis, How, Kind, MAX, NORM, PEAK, SET, Stored, ceil_div, columns_of, floor_div, wide, window, word,
 )
 from cyconv.cpu.simd cimport inlined
 
 cdef enum:
     LINE = 2048                         # columns of one piece of a line
     HALF_LINE = LINE // 2
+    SHORT = 16                          # columns of a window whose taps are taken one after the other
+    SHORT_SUM = 7
     MOST_OUTPUTS = 1024                 # of one row that are worked on at a time
     LANES = 64                          # planes that are worked on together
     SPOTS = 128                         # outputs of each of them
-    BOX = 256                           # samples of the largest plane that is transposed for it
+    BOX = 256                           # samples of the largest plane that is transposed for it;
+    BOX_OF_MAXIMA = 1024                # where windows differ in size, for single precision,
+    BOX_WITH_INDICES = 4096             # and with indices
     RING_BYTES = 512 * 1024             # rows kept for the next window, at most
     ITEM = 1 << 16                      # elementary steps of one item of work
     BATCH = 1 << 27                     # elementary steps between two looks at Ctrl-C: about 0.1 s
@@ -64,7 +68,11 @@ cdef struct Scratch:
     char* places
     char* kept                          # ring of rows, or box
     Py_ssize_t* tags                    # which row and piece each of them is
-    Py_ssize_t* windows                 # with by_window: first column and count of each window of the item
+    Py_ssize_t* windows                 # with by_window: first column and count of each window of the item;
+    int32_t* firsts                     # and in fewer bits, those columns counted from the first window's,
+    int32_t* counts
+    char* picked                        # a tap of each,
+    Py_ssize_t least, most              # and how large the counts are, if windows are so short that a tap of all of them is taken at a time; else 0
 
 cdef inline const number* fetch(const Work* w, const Scratch* s, const char* plane, Py_ssize_t z, Py_ssize_t y, Py_ssize_t begin,
                                 Py_ssize_t n, const number* like) noexcept nogil:
@@ -152,6 +160,55 @@ cdef inline void outputs_between(const Axis* a, Py_ssize_t tap, Py_ssize_t begin
     left[0] = max(left[0], ceil_div(begin - shift, a.stride))
     right[0] = min(right[0], floor_div(end - 1 - shift, a.stride) + 1)
 
+cdef inline void open_windows(const Axis* a, Py_ssize_t left, Py_ssize_t n, Py_ssize_t* windows) noexcept nogil:
+    """First column and count of n windows; of those that differ in size without a division for each."""
+    cdef Py_ssize_t i, whole, rest, at, over
+    if not a.adaptive:
+        for i in range(n):
+            window(a, left + i, &windows[2 * i], &windows[2 * i + 1])
+        return
+    window(a, left, &at, &i)
+    over = <Py_ssize_t> (<wide> left * <wide> a.n % <wide> a.out)
+    whole, rest = a.n // a.out, a.n % a.out
+    for i in range(n):
+        windows[2 * i] = at
+        at += whole
+        over += rest
+        if over >= a.out:
+            over -= a.out
+            at += 1
+        windows[2 * i + 1] = at + (over > 0) - windows[2 * i]
+
+cdef inline void open_taps(const Work* w, Scratch* s, Py_ssize_t n) noexcept nogil:
+    """Whether the n windows of a row, which differ in size, are short; and their columns as the loops over them want these."""
+    cdef Py_ssize_t i, begin = s.windows[0], end = s.windows[2 * n - 2] + s.windows[2 * n - 1]
+    s.least, s.most = SHORT, 0
+    for i in range(n):
+        s.firsts[i], s.counts[i] = <int32_t> (s.windows[2 * i] - begin), <int32_t> s.windows[2 * i + 1]
+        s.least, s.most = min(s.least, s.windows[2 * i + 1]), max(s.most, s.windows[2 * i + 1])
+    if s.most > (SHORT if w.kind == MAX else SHORT_SUM) or end - begin > LINE or not w.axis[2].adaptive:
+        s.most = 0
+
+cdef inline void pick_taps(const Scratch* s, const number* line, int32_t tap, Py_ssize_t n, number none, number* picked) noexcept nogil:
+    """This tap of n short windows, or `none` where they have fewer. Picked first and joined then, so that joining is vectorised."""
+    cdef Py_ssize_t o
+    cdef const int32_t* firsts = s.firsts
+    cdef const int32_t* counts = s.counts
+    if tap < s.least:
+        for o in range(n):
+            picked[o] = line[firsts[o] + tap]
+        return
+    for o in range(n):
+        picked[o] = line[firsts[o] + min(tap, counts[o] - 1)]
+    for o in range(n):
+        picked[o] = picked[o] if tap < counts[o] else none
+
+cdef inline void combine_taps(const Scratch* s, const number* line, Py_ssize_t n, number* result, How how) noexcept nogil:
+    cdef int32_t tap
+    for tap in range(<int32_t> s.most):
+        pick_taps(s, line, tap, n, lowest(<const number*> NULL) if how == PEAK else 0, <number*> s.picked)
+        combine(<const number*> s.picked, 1, n, result, how)
+
 cdef inline void combine_columns(const Work* w, const Scratch* s, const number* line, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left,
                           Py_ssize_t right, number* result, How how) noexcept nogil:
     """Adds what columns begin .. end - 1, which `line` holds, bring to outputs left .. right - 1 of a row."""
@@ -166,6 +223,12 @@ cdef inline void combine_columns(const Work* w, const Scratch* s, const number* 
             if lo < hi:
                 combine_strided(line + lo * a.stride + tap * a.dilation - a.pad - begin, a.stride, hi - lo, result + lo - left, how)
             tap += 1
+        return
+    if s.most:
+        if how == PEAK:
+            combine_taps(s, line, right - left, result, PEAK)
+        else:
+            combine_taps(s, line, right - left, result, ADD)
         return
     for o in range(left, right):
         first, count = s.windows[2 * (o - left)], s.windows[2 * (o - left) + 1]
@@ -294,6 +357,23 @@ cdef inline void compare_strided(const number* x, Py_ssize_t s, Py_ssize_t n, pl
     else:
         compare(x, s, n, at, best, where)
 
+cdef inline void compare_taps(const Scratch* s, const number* row, Py_ssize_t n, place above, number* best, place* where) noexcept nogil:
+    """combine_taps with places."""
+    cdef Py_ssize_t o
+    cdef int32_t tap
+    cdef number v, m
+    cdef const number* picked = <const number*> s.picked
+    cdef const int32_t* firsts = s.firsts
+    cdef bint wins
+    for tap in range(<int32_t> s.most):
+        pick_taps(s, row, tap, n, lowest(<const number*> NULL), <number*> s.picked)
+        for o in range(n):
+            v = picked[o]
+            m = best[o]
+            wins = beats(v, m)
+            best[o] = v if wins else m
+            where[o] = above + firsts[o] + tap if wins else where[o]
+
 cdef inline void compare_row(const Work* w, const Scratch* s, const number* row, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left,
                       Py_ssize_t right, place above, number* best, place* where) noexcept nogil:
     """Compares columns begin .. end - 1 of a row, which starts `above` after the window's first row."""
@@ -309,6 +389,9 @@ cdef inline void compare_row(const Work* w, const Scratch* s, const number* row,
                 compare_strided(row + lo * a.stride + tap * a.dilation - a.pad - begin, a.stride, hi - lo,
                                 <place> (above + tap * a.dilation), best + lo - left, where + lo - left)
             tap += 1
+        return
+    if s.most:
+        compare_taps(s, row, right - left, <place> (above + begin), best, where)
         return
     for o in range(left, right):
         first, count = s.windows[2 * (o - left)], s.windows[2 * (o - left) + 1]
@@ -375,7 +458,7 @@ cdef inline void finish_sums(const Work* w, const Scratch* s, Py_ssize_t oz, Py_
         o = end
 
 
-cdef inline void pool_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
+cdef inline void pool_item(const Work* w, Py_ssize_t item, Scratch* s, const number* like, const place* like_place) noexcept nogil:
     """One block of output rows of one plane."""
     cdef Py_ssize_t channel, plane, block, left, right, row, oz, oy, at, i
     cdef const char* src
@@ -402,8 +485,8 @@ cdef inline void pool_item(const Work* w, Py_ssize_t item, const Scratch* s, con
     for i in range(w.ring):
         s.tags[2 * i] = -1
     if w.by_window:
-        for i in range(right - left):
-            window(&w.axis[2], left + i, &s.windows[2 * i], &s.windows[2 * i + 1])
+        open_windows(&w.axis[2], left, right - left, s.windows)
+        open_taps(w, s, right - left)
     for row in range(block * w.rows, min((block + 1) * w.rows, w.axis[0].out * w.axis[1].out)):
         oz, oy = row // w.axis[1].out, row % w.axis[1].out
         at = (plane // w.parts * w.axis[0].out * w.axis[1].out + row) * w.axis[2].out + left
