@@ -19,126 +19,35 @@ import numpy as np
 
 cimport numpy as cnp
 from cython.parallel cimport parallel, prange
-from libc.math cimport INFINITY, log2, sqrt
+from libc.math cimport INFINITY
 from libc.string cimport memset
 
 from cyconv._memory cimport new_array
 from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport Blocks, ceil_div, set_layout
-from cyconv.cpu.fft_passes cimport Line, MOST_PASSES
+from cyconv.cpu.fft_price cimport Price, Sizes, price
+from cyconv.cpu.fft_product cimport PIECE, multiply_panel
 from cyconv.cpu.fft_tile cimport Tile, close_panels, open_panels, panel_forward, panel_inverse
+from cyconv.cpu.fft_work cimport Room, Work, gather_tile, open_room, real, scatter_tile
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.items cimport run_items
-from cyconv.cpu.packing cimport (
-    CIRCULAR, REFLECT, REPLICATE, ZEROS, Box, Stored, gather_stored, put_stored,
-)
+from cyconv.cpu.packing cimport CIRCULAR, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.shuffle cimport lanes
-from cyconv.cpu.simd cimport VB, inlined, splat, vd, vf
+from cyconv.cpu.simd cimport VB, splat, vd, vf
 
 from cyconv import costs
+from cyconv.cpu.fft_tables import LEAST, MATRICES, RADICES, twiddles, twist
 from cyconv.memory import empty
 
 cnp.import_array()
 
-cdef extern from *:
-    """
-    #if defined(__AVX512F__)
-      #define CY_UNITS 3                /* 2 * 3 * 3 sums, 2 * 3 spectra of tiles and 2 of weights: 26 of 32 registers */
-      #define CY_PIECE 3
-    #else
-      #define CY_UNITS 2                /* 2 * 2 * 2 sums, 2 * 2 spectra of tiles and 2 of weights: 14 of 16 registers */
-      #define CY_PIECE 2
-    #endif
-    """
-    enum:
-        UNITS "CY_UNITS"                # pairs of tiles of a register tile
-        PIECE "CY_PIECE"                # output channels of a register tile
-
 cdef enum:
-    MOST = 3                            # of UNITS and PIECE on any instruction set
-    RUN = 12                            # pairs of tiles that a thread multiplies with the same spectra of weights, at most,
-    RUN_BYTES = 1 << 20                 # and what these may take
     EACH = 4                            # runs for each thread
-
-ctypedef fused real:
-    float
-    double
-
-LEAST = 16  # rows and columns of what is turned in squares: whole vectors on all instruction sets
-# Radices of the forward passes; others measured the same within a few percent.
-RADICES = {
-    4: (4,), 8: (8,), 12: (3, 4), 16: (2, 8), 24: (3, 8), 32: (4, 8), 48: (6, 8), 64: (8, 8), 96: (3, 4, 8), 128: (4, 4, 8), 192: (3, 8, 8), 256: (4, 8, 8), 384: (6, 8, 8), 512: (8, 8, 8),
-    768: (3, 4, 8, 8), 1024: (4, 4, 8, 8), 1536: (3, 8, 8, 8), 2048: (4, 8, 8, 8), 3072: (6, 8, 8, 8), 4096: (8, 8, 8, 8),
-}
-# A signal's tile as a matrix of about as many rows as columns.
-MATRICES = {}
-for _columns in RADICES:
-    for _rows in RADICES:
-        if _rows % LEAST == _columns % LEAST == 0 and _rows <= _columns and (_rows * _columns not in MATRICES or _rows > MATRICES[_rows * _columns][0]):
-            MATRICES[_rows * _columns] = _rows, _columns
-
 
 cdef double PER_SECOND = 1e11           # multiply-adds, as run_items counts work: how often it looks at Ctrl-C
 
 
 # ---- the tile --------------------------------------------------------------------------------------------------------
-
-
-cdef struct Sizes:
-    Py_ssize_t[3] out
-    Py_ssize_t[3] stride
-    Py_ssize_t[3] span
-    bint[3] transformed
-    double size, parts, batch, groups, channels, rows, memory
-    double per_transform, per_product, per_byte, per_call
-
-
-cdef struct Price:
-    double seconds                      # by the work below; infinite if it does not fit
-    double transforms                   # complex numbers transformed, times log2 of the points
-    double products                     # complex, over all channels and frequencies
-    double bytes                        # gathered, scattered or packed
-    double weights                      # bytes: spectra of all weights
-    double run                          # transforms of each channel that a thread works on together
-    double scratch                      # bytes: of one thread
-
-
-cdef inline Py_ssize_t outputs_of(const Sizes* p, const Py_ssize_t* tile, int a) noexcept nogil:
-    """Outputs that a tile yields along an axis."""
-    return (tile[a] - p.span[a]) // p.stride[a] + 1
-
-
-cdef inline double room_of(double points, double longest, double size, double channels, double rows, double run) noexcept nogil:
-    """Bytes of one thread: two planes of a tile, a panel, spectra of the input and of sums; the same for all instruction sets."""
-    return 2 * points * size + longest * 128 + run * (channels + rows) * (2 * points * size + 128) + 128
-
-
-cdef void price(const Sizes* p, const Py_ssize_t* tile, Price* result) noexcept nogil:
-    """What a tile costs, infinite if it does not fit."""
-    cdef double points = 1, mixed = 1, tiles = 1, units, kernels, longest = 0
-    cdef int a
-    for a in range(3):
-        points *= tile[a]
-        longest = max(longest, <double> tile[a] if a < 2 else 0.0)
-        tiles *= ceil_div(p.out[a], outputs_of(p, tile, a))
-        if p.transformed[a]:
-            mixed *= tile[a]
-    kernels = p.groups * p.rows * p.channels
-    units = p.groups * p.batch * (tiles if p.parts == 2 else (tiles + 1) // 2)
-    result.weights = kernels * points * 2 * p.size
-    if longest == 1:
-        longest = sqrt(points)          # rows of the matrix that a signal is, at most
-    result.scratch = room_of(points, longest, p.size, p.channels, p.rows, 1)
-    if result.weights + result.scratch > p.memory:
-        result.seconds = INFINITY
-        return
-    result.run = min(p.memory - result.weights - room_of(points, longest, p.size, p.channels, p.rows, 0), <double> RUN_BYTES)
-    result.run = max(min(min(result.run // room_of(points, 0, p.size, p.channels, p.rows, 1), <double> RUN), units), 1.0)
-    result.scratch = room_of(points, longest, p.size, p.channels, p.rows, result.run)
-    result.transforms = (units * (p.channels + p.rows) + kernels) * points * log2(mixed)
-    result.products = units * p.channels * p.rows * points
-    result.bytes = units * (p.channels + p.rows) * 2 * points * p.size + 2 * result.weights
-    result.seconds = p.per_call + p.per_transform * result.transforms + p.per_product * result.products + p.per_byte * result.bytes
 
 
 @lru_cache(256)
@@ -232,209 +141,7 @@ def amounts(problem):
     return layout(problem)[0] if problem.products and problem.outputs else {"call": 1}
 
 
-# ---- tables ----------------------------------------------------------------------------------------------------------
-
-
-@lru_cache(128)
-def twiddles(length, radix, dtype):
-    """w_length ** (j k) for j < length / radix, k = 1 ... radix - 1, as pairs of real and imaginary parts."""
-    j, k = np.arange(length // radix)[:, None], np.arange(1, radix)
-    w = np.exp(-2j * np.pi * (j * k % length) / length)
-    return np.ascontiguousarray(np.stack([w.real, w.imag], -1).ravel(), dtype)
-
-
-def order(n):
-    """The frequency of each row after the forward passes."""
-    rows, found, weight, length = np.arange(n), np.zeros(n, np.int64), 1, n
-    for radix in RADICES[n]:
-        length //= radix
-        found += rows // length * weight
-        rows, weight = rows % length, weight * radix
-    return found
-
-
-@lru_cache(8)
-def twist(rows, columns, dtype):
-    """w ** (frequency of a row * column), as panels are: [block of columns][row][real, imaginary][lane]."""
-    n, lane = rows * columns, VB // np.dtype(dtype).itemsize
-    angle = -2 * np.pi / n * (order(rows)[:, None] * np.arange(columns) % n)
-    parts = np.stack([np.cos(angle), np.sin(angle)], 1).reshape(rows, 2, columns // lane, lane)
-    return np.ascontiguousarray(parts.transpose(2, 0, 1, 3), dtype)
-
-
 # ---- the kernels -----------------------------------------------------------------------------------------------------
-
-
-cdef struct Work:
-    Box box
-    Stored kind
-    Tile tile
-    Py_ssize_t size                     # bytes of a real number that is computed with
-    Py_ssize_t stored_size              # bytes of a real number in the caller's arrays
-    Py_ssize_t parts                    # 2 for complex data
-    Py_ssize_t groups, channels, rows   # input and output channels of a group
-    Py_ssize_t[3] length                # of a tile
-    Py_ssize_t[3] span
-    Py_ssize_t[3] stride
-    Py_ssize_t[3] out
-    Py_ssize_t[3] yields                # outputs of one tile
-    Py_ssize_t[3] count                 # tiles
-    Py_ssize_t tiles                    # of one item of the batch
-    Py_ssize_t together                 # tiles of a transform: 2 of real data,
-    Py_ssize_t pairs                    # and transforms of a channel of one item
-    Py_ssize_t units                    # of all items,
-    Py_ssize_t run, runs                # so many of which are an item, and how many items that makes
-    Py_ssize_t plane, panel             # bytes of a tile's plane, and of the panel that it is turned in
-    Py_ssize_t blocks                   # vectors of frequencies
-    const char* input
-    Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
-    const char* weight
-    const char* bias
-    char* out_data
-
-
-cdef struct Room:                       # of one thread
-    char* re
-    char* im
-    char* panel
-    char* spectra
-    char* sums
-
-
-cdef inline void open_room(const Work* w, Room* r, char* room) noexcept nogil:
-    room += 64 - (<size_t> room & 63)
-    r.re = room
-    r.im = r.re + w.plane
-    r.panel = r.im + w.plane
-    r.spectra = r.panel + w.panel
-    r.sums = r.spectra + w.run * w.channels * w.tile.bytes
-
-
-cdef inline void locate(const Work* w, Py_ssize_t tile, Py_ssize_t* place, Py_ssize_t* extent) noexcept nogil:
-    """The first output and number of outputs of a tile."""
-    cdef int a
-    for a in range(2, -1, -1):
-        place[a] = tile % w.count[a] * w.yields[a]
-        extent[a] = min(w.yields[a], w.out[a] - place[a])
-        tile //= w.count[a]
-
-
-cdef void gather_tile(const Work* w, Py_ssize_t n, Py_ssize_t group, Py_ssize_t channel, Py_ssize_t tile, Py_ssize_t part, char* to) noexcept nogil:
-    """Samples that none of a tile's outputs read are zero, not the neighbouring tile's."""
-    cdef Py_ssize_t[3] place
-    cdef Py_ssize_t[3] extent
-    cdef bint whole = True
-    cdef int a
-    locate(w, tile, place, extent)
-    for a in range(3):
-        extent[a] = (extent[a] - 1) * w.stride[a] + w.span[a]
-        place[a] *= w.stride[a]
-        whole = whole and extent[a] == w.length[a]
-    if not whole:
-        memset(to, 0, w.plane)
-    gather_stored(w.kind, w.input + n * w.input_step[0] + group * w.input_step[1] + channel * w.input_step[2] + part * w.stored_size, &w.box, place, extent, to)
-
-
-cdef inline inlined product_tile(const int units, const int rows, const lanes* like, Py_ssize_t channels, const char* x, Py_ssize_t unit, Py_ssize_t channel,
-                                 const char* weight, char* sums, Py_ssize_t sum_unit, Py_ssize_t sum_row) noexcept nogil:
-    """A register tile of units x rows complex sums over channels; `units` and `rows` are constants once inlined. Steps are in bytes."""
-    cdef lanes[MOST][MOST] re
-    cdef lanes[MOST][MOST] im
-    cdef lanes[MOST] xr
-    cdef lanes[MOST] xi
-    cdef lanes wr, wi
-    cdef lanes* to
-    cdef Py_ssize_t c
-    cdef int u, r
-    cdef double zero = 0                # also a float's zero
-    for u in range(units):
-        for r in range(rows):
-            re[u][r] = im[u][r] = splat(<const char*> &zero, like)
-    for c in range(channels):
-        for u in range(units):
-            xr[u] = (<const lanes*> (x + u * unit))[0]
-            xi[u] = (<const lanes*> (x + u * unit + VB))[0]
-        for r in range(rows):
-            wr = (<const lanes*> (weight + 2 * r * VB))[0]
-            wi = (<const lanes*> (weight + (2 * r + 1) * VB))[0]
-            for u in range(units):
-                re[u][r] = re[u][r] + wr * xr[u] - wi * xi[u]
-                im[u][r] = im[u][r] + wr * xi[u] + wi * xr[u]
-        x += channel
-        weight += 2 * rows * VB
-    for u in range(units):
-        for r in range(rows):
-            to = <lanes*> (sums + u * sum_unit + r * sum_row)
-            to[0], to[1] = re[u][r], im[u][r]
-
-
-cdef inline inlined product_rows(const int units, const lanes* like, const Work* w, const char* x, const char* weight, char* sums, Py_ssize_t rows) noexcept nogil:
-    cdef Py_ssize_t unit = w.channels * w.tile.bytes, sum_unit = w.rows * w.tile.bytes
-    if rows == 1:
-        product_tile(units, 1, like, w.channels, x, unit, w.tile.bytes, weight, sums, sum_unit, w.tile.bytes)
-    elif rows == 2:
-        product_tile(units, 2, like, w.channels, x, unit, w.tile.bytes, weight, sums, sum_unit, w.tile.bytes)
-    elif rows == 3 and PIECE >= 3:
-        product_tile(units, 3, like, w.channels, x, unit, w.tile.bytes, weight, sums, sum_unit, w.tile.bytes)
-
-
-cdef inline void product(const lanes* like, const Work* w, const char* x, const char* weight, char* sums, Py_ssize_t units, Py_ssize_t rows) noexcept nogil:
-    if units == 1:
-        product_rows(1, like, w, x, weight, sums, rows)
-    elif units == 2:
-        product_rows(2, like, w, x, weight, sums, rows)
-    elif units == 3 and UNITS >= 3:
-        product_rows(3, like, w, x, weight, sums, rows)
-
-
-cdef inline void multiply_panel(const Work* w, const Room* r, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t units, const lanes* like) noexcept nogil:
-    """All output channels of some pairs of tiles, at the frequencies of a panel."""
-    cdef Py_ssize_t f, u, o, here, rows
-    cdef const char* weight
-    for f in range(panel * w.tile.rows, (panel + 1) * w.tile.rows):
-        weight = w.weight + 2 * (group * w.blocks + f) * w.rows * w.channels * VB
-        u = 0
-        while u < units:
-            here = min(<Py_ssize_t> UNITS, units - u)
-            o = 0
-            while o < w.rows:
-                rows = min(<Py_ssize_t> PIECE, w.rows - o)
-                product(like, w, r.spectra + u * w.channels * w.tile.bytes + 2 * f * VB, weight + 2 * o * w.channels * VB,
-                        r.sums + (u * w.rows + o) * w.tile.bytes + 2 * f * VB, here, rows)
-                o += rows
-            u += here
-
-
-cdef inline inlined pick(const real* src, real* to, Py_ssize_t stride, Py_ssize_t count, const real* bias) noexcept nogil:
-    """Every stride-th number plus bias; `to` may be `src`."""
-    cdef Py_ssize_t q
-    if stride == 1:
-        for q in range(count):
-            to[q] = src[q] + bias[0]
-    else:
-        for q in range(count):
-            to[q] = src[q * stride] + bias[0]
-
-
-cdef void scatter_tile(const Work* w, Py_ssize_t n, Py_ssize_t group, Py_ssize_t row, Py_ssize_t tile, Py_ssize_t part, char* from_) noexcept nogil:
-    """One output channel of one tile: stride, bias, the caller's number format."""
-    cdef Py_ssize_t[3] place
-    cdef Py_ssize_t[3] extent
-    cdef Py_ssize_t o = group * w.rows + row, z, y, at
-    cdef char* line
-    cdef const char* bias = w.bias + (o * w.parts + part) * w.size
-    locate(w, tile, place, extent)
-    at = (n * w.groups * w.rows + o) * w.out[0]
-    for z in range(extent[0]):
-        for y in range(extent[1]):
-            line = from_ + (z * w.stride[0] * w.length[1] + y * w.stride[1]) * w.length[2] * w.size
-            if w.size == 4:
-                pick[float](<const float*> line, <float*> line, w.stride[2], extent[2], <const float*> bias)
-            else:
-                pick[double](<const double*> line, <double*> line, w.stride[2], extent[2], <const double*> bias)
-            put_stored(w.kind, line,
-                       w.out_data + ((((at + place[0] + z) * w.out[1] + place[1] + y) * w.out[2] + place[2]) * w.parts + part) * w.stored_size,
-                       w.parts, extent[2])
 
 
 cdef inline void do_run(const Work* w, Py_ssize_t item, Room* r, const lanes* like) noexcept nogil:
@@ -515,7 +222,7 @@ cdef list open_tile(Tile* t, object problem, tuple length, Py_ssize_t size):
                 n //= radix
             t.line[a].passes = len(RADICES[sizes[a]])
     if axes == [2]:
-        table = twist(sizes[1], sizes[2], dtype)
+        table = twist(sizes[1], sizes[2], VB // size, dtype)
         kept.append(table)
         t.twist = <const char*> cnp.PyArray_DATA(table)
     t.rows = t.n[2] if t.squares else t.n[1]
@@ -561,11 +268,9 @@ cdef inline void pack_kernel(const Work* w, Py_ssize_t kernel, const char* spect
     cdef Py_ssize_t begin = o // PIECE * PIECE, rows = min(<Py_ssize_t> PIECE, w.rows - begin), at
     cdef lanes* to
     cdef const lanes* from_
-    cdef float narrow = <float> (1.0 / w.tile.points) if w.tile.deep or w.tile.squares else <float> (1.0 / w.tile.n[1])
-    cdef double wide = 1.0 / w.tile.points if w.tile.squares else 1.0 / (w.tile.n[0] * w.tile.n[1])
-    cdef lanes scale
-    narrow = <float> wide
-    scale = splat(<const char*> &narrow if lanes is vf else <const char*> &wide, like)
+    cdef double wide = 1.0 / (w.tile.points if w.tile.squares else w.tile.n[0] * w.tile.n[1])
+    cdef float narrow = <float> wide
+    cdef lanes scale = splat(<const char*> &narrow if lanes is vf else <const char*> &wide, like)
     for f in range(w.blocks):
         at = ((g * w.blocks + f) * w.rows + begin) * w.channels + c * rows + o - begin
         to, from_ = <lanes*> (packed + 2 * at * VB), <const lanes*> (spectrum + 2 * f * VB)
@@ -596,30 +301,26 @@ cdef inline void place_taps(const Packing* p, Py_ssize_t kernel, Py_ssize_t part
                 taps += w.parts
 
 
+cdef inline void spectrum_of(const Packing* p, Py_ssize_t kernel, Room* r, real* to, const lanes* like) noexcept nogil:
+    cdef Py_ssize_t k
+    place_taps(p, kernel, 0, to)
+    memset(r.im, 0, p.w.plane)
+    if p.w.parts == 2:
+        place_taps(p, kernel, 1, <real*> r.im)
+    open_panels(&p.w.tile, r.re, r.im, r.panel, r.spectra, like)
+    for k in range(p.w.tile.panels):
+        panel_forward(&p.w.tile, r.spectra + k * p.w.tile.rows * 2 * VB, like)
+    pack_kernel(&p.w, kernel, r.spectra, p.packed, like)
+
+
 cdef void pack_item(const void* work, Py_ssize_t kernel, char* room) noexcept nogil:
     cdef const Packing* p = <const Packing*> work
-    cdef const Work* w = &p.w
     cdef Room r
-    cdef Py_ssize_t k
-    open_room(w, &r, room)
-    if w.size == 4:
-        place_taps(p, kernel, 0, <float*> r.re)
-        memset(r.im, 0, w.plane)
-        if w.parts == 2:
-            place_taps(p, kernel, 1, <float*> r.im)
-        open_panels(&w.tile, r.re, r.im, r.panel, r.spectra, <const vf*> NULL)
-        for k in range(w.tile.panels):
-            panel_forward(&w.tile, r.spectra + k * w.tile.rows * 2 * VB, <const vf*> NULL)
-        pack_kernel(w, kernel, r.spectra, p.packed, <const vf*> NULL)
+    open_room(&p.w, &r, room)
+    if p.w.size == 4:
+        spectrum_of(p, kernel, &r, <float*> r.re, <const vf*> NULL)
     else:
-        place_taps(p, kernel, 0, <double*> r.re)
-        memset(r.im, 0, w.plane)
-        if w.parts == 2:
-            place_taps(p, kernel, 1, <double*> r.im)
-        open_panels(&w.tile, r.re, r.im, r.panel, r.spectra, <const vd*> NULL)
-        for k in range(w.tile.panels):
-            panel_forward(&w.tile, r.spectra + k * w.tile.rows * 2 * VB, <const vd*> NULL)
-        pack_kernel(w, kernel, r.spectra, p.packed, <const vd*> NULL)
+        spectrum_of(p, kernel, &r, <double*> r.re, <const vd*> NULL)
 
 
 cdef Py_ssize_t room_bytes(const Work* w) noexcept:
