@@ -6,6 +6,7 @@ for some weights only; then they are looked at, but only where that row would be
 """
 
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
@@ -174,6 +175,7 @@ def _choose_pool(problem, algorithm, pixels):
             raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {declined}")
         return row
     usable = [row for row in menu.POOL if row.module.why_not(problem) is None]
-    if pixels and problem.kernel != problem.size and usable[0].name == "sliding":
-        return usable[0]  # the costs are those of rows, and `pool` takes up to 40 times as long for pixels
+    few_or_long = problem.channels < 16 or prod(problem.kernel) > 25
+    if pixels and few_or_long and problem.kernel != problem.size and usable[0].name == "sliding":
+        return usable[0]  # the costs are those of rows; of such pixels, `pool` takes up to 40 times as long
     return min(usable, key=lambda row: row.module.cost(problem)[0])
