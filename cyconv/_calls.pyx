@@ -7,7 +7,7 @@ from ._memory import empty, overlaps
 from .arguments import as_array, check_out
 from .pool_problem import AVERAGE_DTYPES, MAX_DTYPES
 from .problem import CACHED, CONV_DTYPES, conv_problem, known_conv_problem
-from .select import choose, choose_pool
+from .select import PIXELS, choose, choose_pool
 
 cnp.import_array()
 
@@ -113,15 +113,23 @@ def pool(make, int rank, input, tuple arguments, algorithm, out):
     return pooled(problem, input, algorithm, out)
 
 
+cdef inline bint channels_last(cnp.ndarray x, int rank) noexcept:
+    """Whether neighbours in memory are channels, and not columns."""
+    cdef int last = cnp.PyArray_NDIM(x) - 1
+    cdef Py_ssize_t size = cnp.PyArray_ITEMSIZE(x)
+    return last >= rank and cnp.PyArray_STRIDE(x, last - rank) == size and cnp.PyArray_DIM(x, last - rank) > 1 and cnp.PyArray_STRIDE(x, last) != size
+
+
 def pooled(problem, cnp.ndarray input, algorithm, out):
     """One pooling of an array that `problem` describes: the values, with the winners' places if they are asked for."""
     cdef dict kept = problem.kept
     cdef tuple shape = kept.get(SHAPE)
     cdef cnp.ndarray result
     cdef bint direct = False
-    row = kept.get(algorithm) if type(algorithm) is str else None  # as choose_pool has left it
+    cdef bint pixels = channels_last(input, problem.rank)
+    row = kept.get(PIXELS if pixels and algorithm == "auto" else algorithm) if type(algorithm) is str else None  # as choose_pool has left it
     if row is None:
-        row = choose_pool(problem, algorithm)
+        row = choose_pool(problem, algorithm, pixels)
     if shape is None:
         shape = kept[SHAPE] = problem.output_shape
     if out is not None:

@@ -6,6 +6,7 @@ for some weights only; then they are looked at, but only where that row would be
 """
 
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
@@ -153,21 +154,28 @@ def explain(
 # ---- pooling -------------------------------------------------------------------------------------------------------------
 
 
-def choose_pool(problem, algorithm="auto"):
-    """The row of the menu that pools."""
+PIXELS = ("auto", "pixels")  # a key that no name of an algorithm is
+
+
+def choose_pool(problem, algorithm="auto", pixels=False):
+    """The row of the menu that pools; of `pixels`, whose channels are neighbours in memory, where it may be another one."""
     if type(algorithm) is not str or algorithm != "auto":
         algorithm = one_of("algorithm", algorithm, ("auto", *(row.name for row in menu.POOL)))
-    found = problem.kept.get(algorithm)
+    key = PIXELS if pixels and algorithm == "auto" else algorithm
+    found = problem.kept.get(key)
     if found is None:
-        found = problem.kept[algorithm] = _choose_pool(problem, algorithm)
+        found = problem.kept[key] = _choose_pool(problem, algorithm, pixels)
     return found
 
 
-def _choose_pool(problem, algorithm):
+def _choose_pool(problem, algorithm, pixels):
     if algorithm != "auto":
         row = next(row for row in menu.POOL if row.name == algorithm)
         if declined := row.module.why_not(problem):
             raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {declined}")
         return row
     usable = [row for row in menu.POOL if row.module.why_not(problem) is None]
+    few_or_long = problem.channels < 16 or prod(problem.kernel) > 25
+    if pixels and few_or_long and problem.kernel != problem.size and usable[0].name == "sliding":
+        return usable[0]  # the costs are those of rows; of such pixels, `pool` takes up to 40 times as long
     return min(usable, key=lambda row: row.module.cost(problem)[0])

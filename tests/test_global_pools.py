@@ -41,6 +41,7 @@ def test_whole_planes_of_channels_last(dtype, channels):
     for size in ((1, 1), (1, 5), (2, 4), (3, 5), (4, 8), (3, 11), (8, 8), (7, 10), (9, 14)):
         x = np.random.default_rng(3).integers(-9, 9, (2, *size, channels)).astype(dtype)
         if np.dtype(dtype).kind == "f":
+            x[1, -1] = np.where(x[1, -1] > 0, -0.0, x[1, -1])
             x[0] = np.where(x[0] < 0, x[0], np.random.default_rng(4).choice([-0.0, 0.0], x[0].shape))
             x[1, 0, 0, :2] = np.nan, np.inf
         y, same = np.moveaxis(x, -1, 1), np.ascontiguousarray(np.moveaxis(x, -1, 1))
@@ -52,8 +53,8 @@ def test_whole_planes_of_channels_last(dtype, channels):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_layout_of_whole_planes_changes_no_bit(dtype):
-    for size in ((1, 3), (5, 7), (8, 8), (31, 33)):
-        x = np.random.default_rng(5).standard_normal((2, 70, *size)).astype(dtype)
+    for size, channels in (((1, 3), 70), ((5, 7), 70), ((8, 8), 70), ((31, 33), 70), ((300, 301), 2), ((700, 400), 3)):
+        x = np.random.default_rng(5).standard_normal((2, channels, *size)).astype(dtype)
         y = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
         assert cyconv.avg_pool2d(x, size, algorithm="pool").tobytes() == cyconv.avg_pool2d(y, size, algorithm="pool").tobytes()
         zeros = np.full_like(x, -0.0)

@@ -174,6 +174,21 @@ def test_windows_that_differ_in_size(dtype):
         check(getattr(cyconv, f"adaptive_avg_pool{rank}d"), x, windows)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+def test_lp_pool_of_integers(dtype):
+    """A norm of integers is none: float64."""
+    x = sample((2, 3, 9, 11), dtype)
+    for rank, y in ((1, x[0]), (2, x), (3, x)):
+        pool = getattr(cyconv, f"lp_pool{rank}d")
+        got = pool(y, 2, 2, 1)
+        assert got.dtype == np.float64
+        np.testing.assert_array_equal(got, pool(y.astype(np.float64), 2, 2, 1))
+        out = np.empty(got.shape)
+        assert pool(y, 2, 2, 1, out=out) is out and (out == got).all()
+    with pytest.raises(TypeError, match="out"):
+        cyconv.lp_pool2d(x, 2, 2, out=np.empty((2, 3, 4, 5), dtype))
+
+
 @pytest.mark.parametrize("dtype", REAL)
 @pytest.mark.parametrize("p", [1, 2, 3, np.inf, -np.inf])
 def test_lp_pool_of_exact_powers(dtype, p):

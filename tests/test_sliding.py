@@ -4,6 +4,7 @@ import ctypes
 import itertools
 import mmap
 import sys
+import tracemalloc
 from contextlib import contextmanager
 from functools import partial
 
@@ -343,6 +344,28 @@ def test_every_number_of_channels_last(channels, dtype):
                     for z in (y, y[:, :, ::-1], y[..., ::-1]):
                         a, b = (function(u, kernel, stride, padding, algorithm="sliding") for u in (np.ascontiguousarray(z), z))
                         assert a.tobytes() == b.tobytes()
+
+
+def test_long_windows_of_many_channels_stay_within_bounds():
+    """A row of all channels may be long, and windows of many such rows beyond what is allowed."""
+    for dtype, channels, size, kernel in (("uint8", 4096, (50, 340), (40, 300)), ("float32", 1000, (400, 70), (390, 25)), ("int8", 4096, (900, 60), (890, 20))):
+        x = np.broadcast_to(np.ones((1, size[1], channels), dtype), (*size, channels)).transpose(2, 0, 1)
+        tracemalloc.start()
+        try:
+            result = cyconv.avg_pool2d(x, kernel, 1, algorithm="sliding")
+            peak = tracemalloc.get_traced_memory()[1] - result.nbytes
+        finally:
+            tracemalloc.stop()
+        assert peak < 2**28 and (result == 1).all()
+
+
+def test_pixels_are_pooled_by_what_is_quick_for_them():
+    """What costs least for rows may take many times as long where channels are neighbours."""
+    x = np.random.default_rng(3).standard_normal((1, 32, 28, 446), np.float32)
+    y = np.moveaxis(np.moveaxis(x, 1, -1).copy(), -1, 1)
+    for options in (dict(kernel_size=(28, 101), stride=2), dict(kernel_size=3, stride=2, padding=1)):
+        np.testing.assert_allclose(cyconv.avg_pool2d(y, **options), cyconv.avg_pool2d(x, **options), rtol=1e-6, atol=1e-7)
+        assert cyconv.avg_pool2d(y, **options).tobytes() == cyconv.avg_pool2d(y, **options, algorithm="sliding").tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "float32", "int64"])

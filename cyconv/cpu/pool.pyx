@@ -53,7 +53,6 @@ cdef double PER_SECOND = 2e10           # multiply-adds, as run_items counts wor
 
 cdef enum:
     LARGE_PLANE = 1 << 17               # bytes that are an item's worth
-    FEW_PLANES = 8
 
 cdef inline void some_item(const Work* w, Py_ssize_t item, Scratch* s, const number* like, const place* like_place) noexcept nogil:
     if w.pixels:
@@ -174,28 +173,31 @@ cdef bint whole_windows(const Work* w) noexcept:
     return one_window(w) and w.kind != NORM and w.parts == 1 and (w.stored == SINGLE or w.stored == DOUBLE)
 
 
-cdef bint whole_runs(Work* w, Py_ssize_t planes) noexcept:
-    """Those, if a plane is one run of memory, and not so large that several threads should share it."""
-    cdef Py_ssize_t a, bytes = w.stored_size
-    if not whole_windows(w):
-        return False
+cdef Py_ssize_t run_of(const Work* w, Py_ssize_t bytes) noexcept:
+    """The bytes of a plane whose columns of so many bytes are one run of memory, else 0."""
+    cdef Py_ssize_t a
     for a in range(2, -1, -1):
         if w.axis[a].n > 1 and w.axis[a].step != bytes:
-            return False
+            return 0
         bytes *= w.axis[a].n
+    return bytes
+
+
+cdef bint whole_runs(Work* w) noexcept:
+    """Those, if a plane is one run of memory. No two threads share one, not even a large one, since that would be another order of sums."""
+    cdef Py_ssize_t bytes = run_of(w, w.stored_size)
+    if not whole_windows(w) or bytes == 0:
+        return False
     w.together = min(max(LARGE_PLANE // bytes, <Py_ssize_t> 1), w.channels)
-    return bytes <= LARGE_PLANE or planes >= FEW_PLANES
+    return True
 
 
 cdef bint whole_pixels(Work* w) noexcept:
     """Whether each plane is one window, and channels are neighbours in one run of memory."""
-    cdef Py_ssize_t a, bytes = w.channels * w.stored_size
     if not one_window(w) or w.kind == NORM or w.parts > 1 or w.with_indices or w.channels < 2 or w.channel_step != w.stored_size:
         return False
-    for a in range(2, -1, -1):
-        if w.axis[a].n > 1 and w.axis[a].step != bytes:
-            return False
-        bytes *= w.axis[a].n
+    if run_of(w, w.channels * w.stored_size) == 0:
+        return False
     w.together = ceil_div(w.channels, ceil_div(w.channels, GROUP))
     return True
 
@@ -338,7 +340,7 @@ def cost(problem):
     """(predicted seconds on one thread, most bytes of workspace on one thread)."""
     cdef Work w
     open_work(&w, problem)
-    return predicted(&w, problem.planes), 2 * RING_BYTES
+    return predicted(&w, problem.planes), max(<Py_ssize_t> 2 * RING_BYTES, (most_samples(&w) + 4 * LANES) * LANES * 8)
 
 
 def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
@@ -365,7 +367,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     w.indices = NULL if indices is None else <int64_t*> cnp.PyArray_DATA(indices)
     n = problem.batch
     seconds = predicted(&w, problem.planes)
-    w.whole = whole_runs(&w, problem.planes)
+    w.whole = whole_runs(&w)
     w.pixels = not w.whole and whole_pixels(&w)
     if w.whole or w.pixels:
         items = n * ceil_div(w.channels, w.together)

@@ -39,16 +39,21 @@ cdef inline void fold(Py_ssize_t channels, How how, number* kept) noexcept nogil
         n //= 2
 
 cdef inline void first_zeros(const Work* w, const char* p, Py_ssize_t pixels, Py_ssize_t channels, number* peaks) noexcept nogil:
-    """Maxima that are zero get the sign of the first zero."""
-    cdef Py_ssize_t c, i
-    cdef number v
+    """Maxima that are zero get the sign of the first zero. Behind them is room for a pixel, and for what is sought yet."""
+    cdef Py_ssize_t c, i = 0, left = 0
+    cdef number* pixel = peaks + channels
+    cdef number* sought = pixel + channels
     for c in range(channels):
-        if peaks[c] == 0:
-            for i in range(pixels):
-                take(w.stored, p + i * w.channels * w.stored_size + c * w.stored_size, w.stored_size, 1, &v, SET)
-                if v == 0:
-                    peaks[c] = v
-                    break
+        sought[c] = peaks[c] == 0
+        left += peaks[c] == 0
+    while left and i < pixels:
+        take(w.stored, p + i * w.channels * w.stored_size, w.stored_size, channels, pixel, SET)
+        for c in range(channels):
+            if sought[c] and pixel[c] == 0:
+                peaks[c] = pixel[c]
+                sought[c] = 0
+                left -= 1
+        i += 1
 
 cdef inline void pixels_item(const Work* w, Py_ssize_t item, number* kept) noexcept nogil:
     """Some channels of one item of the batch."""

@@ -180,7 +180,7 @@ cdef inline void open_windows(const Axis* a, Py_ssize_t left, Py_ssize_t n, Py_s
         windows[2 * i + 1] = at + (over > 0) - windows[2 * i]
 
 cdef inline void open_taps(const Work* w, Scratch* s, Py_ssize_t n) noexcept nogil:
-    """Whether the n windows of a row, which differ in size, are short; and their columns as the loops over them want these."""
+    """The columns of a row's n windows, which differ in size, as the loops over them want these, if they are short."""
     cdef Py_ssize_t i, begin = s.windows[0], end = s.windows[2 * n - 2] + s.windows[2 * n - 1]
     s.least, s.most = SHORT, 0
     for i in range(n):

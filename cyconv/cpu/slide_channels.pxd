@@ -5,7 +5,6 @@ Samples are joined, or added up, in the order in which rows are where columns ar
 from cyconv.cpu.pool_work cimport SINGLE, SUM, floor_div, window
 from cyconv.cpu.shuffle cimport LANES_F, lanes
 from cyconv.cpu.simd cimport VB, inlined, vd, vf
-from cyconv.cpu.slide_box cimport LINE_OF_CACHE
 from cyconv.cpu.slide_finish cimport counts_alike, result_row, row_factor
 from cyconv.cpu.slide_span cimport load, put, store
 from cyconv.cpu.slide_vectors cimport join, narrowed, pooled, sd, splat_sums, widened

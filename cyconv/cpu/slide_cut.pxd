@@ -25,7 +25,7 @@ cdef enum:
     PIECE = 512 * 1024                  # bytes of input that an item is worth
     LARGE_BOX = 8 * 1024 * 1024         # bytes of a box for windows that overlap, or of few channels,
     LONG_BOX = 16 * 1024 * 1024         # for long windows,
-    MOST_BOX = 32 * 1024 * 1024         # and at most
+    MOST_BOX = 32 * 1024 * 1024         # and at most; also of all that is kept of rows of pixels
     WINDOWS = 3                         # that pieces are at least as long as: shorter ones make most rows more than once
     MOST_LINES = 8                      # of the cache that are read together, of channels that are neighbours
     LONG_PIECE = 24                     # so many windows' rows are worth it, too, since pieces make those anew that both need;
@@ -76,7 +76,7 @@ cdef inline void cut(Work* w) noexcept:
     else:
         n = max(room // w.size // x.stride, 2 * span // x.stride, VB // w.size)
     w.pieces[2] = ceil_div(x.out, n)
-    n = max(VB // w.size, OCTET) if w.flat == 1 else w.flat * (VB // w.stored_size)
+    n = max(VB // w.size, OCTET) if w.flat == 1 else w.flat * max(VB // w.stored_size, OCTET)
     w.outputs[2] = ceil_div(ceil_div(x.out, w.pieces[2]), n) * n
     if w.outputs[2] > x.out:
         w.outputs[2] = x.out
@@ -162,14 +162,19 @@ cdef inline bint columns_as_pixels(Work* w) noexcept:
     """Then a row has all channels of its columns beside each other, and windows along it are dilated; whether that is so."""
     cdef Axis* x = &w.axis[2]
     cdef Py_ssize_t channels = w.channels
+    cdef Work before
     if x.step != channels * w.stored_size or x.stride > 1 or w.parts > 1 or w.with_indices or w.sparse or channels * w.stored_size > MOST_FLAT:
         return False
     if x.out > SHORT_PIXELS and (w.how == ADD and x.kernel > 3 or x.kernel > FEW and channels * w.stored_size >= LINE_OF_CACHE):
         return False
+    before = w[0]
     x.n, x.out, x.pad, x.pad_after, x.dilation = x.n * channels, x.out * channels, x.pad * channels, x.pad_after * channels, x.dilation * channels
     x.step = w.stored_size
     w.flat, w.channels, w.channel_step = channels, 1, 0
     cut(w)
+    if room_bytes(w) > MOST_BOX:        # windows of many long rows
+        w[0] = before
+        return False
     return True
 
 cdef inline void cut_boxes(Work* w) noexcept:

@@ -5,9 +5,9 @@ from cyconv.cpu.pool_divide cimport Divisors
 from cyconv.cpu.pool_work cimport Axis, How, Kind, Stored
 
 cdef enum:
-    MOST_WAITING = 16
-    SOON = 1024                         # the same, where what is written is many rows at once
+    MOST_WAITING = 16                   # rows of results, at most, that wait to be turned
     AHEAD = 4096                        # bytes by which what is read, and what is written, is asked for ahead: 1.3 to 1.9 times as fast from memory
+    SOON = 1024                         # the same, where what is written is many rows at once
 
 cdef enum Lanes:                        # what a vector holds
     FLOATS, DOUBLES, INTS_8, INTS_16, INTS_32, INTS_64

@@ -5,6 +5,8 @@ The functions of one, two and three dimensions share a docstring, in which <...>
 
 import re
 
+import numpy as np
+
 from .. import scatter
 from .._calls import pool
 from ..arguments import as_array
@@ -268,7 +270,8 @@ _LP = """The p-norm of each window of <space>: (sum of x**p) ** (1/p), with p = 
     Parameters
     ----------
     input : array_like
-        Shape (N, C, <axes>) or (C, <axes>); float16, float32 or float64.
+        Shape (N, C, <axes>) or (C, <axes>); any integer dtype, float16, float32 or float64. Integers become float64 first, all of them,
+        as a norm of integers is none.
     norm_type : float
         The p of the p-norm, not 0.
     <window>
@@ -278,7 +281,7 @@ _LP = """The p-norm of each window of <space>: (sum of x**p) ** (1/p), with p = 
     Returns
     -------
     ndarray
-        Of the input's dtype, shape (N, C, ...) or (C, ...).
+        Of the input's dtype, float64 for integers; shape (N, C, ...) or (C, ...).
 
     Raises
     ------
@@ -305,19 +308,26 @@ _LP_EXAMPLES = {
 }
 
 
+def _lp_pool(rank, input, arguments, algorithm, out):
+    input = as_array("input", input)
+    if input.dtype.kind in "iu":
+        input = input.astype(np.float64)
+    return pool(lp_pool_problem, rank, input, arguments, algorithm, out)
+
+
 @_documented(1, _LP, _LP_EXAMPLES)
 def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False, *, out=None, algorithm="auto"):
-    return pool(lp_pool_problem, 1, input, (norm_type, kernel_size, stride, ceil_mode), algorithm, out)
+    return _lp_pool(1, input, (norm_type, kernel_size, stride, ceil_mode), algorithm, out)
 
 
 @_documented(2, _LP, _LP_EXAMPLES)
 def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False, *, out=None, algorithm="auto"):
-    return pool(lp_pool_problem, 2, input, (norm_type, kernel_size, stride, ceil_mode), algorithm, out)
+    return _lp_pool(2, input, (norm_type, kernel_size, stride, ceil_mode), algorithm, out)
 
 
 @_documented(3, _LP, _LP_EXAMPLES)
 def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False, *, out=None, algorithm="auto"):
-    return pool(lp_pool_problem, 3, input, (norm_type, kernel_size, stride, ceil_mode), algorithm, out)
+    return _lp_pool(3, input, (norm_type, kernel_size, stride, ceil_mode), algorithm, out)
 
 
 # ---- adaptive ------------------------------------------------------------------------------------------------------------
