@@ -4,6 +4,7 @@ Of a full convolution, ``full[p] = sum over j of in1[p - j] * in2[j]``, n1 + n2 
 
     'full'     all of it
     'same'     n1 samples from (n2 - 1) // 2 on: centred with respect to the full convolution
+    LATER      n1 samples from n2 // 2 on: where scipy.signal.correlate2d centres them, unlike correlate
     'valid'    |n1 - n2| + 1 samples from min(n1, n2) - 1 on: those that see no border
 
 One array becomes the input, the other one, reversed, the weight. Outputs p from `first` to `first + length` read samples
@@ -29,6 +30,7 @@ from .. import _calls, select
 from ..problem import CACHED, MAX_WORKSPACE, conv_problem
 from .operands import is_finite
 
+LATER = "same, the middle one sample later if it is between two"
 _MOST_AXES = 4
 _BYTES_A_POINT = 48  # of the full convolution: what scipy.signal.fftconvolve takes for two float64 arrays of one size, about
 
@@ -61,8 +63,8 @@ def parts(shape1, shape2, mode, axes):
     for axis, (n, k) in enumerate(zip(shape1, shape2)):
         along = axis in axes and n > 1 and k > 1
         full = n + k - 1 if along else max(n, k)
-        if mode == "same":
-            found.append(((full - n) // 2, n))
+        if mode == "same" or mode == LATER:
+            found.append(((full - n + (mode == LATER)) // 2, n))
         elif mode == "valid" and along:
             found.append((min(n, k) - 1, abs(n - k) + 1))
         else:

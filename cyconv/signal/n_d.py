@@ -96,8 +96,8 @@ def convolve(in1, in2, mode="full", method="auto"):
 
     Notes
     -----
-    In one dimension sums end where the overlap does. In more, as in SciPy, `in2` (in mode 'full' the smaller array) is multiplied
-    with zeros around the other one, so that a NaN in it is in every result.
+    In one dimension sums end where the overlap does. In more, and in mode 'same' if `in2` is longer than `in1`, SciPy multiplies
+    `in2` (in mode 'full' the smaller array) with zeros around the other one, so that a NaN in it is in every result; so does this.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def convolve(in1, in2, mode="full", method="auto"):
     if method == "fft":
         return _by_fft(in1, in2, mode, axes, dtype)
     in1, in2 = in1.astype(dtype, copy=False), in2.astype(dtype, copy=False)
-    if in1.ndim > 1:
+    if in1.ndim > 1 or mode == "same" and in2.size > in1.size:
         arrangement = arranged(in1, in2, mode, swapped=mode == "full" and in2.size > in1.size)
         if arrangement is None:
             return scipy().convolve(in1, in2, mode, method)

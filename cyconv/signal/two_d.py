@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .arrangement import arrange, arranged, convolved, parts
+from .arrangement import LATER, arrange, arranged, convolved, parts
 from .operands import check_mode, check_valid, common_dtype, reversed_conjugate, scipy
 
 _BOUNDARIES = {
@@ -58,7 +58,7 @@ def convolve2d(in1, in2, mode="full", boundary="fill", fillvalue=0):
     in1, in2 = _planes("convolve2d", in1, in2)
     if mode == "valid" and check_valid(in1.shape, in2.shape, _BOTH):
         in1, in2 = in2, in1
-    return _bordered("convolve2d", in1, in2, in2, mode, boundary, fillvalue)
+    return _bordered("convolve2d", in1, in2, in2, mode, mode, boundary, fillvalue)
 
 
 def correlate2d(in1, in2, mode="full", boundary="fill", fillvalue=0):
@@ -75,7 +75,8 @@ def correlate2d(in1, in2, mode="full", boundary="fill", fillvalue=0):
     Returns
     -------
     ndarray
-        As of `convolve2d`. In mode 'valid', if `in2` is the larger one, it is `in1` that is conjugated, as SciPy does it.
+        As of `convolve2d`, but for two things that SciPy has. In mode 'same', where `in2` has an even length, the middle of 'full'
+        is taken one sample later. In mode 'valid', if `in2` is the larger one, it is `in1` that is conjugated.
 
     Raises
     ------
@@ -92,8 +93,9 @@ def correlate2d(in1, in2, mode="full", boundary="fill", fillvalue=0):
     """
     in1, in2 = _planes("correlate2d", in1, in2)
     if mode == "valid" and check_valid(in1.shape, in2.shape, _BOTH):
-        return _bordered("correlate2d", in2, in1, reversed_conjugate(in1), mode, boundary, fillvalue)[::-1, ::-1]
-    return _bordered("correlate2d", in1, in2, reversed_conjugate(in2), mode, boundary, fillvalue)
+        return _bordered("correlate2d", in2, in1, reversed_conjugate(in1), mode, mode, boundary, fillvalue)[::-1, ::-1]
+    part = LATER if isinstance(mode, str) and mode == "same" else mode
+    return _bordered("correlate2d", in1, in2, reversed_conjugate(in2), mode, part, boundary, fillvalue)
 
 
 def _planes(name, in1, in2):
@@ -103,8 +105,8 @@ def _planes(name, in1, in2):
     return in1, in2
 
 
-def _bordered(name, input, in2, kernel, mode, boundary, fillvalue):
-    """The convolution of a plane with `kernel`, which `in2` has become; what cyconv cannot compute goes to SciPy's function."""
+def _bordered(name, input, in2, kernel, mode, part, boundary, fillvalue):
+    """The part of the convolution of a plane with `kernel`, which `in2` has become; what cyconv cannot compute goes to SciPy's `name`."""
     check_mode(mode)
     if not isinstance(boundary, str) or boundary not in _BOUNDARIES:
         raise ValueError(
@@ -119,13 +121,13 @@ def _bordered(name, input, in2, kernel, mode, boundary, fillvalue):
     input, kernel = input.astype(dtype, copy=False), kernel.astype(dtype, copy=False)
     padding = [
         (k - 1 - first, first + length - n)
-        for n, k, (first, length) in zip(input.shape, kernel.shape, parts(input.shape, kernel.shape, mode, _BOTH))
+        for n, k, (first, length) in zip(input.shape, kernel.shape, parts(input.shape, kernel.shape, part, _BOTH))
     ]
     most, boundary = max(map(max, padding)), _BOUNDARIES[boundary]
     if mode == "valid" or boundary == "constant" and fillvalue == 0:
-        return convolved(arranged(input, kernel, mode), input, kernel)
+        return convolved(arranged(input, kernel, part), input, kernel)
     if boundary == "wrap" and most <= min(input.shape) or boundary == "symmetric" and most <= 1:
-        arrangement = arrange(input.shape, kernel.shape, mode, _BOTH, swapped=False, plain=True)
+        arrangement = arrange(input.shape, kernel.shape, part, _BOTH, swapped=False, plain=True)
         return convolved(arrangement, input, kernel, padding_mode="circular" if boundary == "wrap" else "replicate")
     values = {"constant_values": fillvalue} if boundary == "constant" else {}
     input = np.pad(input, padding, boundary, **values)
