@@ -32,7 +32,10 @@ from .operands import is_finite
 
 LATER = "same, the middle one sample later if it is between two"
 _MOST_AXES = 4
-_BYTES_A_POINT = 48  # of the full convolution: what scipy.signal.fftconvolve takes for two float64 arrays of one size, about
+# Bytes of scratch memory for a point of the full convolution. Two arrays of one size are quickest in a single transform, for which
+# cyconv takes the first number; scipy.signal.fftconvolve takes about the second one, so that it does not matter how many there are.
+_PLENTY, _PLENTY_AT_MOST = 112, 4 * 2**30
+_ENOUGH = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Arrangement:
     weight_order: tuple
     input_shape: tuple
     weight_shape: tuple
-    padding: tuple
+    padding: tuple  # as cyconv's argument
     groups: int
     result_shape: tuple  # before its axes go back to where they were
     result_order: tuple  # empty if they are there
@@ -114,6 +117,7 @@ def arrange(shape1, shape2, mode, axes, swapped=None, plain=False):
     here = [rank] if windows else []  # sliding_window_view puts the windows' samples last
     taps = [windows[0]] if windows else []
     order = (*batch, *groups, *outputs, *spatial)
+    points = prod(n + k - 1 for n, k in zip(shape1, shape2))
     return Arrangement(
         swapped=swapped,
         outer=bool(outputs),
@@ -131,12 +135,17 @@ def arrange(shape1, shape2, mode, axes, swapped=None, plain=False):
             *(read[axis] for axis in spatial),
         ),
         weight_shape=(prod(length[axis] for axis in groups + outputs), channels, *(kernel[axis] for axis in spatial)),
-        padding=tuple(padding[axis] for axis in spatial),
+        padding=_short([padding[axis] for axis in spatial]),
         groups=prod(length[axis] for axis in groups),
         result_shape=tuple(length[axis] for axis in order),
         result_order=() if order == tuple(range(rank)) else tuple(sorted(range(rank), key=order.__getitem__)),
-        workspace=max(MAX_WORKSPACE, _BYTES_A_POINT * prod(n + k - 1 for n, k in zip(shape1, shape2))),
+        workspace=max(MAX_WORKSPACE, min(_PLENTY * points, _PLENTY_AT_MOST), _ENOUGH * points),
     )
+
+
+def _short(pairs):
+    """Padding in one number per axis, where that says it: cyconv looks such calls up faster."""
+    return tuple(before for before, _ in pairs) if all(before == after for before, after in pairs) else tuple(pairs)
 
 
 def arranged(in1, in2, mode, swapped=False):

@@ -16,7 +16,7 @@ import numpy as np
 from ..functional import avg_pool2d, avg_pool3d, max_pool2d, max_pool3d, min_pool2d, min_pool3d
 from .n_d import correlate
 
-_CANCELLED = 2.0**-32  # a variance that is so much less than the mean square has lost 32 of 53 bits, or more
+_CANCELLED = 2.0**-28  # a variance that is so much less than the mean square has lost 28 of 53 bits, or more
 _AT_ONCE = 2**20  # elements of windows that are looked at one by one
 _FLAT = 4 * np.finfo(np.float64).eps  # relative deviations of a template that has one value, rounded
 
@@ -84,12 +84,11 @@ def match_template(image, template, pad_input=False, mode="constant", constant_v
     image, template = image.astype(np.float64), template.astype(np.float64)
     if pad_input:
         image = _padded(image, template.shape, mode, constant_values)
-    template, squares = _centred(template)
-    if not squares:
-        return np.zeros([n - k + 1 for n, k in zip(image.shape, template.shape)], dtype)
-    image = _levelled(image)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return _coefficients(image, template).astype(dtype)
+    with np.errstate(all="ignore"):
+        deviations = _centred(template)
+        if deviations is None:
+            return np.zeros([n - k + 1 for n, k in zip(image.shape, template.shape)], dtype)
+        return _coefficients(_levelled(_scaled(image)), deviations).astype(dtype)
 
 
 def _padded(image, lengths, mode, constant_values):
@@ -100,25 +99,27 @@ def _padded(image, lengths, mode, constant_values):
 
 
 def _centred(template):
-    """The template's deviations from its mean, scaled to a sum of squares of 1; and that sum, 0 if they are but rounding."""
-    largest = np.abs(template).max()
-    if largest == 0:
-        return template, 0.0
-    template = template / largest if np.isfinite(largest) else template
+    """The template's deviations from its mean, scaled to a sum of squares of 1; None if they are but rounding."""
+    template = _scaled(template)
+    level = np.abs(template).max()
     template = template - template.mean()
-    largest = np.abs(template).max()
-    if largest <= _FLAT:
-        return template, 0.0
-    template /= np.sqrt((template * template).sum())
-    return template, 1.0
+    template = template - template.mean()  # again: the first mean was rounded to the digits of a high level
+    if np.abs(template).max() <= _FLAT * level:
+        return None
+    template = _scaled(template)
+    return template / np.sqrt((template * template).sum())
 
 
 def _levelled(image):
-    """The image relative to its mean, at most 1 in size, so that no square overflows or vanishes. What is not finite does not count."""
+    """The image relative to its mean, at most 1 in size. What is not finite does not count."""
     finite = np.isfinite(image)
-    image = image - image.mean(where=finite) if finite.any() else image
-    largest = np.abs(image).max(initial=0, where=finite)
-    return np.ldexp(image, -int(np.frexp(largest)[1]))
+    return _scaled(image - image.mean(where=finite) if finite.any() else image)
+
+
+def _scaled(array):
+    """Times a power of two that makes it at most 1 in size, so that no square overflows or vanishes."""
+    largest = np.abs(array).max(initial=0, where=np.isfinite(array))
+    return np.ldexp(array, -int(np.frexp(largest)[1]))
 
 
 def _coefficients(image, template):

@@ -119,13 +119,14 @@ def _bordered(name, input, in2, kernel, mode, part, boundary, fillvalue):
     if not input.size or not kernel.size:
         return _nothing(input, kernel, mode, boundary, fillvalue, dtype)
     input, kernel = input.astype(dtype, copy=False), kernel.astype(dtype, copy=False)
+    boundary = _BOUNDARIES[boundary]
+    if mode == "valid" or boundary == "constant" and fillvalue == 0:
+        return convolved(arranged(input, kernel, part), input, kernel)
     padding = [
         (k - 1 - first, first + length - n)
         for n, k, (first, length) in zip(input.shape, kernel.shape, parts(input.shape, kernel.shape, part, _BOTH))
     ]
-    most, boundary = max(map(max, padding)), _BOUNDARIES[boundary]
-    if mode == "valid" or boundary == "constant" and fillvalue == 0:
-        return convolved(arranged(input, kernel, part), input, kernel)
+    most = max(map(max, padding))
     if boundary == "wrap" and most <= min(input.shape) or boundary == "symmetric" and most <= 1:
         arrangement = arrange(input.shape, kernel.shape, part, _BOTH, swapped=False, plain=True)
         return convolved(arrangement, input, kernel, padding_mode="circular" if boundary == "wrap" else "replicate")
@@ -135,6 +136,8 @@ def _bordered(name, input, in2, kernel, mode, part, boundary, fillvalue):
 
 
 def _as_fillvalue(fillvalue, dtype):
+    if type(fillvalue) is int and fillvalue == 0:
+        return 0
     value = np.asarray(fillvalue)
     if value.size != 1:
         raise ValueError(f"`fillvalue` must be scalar or an array with one element; got {fillvalue!r}")
