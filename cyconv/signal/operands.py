@@ -12,7 +12,7 @@ _DTYPES = {np.dtype(name) for name in CONV_DTYPES}
 
 
 def scipy():
-    """scipy.signal, imported only where it is needed: that takes longer than to import NumPy and cyconv."""
+    """scipy.signal, imported only where it is needed, since that takes longer than importing NumPy and cyconv."""
     import scipy.signal
 
     return scipy.signal
