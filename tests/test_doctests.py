@@ -19,7 +19,7 @@ def test_examples(name):
     assert not failed
 
 
-PUBLIC = {name: getattr(module, name) for module in (cyconv, cyconv.grad) for name in module.__all__}
+PUBLIC = {name: getattr(module, name) for module in (cyconv, cyconv.grad, cyconv.signal) for name in module.__all__}
 
 
 @pytest.mark.parametrize("name", [name for name, value in PUBLIC.items() if inspect.isfunction(value)])

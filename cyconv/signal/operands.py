@@ -1,0 +1,75 @@
+"""What a caller passed, as arrays of one dtype; what is wrong with it; what is left to SciPy."""
+
+import operator
+
+import numpy as np
+
+from ..problem import CONV_DTYPES
+
+MODES = ("full", "valid", "same")
+METHODS = ("auto", "direct", "fft")
+_DTYPES = {np.dtype(name) for name in CONV_DTYPES}
+
+
+def scipy():
+    """scipy.signal, imported only where it is needed, since that takes longer than importing NumPy and cyconv."""
+    import scipy.signal
+
+    return scipy.signal
+
+
+def common_dtype(first, second):
+    """The dtype of sums of products of elements of two dtypes if cyconv computes in it, else None."""
+    if first is second and first.isnative and first in _DTYPES:
+        return first
+    if first.kind not in "biufc" or second.kind not in "biufc":
+        return None
+    dtype = np.result_type(first, second).newbyteorder("=")
+    return dtype if dtype in _DTYPES else None
+
+
+def check_mode(mode):
+    if not isinstance(mode, str) or mode not in MODES:
+        raise ValueError(f"acceptable mode flags are 'valid', 'same', or 'full'; got mode={mode!r}")
+
+
+def check_method(method):
+    if not isinstance(method, str) or method not in METHODS:
+        raise ValueError(f"acceptable method flags are 'auto', 'direct', or 'fft'; got method={method!r}")
+
+
+def check_valid(shape1, shape2, axes):
+    """In mode 'valid', one shape must be at least as large as the other along all axes. Whether it is the second one alone."""
+    if all(shape1[axis] >= shape2[axis] for axis in axes):
+        return False
+    if all(shape1[axis] <= shape2[axis] for axis in axes):
+        return True
+    raise ValueError(f"For 'valid' mode, one must be at least as large as the other in every dimension; got shapes {shape1} and {shape2}")
+
+
+def as_axes(axes, rank):
+    """`axes` (an int, or several; None: all) as a tuple of ints from 0 on."""
+    if axes is None:
+        return tuple(range(rank))
+    try:
+        axes = tuple(operator.index(axis) for axis in (axes if np.iterable(axes) else (axes,)))
+    except TypeError:
+        raise ValueError(f"axes must be a scalar or iterable of integers; got {axes!r}") from None
+    if not axes:
+        raise ValueError("when provided, axes cannot be empty")
+    if not all(-rank <= axis < rank for axis in axes):
+        raise ValueError(f"axes exceeds dimensionality of input: {axes}, of {rank} axes")
+    axes = tuple(axis % rank for axis in axes)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"all axes must be unique; got {axes}")
+    return axes
+
+
+def reversed_conjugate(array):
+    """What turns a correlation into a convolution."""
+    array = array[(slice(None, None, -1),) * array.ndim]
+    return array.conj() if array.dtype.kind == "c" else array
+
+
+def is_finite(array):
+    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
