@@ -381,7 +381,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     workers = min(workers, items)
     bytes = workers * room
     space = new_array(1, &bytes, cnp.NPY_UINT8)
-    run_items(do_item, &w, items, cost(problem)[0] * PER_SECOND, workers, <char*> cnp.PyArray_DATA(space), room, True)
+    run_items(do_item, &w, items, cost(problem)[0] * PER_SECOND, workers, <char*> cnp.PyArray_DATA(space), room, False)
     pieces, parts = workers, 2 * out.size if out.dtype.kind == "c" else out.size
     size = out.nbytes // parts
     bad = 0
