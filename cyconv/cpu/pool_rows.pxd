@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 from cyconv.cpu.pool_work cimport (
     ADD, DOUBLE, HALF, How, INT16, INT32, INT64, INT8, PEAK, SET, SINGLE, Stored, UINT16, UINT32, UINT8,
 )
-from cyconv.cpu.simd cimport float_to_half, half, half_to_float, inlined
+from cyconv.cpu.simd cimport float_to_half, half, half_to_float, inlined, outlined
 
 ctypedef fused stored:
     half
@@ -90,7 +90,7 @@ cdef inline void take_as(const char* p, Py_ssize_t step, Py_ssize_t n, const sto
     else:
         take_steps(p, step, n, like, to, how)
 
-cdef inline void take(Stored kind, const char* p, Py_ssize_t step, Py_ssize_t n, number* to, How how) noexcept nogil:
+cdef inline outlined take(Stored kind, const char* p, Py_ssize_t step, Py_ssize_t n, number* to, How how) noexcept nogil:
     """Combines n numbers of the caller's array with those in `to`."""
     if number is float or number is double:
         if kind == HALF:
@@ -140,7 +140,7 @@ cdef inline void put_as(const number* x, Py_ssize_t n, Py_ssize_t parts, stored*
         for i in range(n):
             to[i * parts] = <stored> x[i]
 
-cdef inline void put(Stored kind, const number* x, Py_ssize_t n, Py_ssize_t parts, char* to) noexcept nogil:
+cdef inline outlined put(Stored kind, const number* x, Py_ssize_t n, Py_ssize_t parts, char* to) noexcept nogil:
     """Writes n results into the caller's array."""
     if number is float or number is double:
         if kind == HALF:

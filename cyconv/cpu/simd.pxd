@@ -46,6 +46,7 @@ cdef extern from *:
         return (V)__builtin_shufflevector(t, t, 0, 2, 1, 3);
     #endif
     #define CY_INLINED __attribute__((always_inline))
+    #define CY_OUTLINED __attribute__((noinline))
 
     typedef uint16_t cy_half;
     /* Both are free of branches that GCC cannot turn into selections, so loops over them are vectorised. */
@@ -86,6 +87,7 @@ cdef extern from *:
     ctypedef unsigned long long vq "cy_vq"
     ctypedef short half "cy_half"       # short only to Cython, which would take it for uint16_t otherwise
     ctypedef void inlined "CY_INLINED void"
+    ctypedef void outlined "CY_OUTLINED void"           # long, and called from so many places that copies of it would fill the wheel
     vf splat_f "cy_splat_f"(float) noexcept nogil
     vd splat_d "cy_splat_d"(double) noexcept nogil
     vw splat_w "cy_splat_w"(uint32_t) noexcept nogil
