@@ -67,9 +67,8 @@ def _sum_bound(problem):
 def _fft_bound(problem):
     # Percival, Rapid multiplication modulo the sum and difference of highly composite numbers, Math. Comp. 72 (2003):
     # (3 (2 + sqrt(5)) log2(points) + sqrt(5)) u, u = eps/2, with sqrt(5) u for a complex product. A sum of
-    # C complex products adds sqrt(2) C eps, the bias half an eps. Tiles are no longer than 5/4 of what is transformed.
-    axes = [a for a in range(3) if problem.kernel[a] > 1] or [2]
-    points = prod(1.25 * (problem.size[a] + problem.pad_before[a] + problem.pad_after[a]) for a in axes)
+    # C complex products adds sqrt(2) C eps, the bias half an eps.
+    points = cpu.load("fft").points(problem)
     return 6.4 * log2(max(points, 2)) + 1.5 * problem.in_channels + 2
 
 

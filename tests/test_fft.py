@@ -85,6 +85,10 @@ CASES = {
     ),
     "2-d kernel as large as the input": ((1, 2, 13, 11), (3, 2, 13, 11), {}),
     "2-d kernel larger than the input": ((1, 2, 5, 6), (3, 2, 9, 8), {"padding": 4}),
+    "1-d all overlaps": ((2, 2, 250), (3, 2, 240), {"padding": "full"}),
+    "1-d all overlaps, strided": ((2, 2, 250), (3, 2, 200), {"padding": "full", "stride": 7}),
+    "2-d more padding on one side": ((1, 2, 30, 25), (3, 2, 17, 12), {"padding": ((16, 0), (3, 11))}),
+    "2-d all overlaps of what is repeated": ((1, 2, 30, 25), (3, 2, 17, 12), {"padding": (16, 11), "padding_mode": "replicate"}),
     "2-d many tiles": ((2, 1, 90, 101), (2, 1, 7, 5), {"padding": 3, "max_workspace": 2**15}),
     "2-d depthwise": ((2, 7, 20, 21), (7, 1, 5, 5), {"groups": 7, "padding": 2}),
     "2-d channels beyond the register tile": ((3, 5, 12, 12), (11, 5, 3, 3), {}),
@@ -330,7 +334,7 @@ def test_interrupted_between_batches():
     before = signal.signal(signal.SIGALRM, ring)
     try:
         with pytest.raises(KeyboardInterrupt):
-            signal.setitimer(signal.ITIMER_REAL, 0.03)
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
             plan(x, out=out)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

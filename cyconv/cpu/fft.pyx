@@ -43,6 +43,7 @@ cnp.import_array()
 
 cdef enum:
     EACH = 4                            # runs for each thread
+    LONGEST = 1 << 62                   # no tile is so long
 
 cdef double PER_SECOND = 1e11           # multiply-adds, as run_items counts work: how often it looks at Ctrl-C
 
@@ -63,7 +64,7 @@ def layout(problem):
     set_layout(&b, problem)
     p.size, p.parts = b.size, b.parts
     each, bits = costs.SECONDS["fft"], 8 * b.size
-    p.per_call, p.per_byte = each["call"], each["byte"]
+    p.per_call, p.per_tile, p.per_byte = each["call"], each["tile"], each["byte"]
     p.per_transform, p.per_product = each[f"transform_{bits}"], each[f"multiply_add_{bits}"]
     p.batch, p.groups, p.channels, p.rows = problem.batch, problem.groups, problem.in_channels, problem.out_channels
     p.memory = problem.max_workspace
@@ -71,7 +72,7 @@ def layout(problem):
     choices = []
     for a in range(3):
         p.out[a], p.span[a], p.transformed[a] = problem.out_size[a], problem.span[a], a in transformed
-        p.stride[a] = problem.stride[a] if p.transformed[a] else 1
+        p.stride[a], p.lone[a] = (problem.stride[a], lone_length(problem, a)) if p.transformed[a] else (1, LONGEST)
         choices.append(_lengths(problem, a, transformed))
         if not choices[a]:
             return problem.span[a] * b.size
@@ -101,20 +102,28 @@ def layout(problem):
     if least == INFINITY:
         return int(smallest)
     price(&p, best, &now)
-    work = {"call": 1, f"transform_{bits}": now.transforms, f"multiply_add_{bits}": now.products, "byte": now.bytes}
+    work = {"call": 1, "tile": now.tiles, f"transform_{bits}": now.transforms, f"multiply_add_{bits}": now.products, "byte": now.bytes}
     return work, int(now.weights + now.scratch), (best[0], best[1], best[2]), int(now.run)
+
+
+def lone_length(problem, axis):
+    """From which length on one tile holds a transformed axis: what it lacks of the padding are its own zeros, which it meets on the way around."""
+    whole = (problem.out_size[axis] - 1) * problem.stride[axis] + problem.span[axis]
+    if problem.padding_mode != "zeros":
+        return whole
+    before = max(problem.pad_before[axis], 0)
+    return max(before + problem.size[axis], whole - before, whole - problem.span[axis] + 1, problem.span[axis])
 
 
 def _lengths(problem, axis, transformed):
     """Tile lengths worth a look along an axis, short to long; the last one holds the whole axis, if there is one so long."""
     span = problem.span[axis]
-    whole = (problem.out_size[axis] - 1) * problem.stride[axis] + span
     if axis not in transformed:         # a vector of columns, which touches each line of the cache once, or a few
         return [length for length in (16, 32, 64) if length < 2 * problem.out_size[2] or length == LEAST] if axis == 2 else [1]
     turned = 2 in transformed and (axis == 2 or axis == 1 or 1 not in transformed)  # in squares
     lengths = [n for n in (sorted(MATRICES) if transformed == [2] else RADICES) if n >= span and (n % LEAST == 0 or not turned)]
     for i, n in enumerate(lengths):
-        if n >= whole:
+        if n >= lone_length(problem, axis):
             return lengths[: i + 1]
     return lengths
 
@@ -128,6 +137,13 @@ def why_not(problem):
     if isinstance(plan, int):
         return f"needs at least {plan} bytes of workspace"
     return None
+
+
+def points(problem):
+    """Points of a tile, along the axes that are transformed; 2 if there is none."""
+    if problem.products == 0 or problem.outputs == 0 or isinstance(plan := layout(problem), int):
+        return 2
+    return int(np.prod([float(plan[2][a]) for a in transformed_axes(problem)]))
 
 
 def cost(problem):
@@ -246,7 +262,7 @@ cdef list open_work(Work* w, object problem, tuple length, Py_ssize_t run):
         w.length[a], w.span[a], w.out[a] = length[a], problem.span[a], problem.out_size[a]
         w.box.axis[a].stride = 1 if a in axes else problem.stride[a]
         w.stride[a] = problem.stride[a] if a in axes else 1
-        w.yields[a] = (w.length[a] - w.span[a]) // w.stride[a] + 1
+        w.yields[a] = w.out[a] if a in axes and w.length[a] >= lone_length(problem, a) else (w.length[a] - w.span[a]) // w.stride[a] + 1
         w.count[a] = ceil_div(w.out[a], w.yields[a])
         w.tiles *= w.count[a]
         w.box.axis[a].n, w.box.axis[a].pad, w.box.axis[a].length = problem.size[a], problem.pad_before[a], w.length[a]

@@ -12,13 +12,15 @@ cdef struct Sizes:
     Py_ssize_t[3] out
     Py_ssize_t[3] stride
     Py_ssize_t[3] span
+    Py_ssize_t[3] lone                  # from which length on one tile is enough
     bint[3] transformed
     double size, parts, batch, groups, channels, rows, memory
-    double per_transform, per_product, per_byte, per_call
+    double per_tile, per_transform, per_product, per_byte, per_call
 
 
 cdef struct Price:
     double seconds                      # by the work below; infinite if it does not fit
+    double tiles                        # transformed, of all channels
     double transforms                   # complex numbers transformed, times log2 of the points
     double products                     # complex, over all channels and frequencies
     double bytes                        # gathered, scattered or packed
@@ -29,7 +31,7 @@ cdef struct Price:
 
 cdef inline Py_ssize_t outputs_of(const Sizes* p, const Py_ssize_t* tile, int a) noexcept nogil:
     """Outputs that a tile yields along an axis."""
-    return (tile[a] - p.span[a]) // p.stride[a] + 1
+    return p.out[a] if tile[a] >= p.lone[a] else (tile[a] - p.span[a]) // p.stride[a] + 1
 
 
 cdef inline double room_of(double points, double longest, double size, double channels, double rows, double run) noexcept nogil:
@@ -59,7 +61,8 @@ cdef inline void price(const Sizes* p, const Py_ssize_t* tile, Price* result) no
     result.run = min(p.memory - result.weights - room_of(points, longest, p.size, p.channels, p.rows, 0), <double> RUN_BYTES)
     result.run = max(min(min(result.run // room_of(points, 0, p.size, p.channels, p.rows, 1), <double> RUN), units), 1.0)
     result.scratch = room_of(points, longest, p.size, p.channels, p.rows, result.run)
-    result.transforms = (units * (p.channels + p.rows) + kernels) * points * log2(mixed)
+    result.tiles = units * (p.channels + p.rows) + kernels
+    result.transforms = result.tiles * points * log2(mixed)
     result.products = units * p.channels * p.rows * points
     result.bytes = units * (p.channels + p.rows) * 2 * points * p.size + 2 * result.weights
-    result.seconds = p.per_call + p.per_transform * result.transforms + p.per_product * result.products + p.per_byte * result.bytes
+    result.seconds = p.per_call + p.per_tile * result.tiles + p.per_transform * result.transforms + p.per_product * result.products + p.per_byte * result.bytes

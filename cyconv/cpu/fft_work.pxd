@@ -72,7 +72,7 @@ cdef inline void gather_tile(const Work* w, Py_ssize_t n, Py_ssize_t group, Py_s
     cdef int a
     locate(w, tile, place, extent)
     for a in range(3):
-        extent[a] = (extent[a] - 1) * w.stride[a] + w.span[a]
+        extent[a] = min((extent[a] - 1) * w.stride[a] + w.span[a], w.length[a])
         place[a] *= w.stride[a]
         whole = whole and extent[a] == w.length[a]
     if not whole:
