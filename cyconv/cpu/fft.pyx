@@ -18,9 +18,10 @@ from functools import lru_cache
 import numpy as np
 
 cimport numpy as cnp
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.parallel cimport parallel, prange
 from libc.math cimport INFINITY
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from cyconv._memory cimport new_array
 from cyconv._threads cimport workers as worth_workers
@@ -43,8 +44,9 @@ cnp.import_array()
 
 cdef enum:
     EACH = 4                            # runs for each thread
-    LONGEST = 1 << 62                   # no tile is so long
+    BESIDE = 8                          # channels whose spectra are packed together
 
+cdef Py_ssize_t LONGEST = 1 << 50       # no tile is so long
 cdef double PER_SECOND = 1e11           # multiply-adds, as run_items counts work: how often it looks at Ctrl-C
 
 
@@ -64,7 +66,7 @@ def layout(problem):
     set_layout(&b, problem)
     p.size, p.parts = b.size, b.parts
     each, bits = costs.SECONDS["fft"], 8 * b.size
-    p.per_call, p.per_tile, p.per_byte = each["call"], each["tile"], each["byte"]
+    p.per_call, p.per_weight, p.per_byte = each["call"], each["weight"], each["byte"]
     p.per_transform, p.per_product = each[f"transform_{bits}"], each[f"multiply_add_{bits}"]
     p.batch, p.groups, p.channels, p.rows = problem.batch, problem.groups, problem.in_channels, problem.out_channels
     p.memory = problem.max_workspace
@@ -102,7 +104,7 @@ def layout(problem):
     if least == INFINITY:
         return int(smallest)
     price(&p, best, &now)
-    work = {"call": 1, "tile": now.tiles, f"transform_{bits}": now.transforms, f"multiply_add_{bits}": now.products, "byte": now.bytes}
+    work = {"call": 1, "weight": now.weights, f"transform_{bits}": now.transforms, f"multiply_add_{bits}": now.products, "byte": now.bytes}
     return work, int(now.weights + now.scratch), (best[0], best[1], best[2]), int(now.run)
 
 
@@ -205,6 +207,7 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
 
 
 cdef Py_ssize_t NO_REMAINDER = 0
+cdef tuple KEPT = ("work of fft",)       # a key that no name of an algorithm is
 
 
 def transformed_axes(problem):
@@ -279,25 +282,12 @@ cdef list open_work(Work* w, object problem, tuple length, Py_ssize_t run):
     return kept
 
 
-cdef inline void pack_kernel(const Work* w, Py_ssize_t kernel, const char* spectrum, char* packed, const lanes* like) noexcept nogil:
-    cdef Py_ssize_t c = kernel % w.channels, o = kernel // w.channels % w.rows, g = kernel // w.channels // w.rows, f
-    cdef Py_ssize_t begin = o // PIECE * PIECE, rows = min(<Py_ssize_t> PIECE, w.rows - begin), at
-    cdef lanes* to
-    cdef const lanes* from_
-    cdef double wide = 1.0 / (w.tile.points if w.tile.squares else w.tile.n[0] * w.tile.n[1])
-    cdef float narrow = <float> wide
-    cdef lanes scale = splat(<const char*> &narrow if lanes is vf else <const char*> &wide, like)
-    for f in range(w.blocks):
-        at = ((g * w.blocks + f) * w.rows + begin) * w.channels + c * rows + o - begin
-        to, from_ = <lanes*> (packed + 2 * at * VB), <const lanes*> (spectrum + 2 * f * VB)
-        to[0], to[1] = from_[0] * scale, from_[1] * scale
-
-
 cdef struct Packing:
     Work w
     const char* taps                    # [kernel][z][y][x], complex numbers if there are any
     Py_ssize_t[3] kernel, dilation
     char* packed
+    Py_ssize_t channels                 # of an item: entries of a frequency that are written side by side
 
 
 cdef inline void place_taps(const Packing* p, Py_ssize_t kernel, Py_ssize_t part, real* to) noexcept nogil:
@@ -317,26 +307,48 @@ cdef inline void place_taps(const Packing* p, Py_ssize_t kernel, Py_ssize_t part
                 taps += w.parts
 
 
-cdef inline void spectrum_of(const Packing* p, Py_ssize_t kernel, Room* r, real* to, const lanes* like) noexcept nogil:
+cdef inline void spectrum_of(const Packing* p, Py_ssize_t kernel, const Room* r, char* spectrum, real* to, const lanes* like) noexcept nogil:
     cdef Py_ssize_t k
     place_taps(p, kernel, 0, to)
     memset(r.im, 0, p.w.plane)
     if p.w.parts == 2:
         place_taps(p, kernel, 1, <real*> r.im)
-    open_panels(&p.w.tile, r.re, r.im, r.panel, r.spectra, like)
+    open_panels(&p.w.tile, r.re, r.im, r.panel, spectrum, like)
     for k in range(p.w.tile.panels):
-        panel_forward(&p.w.tile, r.spectra + k * p.w.tile.rows * 2 * VB, like)
-    pack_kernel(&p.w, kernel, r.spectra, p.packed, like)
+        panel_forward(&p.w.tile, spectrum + k * p.w.tile.rows * 2 * VB, like)
 
 
-cdef void pack_item(const void* work, Py_ssize_t kernel, char* room) noexcept nogil:
+cdef inline void pack(const Packing* p, Py_ssize_t item, const Room* r, real* to, const lanes* like) noexcept nogil:
+    """Some channels of a piece of output channels."""
+    cdef const Work* w = &p.w
+    cdef Py_ssize_t blocks = ceil_div(w.channels, p.channels), pieces = ceil_div(w.rows, PIECE), c, o, f, i = 0
+    cdef Py_ssize_t first = item % blocks * p.channels, begin = item // blocks % pieces * PIECE, group = item // blocks // pieces
+    cdef Py_ssize_t rows = min(<Py_ssize_t> PIECE, w.rows - begin)
+    cdef double wide = 1.0 / (w.tile.points if w.tile.squares else w.tile.n[0] * w.tile.n[1])
+    cdef float narrow = <float> wide
+    cdef lanes scale = splat(<const char*> &narrow if lanes is vf else <const char*> &wide, like)
+    cdef const lanes* from_
+    cdef lanes* entry
+    for c in range(first, min(first + p.channels, w.channels)):
+        for o in range(begin, begin + rows):
+            spectrum_of(p, (group * w.rows + o) * w.channels + c, r, r.spectra + i * w.tile.bytes, to, like)
+            i += 1
+    for f in range(w.blocks):
+        entry = <lanes*> (p.packed + 2 * (((group * w.blocks + f) * w.rows + begin) * w.channels + first * rows) * VB)
+        for o in range(i):
+            from_ = <const lanes*> (r.spectra + o * w.tile.bytes + 2 * f * VB)
+            entry[0], entry[1] = from_[0] * scale, from_[1] * scale
+            entry += 2
+
+
+cdef void pack_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
     cdef const Packing* p = <const Packing*> work
     cdef Room r
     open_room(&p.w, &r, room)
     if p.w.size == 4:
-        spectrum_of(p, kernel, &r, <float*> r.re, <const vf*> NULL)
+        pack(p, item, &r, <float*> r.re, <const vf*> NULL)
     else:
-        spectrum_of(p, kernel, &r, <double*> r.re, <const vd*> NULL)
+        pack(p, item, &r, <double*> r.re, <const vd*> NULL)
 
 
 cdef Py_ssize_t room_bytes(const Work* w) noexcept:
@@ -346,7 +358,7 @@ cdef Py_ssize_t room_bytes(const Work* w) noexcept:
 def prepare(problem, weight):
     """The spectra of the weights as the register tile reads them, one flat array of real numbers."""
     cdef Packing p
-    cdef Py_ssize_t a, kernels, room
+    cdef Py_ssize_t a, kernels, items, room
     cdef cnp.npy_intp bytes
     cdef int workers
     cdef cnp.ndarray taps, result, space
@@ -359,11 +371,13 @@ def prepare(problem, weight):
     p.taps, p.packed = <const char*> cnp.PyArray_DATA(taps), <char*> cnp.PyArray_DATA(result)
     for a in range(3):
         p.kernel[a], p.dilation[a] = problem.kernel[a], problem.dilation[a]
-    room = room_bytes(&p.w)
-    workers = min(worth_workers(cost(problem)[0], room, problem.max_workspace), kernels)
+    room = room_bytes(&p.w)             # for as many spectra as there are channels, of input and of output
+    p.channels = max(min(min(p.w.channels, (p.w.channels + p.w.rows) // PIECE), <Py_ssize_t> BESIDE), <Py_ssize_t> 1)
+    items = p.w.groups * ceil_div(p.w.rows, PIECE) * ceil_div(p.w.channels, p.channels)
+    workers = min(worth_workers(cost(problem)[0], room, problem.max_workspace), items)
     bytes = workers * room
     space = new_array(1, &bytes, cnp.NPY_UINT8)
-    run_items(pack_item, &p, kernels, <double> kernels * p.w.tile.points * 40, workers, <char*> cnp.PyArray_DATA(space), room, False)
+    run_items(pack_item, &p, items, <double> kernels * p.w.tile.points * 40, workers, <char*> cnp.PyArray_DATA(space), room, False)
     return result
 
 
@@ -375,8 +389,12 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef int workers, bad
     cdef bint batched = problem.batched
     cdef cnp.ndarray added, space
-    _, _, length, most = layout(problem)
-    kept = open_work(&w, problem, length, most)
+    kept = (<dict> problem.kept).get(KEPT)
+    if kept is None:
+        _, _, length, most = layout(problem)
+        tables = open_work(&w, problem, length, most)
+        kept = problem.kept[KEPT] = PyBytes_FromStringAndSize(<char*> &w, sizeof(Work)), tables
+    memcpy(&w, PyBytes_AS_STRING((<tuple> kept)[0]), sizeof(Work))
     for a in range(3):
         w.box.step[a] = cnp.PyArray_STRIDE(input, a - 3 + rank + 1 + batched) if a >= 3 - rank else 0
     w.input_step[0] = cnp.PyArray_STRIDE(input, 0) if batched else 0

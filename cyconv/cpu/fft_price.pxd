@@ -15,12 +15,11 @@ cdef struct Sizes:
     Py_ssize_t[3] lone                  # from which length on one tile is enough
     bint[3] transformed
     double size, parts, batch, groups, channels, rows, memory
-    double per_tile, per_transform, per_product, per_byte, per_call
+    double per_weight, per_transform, per_product, per_byte, per_call
 
 
 cdef struct Price:
     double seconds                      # by the work below; infinite if it does not fit
-    double tiles                        # transformed, of all channels
     double transforms                   # complex numbers transformed, times log2 of the points
     double products                     # complex, over all channels and frequencies
     double bytes                        # gathered, scattered or packed
@@ -61,8 +60,7 @@ cdef inline void price(const Sizes* p, const Py_ssize_t* tile, Price* result) no
     result.run = min(p.memory - result.weights - room_of(points, longest, p.size, p.channels, p.rows, 0), <double> RUN_BYTES)
     result.run = max(min(min(result.run // room_of(points, 0, p.size, p.channels, p.rows, 1), <double> RUN), units), 1.0)
     result.scratch = room_of(points, longest, p.size, p.channels, p.rows, result.run)
-    result.tiles = units * (p.channels + p.rows) + kernels
-    result.transforms = result.tiles * points * log2(mixed)
+    result.transforms = (units * (p.channels + p.rows) + kernels) * points * log2(mixed)
     result.products = units * p.channels * p.rows * points
-    result.bytes = units * (p.channels + p.rows) * 2 * points * p.size + 2 * result.weights
-    result.seconds = p.per_call + p.per_tile * result.tiles + p.per_transform * result.transforms + p.per_product * result.products + p.per_byte * result.bytes
+    result.bytes = units * (p.channels + p.rows) * 2 * points * p.size
+    result.seconds = p.per_call + p.per_weight * result.weights + p.per_transform * result.transforms + p.per_product * result.products + p.per_byte * result.bytes
