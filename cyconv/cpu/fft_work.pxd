@@ -2,8 +2,8 @@
 from libc.string cimport memset
 
 from cyconv.cpu.fft_tile cimport Tile
-from cyconv.cpu.packing cimport Box, Stored, gather_stored, put_stored
-from cyconv.cpu.simd cimport VB, inlined
+from cyconv.cpu.packing cimport Box, Stored, gather_floats, put_floats
+from cyconv.cpu.simd cimport VB, inlined, outlined
 
 ctypedef fused real:
     float
@@ -64,7 +64,7 @@ cdef inline void locate(const Work* w, Py_ssize_t tile, Py_ssize_t* place, Py_ss
         tile //= w.count[a]
 
 
-cdef inline void gather_tile(const Work* w, Py_ssize_t n, Py_ssize_t group, Py_ssize_t channel, Py_ssize_t tile, Py_ssize_t part, char* to) noexcept nogil:
+cdef inline outlined gather_tile(const Work* w, Py_ssize_t n, Py_ssize_t group, Py_ssize_t channel, Py_ssize_t tile, Py_ssize_t part, char* to) noexcept nogil:
     """Samples that none of a tile's outputs read are zero, not the neighbouring tile's."""
     cdef Py_ssize_t[3] place
     cdef Py_ssize_t[3] extent
@@ -77,7 +77,7 @@ cdef inline void gather_tile(const Work* w, Py_ssize_t n, Py_ssize_t group, Py_s
         whole = whole and extent[a] == w.length[a]
     if not whole:
         memset(to, 0, w.plane)
-    gather_stored(w.kind, w.input + n * w.input_step[0] + group * w.input_step[1] + channel * w.input_step[2] + part * w.stored_size, &w.box, place, extent, to)
+    gather_floats(w.kind, w.input + n * w.input_step[0] + group * w.input_step[1] + channel * w.input_step[2] + part * w.stored_size, &w.box, place, extent, to)
 
 
 cdef inline inlined pick(const real* src, real* to, Py_ssize_t stride, Py_ssize_t count, const real* bias) noexcept nogil:
@@ -91,7 +91,7 @@ cdef inline inlined pick(const real* src, real* to, Py_ssize_t stride, Py_ssize_
             to[q] = src[q * stride] + bias[0]
 
 
-cdef inline void scatter_tile(const Work* w, Py_ssize_t n, Py_ssize_t group, Py_ssize_t row, Py_ssize_t tile, Py_ssize_t part, char* from_) noexcept nogil:
+cdef inline outlined scatter_tile(const Work* w, Py_ssize_t n, Py_ssize_t group, Py_ssize_t row, Py_ssize_t tile, Py_ssize_t part, char* from_) noexcept nogil:
     """One output channel of one tile: stride, bias, the caller's number format."""
     cdef Py_ssize_t[3] place
     cdef Py_ssize_t[3] extent
@@ -107,6 +107,6 @@ cdef inline void scatter_tile(const Work* w, Py_ssize_t n, Py_ssize_t group, Py_
                 pick[float](<const float*> line, <float*> line, w.stride[2], extent[2], <const float*> bias)
             else:
                 pick[double](<const double*> line, <double*> line, w.stride[2], extent[2], <const double*> bias)
-            put_stored(w.kind, line,
+            put_floats(w.kind, line,
                        w.out_data + ((((at + place[0] + z) * w.out[1] + place[1] + y) * w.out[2] + place[2]) * w.parts + part) * w.stored_size,
                        w.parts, extent[2])

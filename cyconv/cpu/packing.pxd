@@ -167,14 +167,20 @@ cdef inline void gather(const char* src, const Box* box, const Py_ssize_t* origi
                 dst += az.length * ay.length * ax.length
 
 
-cdef inline void gather_stored(Stored kind, const char* src, const Box* box, const Py_ssize_t* origin,
+cdef inline void gather_floats(Stored kind, const char* src, const Box* box, const Py_ssize_t* origin,
                                const Py_ssize_t* filled, char* dst) noexcept nogil:
     if kind == SINGLE:
         gather[float, float](src, box, origin, filled, NULL, <float*> dst)
     elif kind == DOUBLE:
         gather[double, double](src, box, origin, filled, NULL, <double*> dst)
-    elif kind == HALF:
+    else:
         gather[half, float](src, box, origin, filled, NULL, <float*> dst)
+
+
+cdef inline void gather_stored(Stored kind, const char* src, const Box* box, const Py_ssize_t* origin,
+                               const Py_ssize_t* filled, char* dst) noexcept nogil:
+    if kind == SINGLE or kind == DOUBLE or kind == HALF:
+        gather_floats(kind, src, box, origin, filled, dst)
     elif kind == BITS8:
         gather[uint8_t, uint32_t](src, box, origin, filled, NULL, <uint32_t*> dst)
     elif kind == BITS16:
@@ -203,14 +209,20 @@ cdef inline void put_run(const computed* src, stored* dst, Py_ssize_t hop, Py_ss
                 dst[q * hop] = <stored> src[q]
 
 
-cdef inline void put_stored(Stored kind, char* src, char* dst, Py_ssize_t hop, Py_ssize_t count) noexcept nogil:
+cdef inline void put_floats(Stored kind, char* src, char* dst, Py_ssize_t hop, Py_ssize_t count) noexcept nogil:
     """Writes `count` results, every `hop`-th number of dst (2 for one part of complex numbers)."""
     if kind == SINGLE:
         put_run[float, float](<float*> src, <float*> dst, hop, count)
     elif kind == DOUBLE:
         put_run[double, double](<double*> src, <double*> dst, hop, count)
-    elif kind == HALF:
+    else:
         put_run[float, half](<float*> src, <half*> dst, hop, count)
+
+
+cdef inline void put_stored(Stored kind, char* src, char* dst, Py_ssize_t hop, Py_ssize_t count) noexcept nogil:
+    """The same of any numbers."""
+    if kind == SINGLE or kind == DOUBLE or kind == HALF:
+        put_floats(kind, src, dst, hop, count)
     elif kind == BITS8:
         put_run[uint32_t, uint8_t](<uint32_t*> src, <uint8_t*> dst, hop, count)
     elif kind == BITS16:

@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from cyconv.cpu.pool_rows cimport number
 from cyconv.cpu.pool_work cimport Axis, floor_div, wide, window
+from cyconv.cpu.simd cimport outlined
 
 cdef struct Divisors:
     bint count_include_pad
@@ -41,7 +42,7 @@ cdef inline double float_divisor(const Divisors* d, const Axis* axis, double yz,
         return yz * <double> x / (<double> axis[0].kernel * <double> axis[1].kernel * <double> axis[2].kernel)
     return <double> d.override if d.has_override else yz * <double> x
 
-cdef inline void divide(const Divisors* d, const Axis* axis, number* sums, Py_ssize_t n, Py_ssize_t z, Py_ssize_t y, Py_ssize_t x) noexcept nogil:
+cdef inline outlined divide(const Divisors* d, const Axis* axis, number* sums, Py_ssize_t n, Py_ssize_t z, Py_ssize_t y, Py_ssize_t x) noexcept nogil:
     """Divides n sums by the product of three counts, or by what stands in for it."""
     cdef Py_ssize_t i, divisor
     cdef wide yz

@@ -169,7 +169,7 @@ cdef inline number lowest(const number* like) noexcept nogil:
     else:
         return 0
 
-cdef inline void raise_to(double p, double* x, Py_ssize_t n) noexcept nogil:
+cdef inline outlined raise_to(double p, double* x, Py_ssize_t n) noexcept nogil:
     """The terms of a p-norm. The maximum norm's are compared, and so negated for p = -infinity."""
     cdef Py_ssize_t i
     if p == 2:
@@ -191,7 +191,7 @@ cdef inline void raise_to(double p, double* x, Py_ssize_t n) noexcept nogil:
         for i in range(n):
             x[i] = pow(x[i], p)
 
-cdef inline void take_root(double p, double* x, Py_ssize_t n) noexcept nogil:
+cdef inline outlined take_root(double p, double* x, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     if p == 2:
         for i in range(n):
