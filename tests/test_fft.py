@@ -11,6 +11,7 @@ import pytest
 
 import cyconv
 from cyconv import _platform, menu, reference
+from cyconv.cpu.fft_tables import LEAST, MATRICES, RADICES
 from cyconv.problem import MAX_WORKSPACE, conv_problem
 
 ROW = next(row for row in menu.CONV if row.name == "fft")
@@ -359,3 +360,28 @@ def test_importing_cyconv_does_not_import_scipy_fft():
     code = "import sys, cyconv, numpy as np; x = np.ones((1, 1, 9)); cyconv.explain(x, x); sys.exit('scipy.fft' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("length", sorted(RADICES))
+def test_every_length_of_a_tile(length, monkeypatch):
+    """Along each axis, as a row of squares, as columns alone, in volumes, and as the matrix that a signal is."""
+    rng = np.random.default_rng(14)
+    turned = length % LEAST == 0
+
+    def forced(tile):
+        monkeypatch.setattr(ROW.module, "layout", lambda problem: ({"call": 1}, 2**20, tile, 1))
+
+    tiles = [((1, length, 16), (5, 1))]
+    if turned:
+        tiles += [((1, length, 16), (5, 3)), ((1, 16, length), (3, 5))]
+    for tile, kernel in tiles:
+        kernel = tuple(min(k, n) for k, n in zip(kernel, tile[1:]))
+        for dtype in ("float32", "float64", "complex64"):
+            forced(tile)
+            check(data(rng, (1, 1, tile[1] + 3, tile[2] + 7), dtype), data(rng, (1, 1, *kernel), dtype), factor=1)
+    if length <= 64:
+        forced((length, 16, 16))
+        check(data(rng, (1, 1, length + 2, 19, 21), "float32"), data(rng, (1, 1, min(3, length), 3, 3), "float32"), factor=1)
+    for n in [n for n, (rows, columns) in MATRICES.items() if length in (rows, columns) and n < 20000]:
+        forced((1, 1, n))
+        check(data(rng, (1, 1, n + 100), "float32"), data(rng, (1, 1, 7), "float32"), factor=1)
