@@ -185,7 +185,7 @@ cdef inline void do_run(const Work* w, Py_ssize_t item, Room* r, const lanes* li
     for u in range(units):
         n, tile = (first + u) // w.pairs, (first + u) % w.pairs * w.together
         for o in range(w.rows):
-            close_panels(&w.tile, r.sums + (u * w.rows + o) * w.tile.bytes, r.panel, r.re, r.im, w.tile.n[1], like)
+            close_panels(&w.tile, r.sums + (u * w.rows + o) * w.tile.bytes, r.panel, r.re, r.im, w.wanted, like)
             scatter_tile(w, n, group, o, tile, 0, r.re)
             if w.parts == 2:
                 scatter_tile(w, n, group, o, tile, 1, r.im)
@@ -279,6 +279,8 @@ cdef list open_work(Work* w, object problem, tuple length, Py_ssize_t run):
     w.plane = w.tile.points * w.size
     w.panel = max(w.tile.n[0], w.tile.n[1]) * 2 * VB
     w.blocks = w.plane // VB
+    a = 2 if axes == [2] else 1 if 1 in axes else 0
+    w.wanted = min(ceil_div((w.yields[a] - 1) * w.stride[a] + 1, w.tile.n[2] if a == 2 else 1), w.tile.n[1])
     return kept
 
 

@@ -31,6 +31,7 @@ cdef struct Work:
     Py_ssize_t run, runs                # so many of which are an item, and how many items that makes
     Py_ssize_t plane, panel             # bytes of a tile's plane, and of the panel that it is turned in
     Py_ssize_t blocks                   # vectors of frequencies
+    Py_ssize_t wanted                   # rows of a tile that have outputs
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
     const char* weight
