@@ -5,7 +5,7 @@ reversed out; inverse passes are their mirror images. So nothing is ever put in 
 Passes are after W. M. Gentleman and G. Sande, "Fast Fourier transforms: for fun and profit", AFIPS 1966.
 """
 from cyconv.cpu.shuffle cimport keep, lanes
-from cyconv.cpu.simd cimport VB, inlined, splat, vd, vf
+from cyconv.cpu.simd cimport VB, inlined, splat, vf
 
 cdef enum:
     MOST_PASSES = 4

@@ -7,7 +7,7 @@ and J. W. Tukey, Mathematics of Computation 19, 1965; D. H. Bailey, Journal of S
 """
 from cyconv.cpu.fft_passes cimport Line, forward, inverse
 from cyconv.cpu.shuffle cimport LANES_F, lanes
-from cyconv.cpu.simd cimport VB, inlined, vd, vf
+from cyconv.cpu.simd cimport VB, inlined, vf
 from cyconv.cpu.square cimport turn
 
 cdef struct Tile:

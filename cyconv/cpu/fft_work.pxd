@@ -3,7 +3,7 @@ from libc.string cimport memset
 
 from cyconv.cpu.fft_tile cimport Tile
 from cyconv.cpu.packing cimport Box, Stored, gather_floats, put_floats
-from cyconv.cpu.simd cimport VB, inlined, outlined
+from cyconv.cpu.simd cimport inlined, outlined
 
 ctypedef fused real:
     float

@@ -1,6 +1,6 @@
 """What sums are divided by, and p-norms scaled with."""
 from libc.math cimport INFINITY, fabs
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from cyconv.cpu.pool_rows cimport number
 from cyconv.cpu.pool_work cimport Axis, floor_div, wide, window

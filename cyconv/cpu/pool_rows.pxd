@@ -6,7 +6,7 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from libc.string cimport memcpy
 
 from cyconv.cpu.pool_work cimport (
-    ADD, DOUBLE, HALF, How, INT16, INT32, INT64, INT8, PEAK, SET, SINGLE, Stored, UINT16, UINT32, UINT8,
+    HALF, How, INT16, INT32, INT64, INT8, PEAK, SET, SINGLE, Stored, UINT16, UINT32, UINT8,
 )
 from cyconv.cpu.simd cimport float_to_half, half, half_to_float, inlined, outlined
 

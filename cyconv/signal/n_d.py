@@ -70,11 +70,7 @@ def convolve(in1, in2, mode="full", method="auto"):
 
     Parameters
     ----------
-    in1, in2 : array_like
-        Arrays of as many axes: any floating, complex or integer dtypes, which may differ; any memory layout.
-    mode : {'full', 'valid', 'same'}
-        As in `correlate`.
-    method : {'auto', 'direct', 'fft'}
+    in1, in2, mode, method
         As in `correlate`; `choose_conv_method` tells what 'auto' is.
 
     Returns
