@@ -26,13 +26,13 @@ from libc.string cimport memcpy, memset
 from cyconv._memory cimport new_array
 from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport Blocks, ceil_div, set_layout
-from cyconv.cpu.fft_price cimport Price, Sizes, price
-from cyconv.cpu.fft_product cimport PIECE, multiply_panel
-from cyconv.cpu.fft_tile cimport Tile, close_panels, open_panels, panel_forward, panel_inverse
-from cyconv.cpu.fft_work cimport Room, Work, gather_tile, open_room, real, scatter_tile
+from cyconv.cpu.fft_price cimport Price, Sizes, outputs_of, price
+from cyconv.cpu.fft_product cimport PIECE, multiply_panel, multiply_through
+from cyconv.cpu.fft_tile cimport Planes, Tile, ask, close_panels, open_panels, panel_forward, panel_inverse
+from cyconv.cpu.fft_work cimport Room, Work, add_bias, channel_of, find_source, find_target, gather_tile, open_room, real, scatter_tile
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.items cimport run_items
-from cyconv.cpu.packing cimport CIRCULAR, REFLECT, REPLICATE, ZEROS
+from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.shuffle cimport lanes
 from cyconv.cpu.simd cimport VB, splat, vd, vf
 
@@ -71,6 +71,7 @@ def layout(problem):
     p.batch, p.groups, p.channels, p.rows = problem.batch, problem.groups, problem.in_channels, problem.out_channels
     p.memory = problem.max_workspace
     transformed = transformed_axes(problem)
+    p.spectra = p.channels + p.rows if _apart(problem) else 1
     choices = []
     for a in range(3):
         p.out[a], p.span[a], p.transformed[a] = problem.out_size[a], problem.span[a], a in transformed
@@ -106,6 +107,11 @@ def layout(problem):
     price(&p, best, &now)
     work = {"call": 1, "weight": now.weights, f"transform_{bits}": now.transforms, f"multiply_add_{bits}": now.products, "byte": now.bytes}
     return work, int(now.weights + now.scratch), (best[0], best[1], best[2]), int(now.run)
+
+
+def _apart(problem):
+    """Whether products cannot take the place of the spectra that they are of."""
+    return problem.in_channels > 1 or problem.out_channels > 1 or 2 not in transformed_axes(problem)
 
 
 def lone_length(problem, axis):
@@ -162,35 +168,79 @@ def amounts(problem):
 # ---- the kernels -----------------------------------------------------------------------------------------------------
 
 
+cdef inline bint source_of(const Work* w, Py_ssize_t item, Py_ssize_t index, Planes* source) noexcept nogil:
+    """Where transform `index` of a run finds its tiles, channel after channel; beyond the last one is the next run."""
+    cdef Py_ssize_t unit = item % w.runs * w.run + index // w.channels
+    source.re = NULL
+    return unit < w.units and find_source(w, unit // w.pairs, item // w.runs, index % w.channels, unit % w.pairs * w.together, source)
+
+
+cdef inline void read_tiles(const Work* w, Py_ssize_t item, Py_ssize_t index, Room* r, const lanes* like) noexcept nogil:
+    """The transform of two tiles of a channel."""
+    cdef Py_ssize_t group = item // w.runs, unit = item % w.runs * w.run + index // w.channels, tile = unit % w.pairs * w.together
+    cdef const char* channel = channel_of(w, unit // w.pairs, group, index % w.channels)
+    cdef Planes here, next_
+    if not source_of(w, item, index, &here):
+        here = r.planes
+        gather_tile(w, channel, tile, 0, here.re)
+        if w.parts == 2 or tile + 1 < w.tiles:
+            gather_tile(w, channel, tile if w.parts == 2 else tile + 1, w.parts == 2, here.im)
+        else:
+            memset(here.im, 0, w.bytes)
+    source_of(w, item, index + 1, &next_)
+    open_panels(&w.tile, &here, &r.planes, r.panel, r.spectra + index * w.tile.bytes, &next_, like)
+
+
+cdef inline bint target_of(const Work* w, Py_ssize_t item, Py_ssize_t index, Planes* target, Py_ssize_t* wanted) noexcept nogil:
+    """Where inverse transform `index` of a run leaves its outputs, channel after channel."""
+    cdef Py_ssize_t unit = item % w.runs * w.run + index // w.rows
+    target.re = NULL
+    return unit < w.units and find_target(w, unit // w.pairs, item // w.runs, index % w.rows, unit % w.pairs * w.together, target, wanted)
+
+
+cdef inline void write_tiles(const Work* w, Py_ssize_t item, Py_ssize_t index, Room* r, const lanes* like) noexcept nogil:
+    """Two tiles of an output channel."""
+    cdef Py_ssize_t group = item // w.runs, unit = item % w.runs * w.run + index // w.rows, tile = unit % w.pairs * w.together
+    cdef Py_ssize_t n = unit // w.pairs, o = index % w.rows
+    cdef Py_ssize_t[3] wanted
+    cdef Py_ssize_t[3] ignored
+    cdef Planes here, next_
+    cdef bint there = target_of(w, item, index, &here, wanted)
+    if index + 1 < w.run * w.rows:
+        target_of(w, item, index + 1, &next_, ignored)
+    else:
+        next_.re = NULL
+    close_panels(&w.tile, r.sums + index * w.tile.bytes, r.panel, &r.planes, &here if there else &r.planes, wanted, &next_, like)
+    if there and w.biased:
+        add_bias(w, group * w.rows + o, &here, wanted)
+    elif not there:
+        scatter_tile(w, n, group, o, tile, 0, r.planes.re)
+        if w.parts == 2:
+            scatter_tile(w, n, group, o, tile, 1, r.planes.im)
+        elif tile + 1 < w.tiles:
+            scatter_tile(w, n, group, o, tile + 1, 0, r.planes.im)
+
+
 cdef inline void do_run(const Work* w, Py_ssize_t item, Room* r, const lanes* like) noexcept nogil:
     """All channels of a run of transforms of one group."""
-    cdef Py_ssize_t group = item // w.runs, first = item % w.runs * w.run, units = min(w.run, w.units - first), u, c, o, k, n, tile
-    for u in range(units):
-        n, tile = (first + u) // w.pairs, (first + u) % w.pairs * w.together
-        for c in range(w.channels):
-            gather_tile(w, n, group, c, tile, 0, r.re)
-            if w.parts == 2:
-                gather_tile(w, n, group, c, tile, 1, r.im)
-            elif tile + 1 < w.tiles:
-                gather_tile(w, n, group, c, tile + 1, 0, r.im)
-            else:
-                memset(r.im, 0, w.plane)
-            open_panels(&w.tile, r.re, r.im, r.panel, r.spectra + (u * w.channels + c) * w.tile.bytes, like)
+    cdef Py_ssize_t group = item // w.runs, units = min(w.run, w.units - item % w.runs * w.run), i, k, panel = w.tile.rows * 2 * VB
+    cdef Py_ssize_t[3] ignored
+    cdef Planes target
+    for i in range(units * w.channels):
+        read_tiles(w, item, i, r, like)
+    target_of(w, item, 0, &target, ignored)
     for k in range(w.tile.panels):
-        for u in range(units * w.channels):
-            panel_forward(&w.tile, r.spectra + u * w.tile.bytes + k * w.tile.rows * 2 * VB, like)
-        multiply_panel(w, r, group, k, units, like)
-        for u in range(units * w.rows):
-            panel_inverse(&w.tile, r.sums + u * w.tile.bytes + k * w.tile.rows * 2 * VB, like)
-    for u in range(units):
-        n, tile = (first + u) // w.pairs, (first + u) % w.pairs * w.together
-        for o in range(w.rows):
-            close_panels(&w.tile, r.sums + (u * w.rows + o) * w.tile.bytes, r.panel, r.re, r.im, w.wanted, like)
-            scatter_tile(w, n, group, o, tile, 0, r.re)
-            if w.parts == 2:
-                scatter_tile(w, n, group, o, tile, 1, r.im)
-            elif tile + 1 < w.tiles:
-                scatter_tile(w, n, group, o, tile + 1, 0, r.im)
+        ask(&w.tile, &target, k, w.tile.panels, True)
+        for i in range(units * w.channels):
+            panel_forward(&w.tile, r.spectra + i * w.tile.bytes + k * panel, not w.apart, like)
+            if not w.apart:
+                multiply_through(w, r.spectra + i * w.tile.bytes + k * panel, w.weight + (group * w.tile.panels + k) * panel, like)
+        if w.apart:
+            multiply_panel(w, r, group, k, units, like)
+        for i in range(units * w.rows):
+            panel_inverse(&w.tile, r.sums + i * w.tile.bytes + k * panel, not w.apart, like)
+    for i in range(units * w.rows):
+        write_tiles(w, item, i, r, like)
 
 
 cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
@@ -265,7 +315,7 @@ cdef list open_work(Work* w, object problem, tuple length, Py_ssize_t run):
         w.length[a], w.span[a], w.out[a] = length[a], problem.span[a], problem.out_size[a]
         w.box.axis[a].stride = 1 if a in axes else problem.stride[a]
         w.stride[a] = problem.stride[a] if a in axes else 1
-        w.yields[a] = w.out[a] if a in axes and w.length[a] >= lone_length(problem, a) else (w.length[a] - w.span[a]) // w.stride[a] + 1
+        w.yields[a] = outputs_of(w.length[a], a, w.out[a], w.span[a], w.stride[a], lone_length(problem, a) if a in axes else LONGEST)
         w.count[a] = ceil_div(w.out[a], w.yields[a])
         w.tiles *= w.count[a]
         w.box.axis[a].n, w.box.axis[a].pad, w.box.axis[a].length = problem.size[a], problem.pad_before[a], w.length[a]
@@ -276,11 +326,12 @@ cdef list open_work(Work* w, object problem, tuple length, Py_ssize_t run):
     w.pairs = ceil_div(w.tiles, w.together)
     w.units = problem.batch * w.pairs
     w.run = run
-    w.plane = w.tile.points * w.size
+    w.bytes = w.tile.points * w.size
     w.panel = max(w.tile.n[0], w.tile.n[1]) * 2 * VB
-    w.blocks = w.plane // VB
-    a = 2 if axes == [2] else 1 if 1 in axes else 0
-    w.wanted = min(ceil_div((w.yields[a] - 1) * w.stride[a] + 1, w.tile.n[2] if a == 2 else 1), w.tile.n[1])
+    w.blocks = w.bytes // VB
+    w.row = 2 if axes == [2] else 1 if 1 in axes else 0
+    w.apart = _apart(problem)
+    w.plain = w.parts == 1 and w.kind != HALF and w.stride[0] == w.stride[1] == w.stride[2] == 1
     return kept
 
 
@@ -297,7 +348,7 @@ cdef inline void place_taps(const Packing* p, Py_ssize_t kernel, Py_ssize_t part
     cdef const Work* w = &p.w
     cdef const real* taps = <const real*> p.taps + kernel * p.kernel[0] * p.kernel[1] * p.kernel[2] * w.parts + part
     cdef Py_ssize_t z, y, x, zz, yy, xx, copy, copies = w.length[2] if not w.tile.squares else 1
-    memset(to, 0, w.plane)
+    memset(to, 0, w.bytes)
     for z in range(p.kernel[0]):
         zz = (w.length[0] - z * p.dilation[0]) % w.length[0]
         for y in range(p.kernel[1]):
@@ -311,13 +362,15 @@ cdef inline void place_taps(const Packing* p, Py_ssize_t kernel, Py_ssize_t part
 
 cdef inline void spectrum_of(const Packing* p, Py_ssize_t kernel, const Room* r, char* spectrum, real* to, const lanes* like) noexcept nogil:
     cdef Py_ssize_t k
+    cdef Planes none
     place_taps(p, kernel, 0, to)
-    memset(r.im, 0, p.w.plane)
+    memset(r.planes.im, 0, p.w.bytes)
     if p.w.parts == 2:
-        place_taps(p, kernel, 1, <real*> r.im)
-    open_panels(&p.w.tile, r.re, r.im, r.panel, spectrum, like)
+        place_taps(p, kernel, 1, <real*> r.planes.im)
+    none.re = NULL
+    open_panels(&p.w.tile, &r.planes, &r.planes, r.panel, spectrum, &none, like)
     for k in range(p.w.tile.panels):
-        panel_forward(&p.w.tile, spectrum + k * p.w.tile.rows * 2 * VB, like)
+        panel_forward(&p.w.tile, spectrum + k * p.w.tile.rows * 2 * VB, 0, like)
 
 
 cdef inline void pack(const Packing* p, Py_ssize_t item, const Room* r, real* to, const lanes* like) noexcept nogil:
@@ -348,13 +401,13 @@ cdef void pack_item(const void* work, Py_ssize_t item, char* room) noexcept nogi
     cdef Room r
     open_room(&p.w, &r, room)
     if p.w.size == 4:
-        pack(p, item, &r, <float*> r.re, <const vf*> NULL)
+        pack(p, item, &r, <float*> r.planes.re, <const vf*> NULL)
     else:
-        pack(p, item, &r, <double*> r.re, <const vd*> NULL)
+        pack(p, item, &r, <double*> r.planes.re, <const vd*> NULL)
 
 
 cdef Py_ssize_t room_bytes(const Work* w) noexcept:
-    return ceil_div(2 * w.plane + w.panel + w.run * (w.channels + w.rows) * w.tile.bytes + 128, 64) * 64
+    return ceil_div(2 * w.bytes + w.panel + w.run * (w.channels + w.rows if w.apart else 1) * w.tile.bytes + 128, 64) * 64
 
 
 def prepare(problem, weight):
@@ -407,7 +460,10 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     w.out_data = <char*> cnp.PyArray_DATA(out)
     dtype = ("complex128" if w.size == 8 else "complex64") if w.parts == 2 else "float64" if w.size == 8 else "float32"
     added = np.zeros(w.groups * w.rows, dtype) if bias is None else np.ascontiguousarray(bias, dtype)
-    w.bias = <const char*> cnp.PyArray_DATA(added)
+    w.bias, w.biased = <const char*> cnp.PyArray_DATA(added), bias is not None
+    w.read = w.parts == 1 and w.kind != HALF and w.box.step[2] == w.size
+    for a in range(3):
+        w.read = w.read and w.box.axis[a].stride == 1
     room = room_bytes(&w)
     workers = worth_workers(cost(problem)[0], room, max(problem.max_workspace - weight.nbytes, room))
     if workers > 1:                     # enough runs for all of them

@@ -179,12 +179,12 @@ cdef inline void merge_any(int R, const char* rows, Py_ssize_t m, const char* w,
     else:
         merge(2, rows, m, w, re, im, step, wanted, like)
 
-cdef inline void forward(const Line* line, const char* re, const char* im, Py_ssize_t step, char* panel, const lanes* like) noexcept nogil:
-    """line.n rows from where they lie, `step` bytes apart, to a panel; re and im may be the panel's own."""
+cdef inline void forward(const Line* line, const char* re, const char* im, Py_ssize_t step, char* panel, int passes, const lanes* like) noexcept nogil:
+    """line.n rows from where they lie, `step` bytes apart, to a panel; re and im may be the panel's own. The first `passes` of it."""
     cdef Py_ssize_t m = line.n, length, b
     cdef char* rows
     cdef int p
-    for p in range(line.passes):
+    for p in range(passes):
         length = m
         m //= line.radix[p]
         if p == 0:
@@ -194,12 +194,14 @@ cdef inline void forward(const Line* line, const char* re, const char* im, Py_ss
             rows = panel + b * length * 2 * VB
             split_any(line.radix[p], rows, rows + VB, 2 * VB, rows, m, line.twiddles[p], like)
 
-cdef inline void inverse(const Line* line, char* panel, char* re, char* im, Py_ssize_t step, Py_ssize_t wanted, const lanes* like) noexcept nogil:
-    """The mirror image, not divided by line.n; the panel is overwritten."""
+cdef inline void inverse(const Line* line, char* panel, char* re, char* im, Py_ssize_t step, Py_ssize_t wanted, int passes, const lanes* like) noexcept nogil:
+    """The mirror image, not divided by line.n; the panel is overwritten. The last `passes` of it."""
     cdef Py_ssize_t m = 1, length, b
     cdef char* rows
     cdef int p
-    for p in range(line.passes - 1, -1, -1):
+    for p in range(passes, line.passes):
+        m *= line.radix[p]
+    for p in range(passes - 1, -1, -1):
         length = m * line.radix[p]
         if p == 0:
             merge_any(line.radix[0], panel, m, line.twiddles[0], re, im, step, wanted, like)

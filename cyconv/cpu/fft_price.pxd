@@ -6,6 +6,8 @@ from cyconv.cpu.blocks cimport ceil_div
 cdef enum:
     RUN = 12                            # pairs of tiles that a thread multiplies with the same spectra of weights, at most,
     RUN_BYTES = 1 << 20                 # and what these may take
+    WHOLE = 16                          # outputs: whole vectors on all instruction sets
+    MANY = 256                          # outputs of a row beside which WHOLE are few
 
 
 cdef struct Sizes:
@@ -15,6 +17,7 @@ cdef struct Sizes:
     Py_ssize_t[3] lone                  # from which length on one tile is enough
     bint[3] transformed
     double size, parts, batch, groups, channels, rows, memory
+    double spectra                      # that a transform of each channel, of input and of output, needs room for
     double per_weight, per_transform, per_product, per_byte, per_call
 
 
@@ -28,14 +31,21 @@ cdef struct Price:
     double scratch                      # bytes: of one thread
 
 
-cdef inline Py_ssize_t outputs_of(const Sizes* p, const Py_ssize_t* tile, int a) noexcept nogil:
-    """Outputs that a tile yields along an axis."""
-    return p.out[a] if tile[a] >= p.lone[a] else (tile[a] - p.span[a]) // p.stride[a] + 1
+cdef inline Py_ssize_t outputs_of(Py_ssize_t length, int axis, Py_ssize_t out, Py_ssize_t span, Py_ssize_t stride, Py_ssize_t lone) noexcept nogil:
+    """Outputs that a tile yields along an axis; whole vectors of them, which are written as they come, where that costs nothing."""
+    cdef Py_ssize_t most, whole
+    if length >= lone:
+        return out
+    most = (length - span) // stride + 1
+    whole = most // WHOLE * WHOLE
+    if axis == 2 and stride == 1 and whole and (most >= MANY or ceil_div(out, whole) == ceil_div(out, most)):
+        return whole
+    return most
 
 
-cdef inline double room_of(double points, double longest, double size, double channels, double rows, double run) noexcept nogil:
-    """Bytes of one thread: two planes of a tile, a panel, spectra of the input and of sums; the same for all instruction sets."""
-    return 2 * points * size + longest * 128 + run * (channels + rows) * (2 * points * size + 128) + 128
+cdef inline double room_of(const Sizes* p, double points, double longest, double run) noexcept nogil:
+    """Bytes of one thread: two planes of a tile, a panel, spectra; the same for all instruction sets."""
+    return 2 * points * p.size + longest * 128 + run * p.spectra * (2 * points * p.size + 128) + 128
 
 
 cdef inline void price(const Sizes* p, const Py_ssize_t* tile, Price* result) noexcept nogil:
@@ -45,7 +55,7 @@ cdef inline void price(const Sizes* p, const Py_ssize_t* tile, Price* result) no
     for a in range(3):
         points *= tile[a]
         longest = max(longest, <double> tile[a] if a < 2 else 0.0)
-        tiles *= ceil_div(p.out[a], outputs_of(p, tile, a))
+        tiles *= ceil_div(p.out[a], outputs_of(tile[a], a, p.out[a], p.span[a], p.stride[a], p.lone[a]))
         if p.transformed[a]:
             mixed *= tile[a]
     kernels = p.groups * p.rows * p.channels
@@ -53,13 +63,13 @@ cdef inline void price(const Sizes* p, const Py_ssize_t* tile, Price* result) no
     result.weights = kernels * points * 2 * p.size
     if longest == 1:
         longest = sqrt(points)          # rows of the matrix that a signal is, at most
-    result.scratch = room_of(points, longest, p.size, p.channels, p.rows, 1)
+    result.scratch = room_of(p, points, longest, 1)
     if result.weights + result.scratch > p.memory:
         result.seconds = INFINITY
         return
-    result.run = min(p.memory - result.weights - room_of(points, longest, p.size, p.channels, p.rows, 0), <double> RUN_BYTES)
-    result.run = max(min(min(result.run // room_of(points, 0, p.size, p.channels, p.rows, 1), <double> RUN), units), 1.0)
-    result.scratch = room_of(points, longest, p.size, p.channels, p.rows, result.run)
+    result.run = min(p.memory - result.weights - room_of(p, points, longest, 0), <double> RUN_BYTES)
+    result.run = max(min(min(result.run // room_of(p, points, 0, 1), <double> RUN), units), 1.0)
+    result.scratch = room_of(p, points, longest, result.run)
     result.transforms = (units * (p.channels + p.rows) + kernels) * points * log2(mixed)
     result.products = units * p.channels * p.rows * points
     result.bytes = units * (p.channels + p.rows) * 2 * points * p.size

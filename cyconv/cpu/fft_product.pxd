@@ -1,5 +1,6 @@
 """Products of spectra, summed over channels."""
-from cyconv.cpu.shuffle cimport lanes
+from cyconv.cpu.fft_passes cimport butterfly_8
+from cyconv.cpu.shuffle cimport keep, lanes
 from cyconv.cpu.fft_work cimport Room, Work
 from cyconv.cpu.simd cimport VB, inlined, splat
 
@@ -89,3 +90,29 @@ cdef inline void multiply_panel(const Work* w, const Room* r, Py_ssize_t group, 
                         r.sums + (u * w.rows + o) * w.tile.bytes + 2 * f * VB, here, rows)
                 o += rows
             u += here
+
+
+cdef inline void multiply_through(const Work* w, char* panel, const char* weight, const lanes* like) noexcept nogil:
+    """One channel to one: the last forward pass, the product and the first inverse pass, in registers. Rows in squares all end in a pass of 8."""
+    cdef lanes[8] r
+    cdef lanes[8] i
+    cdef lanes* row
+    cdef const lanes* by
+    cdef lanes a, b
+    cdef Py_ssize_t f
+    cdef int k
+    for f in range(w.tile.rows // 8):
+        for k in range(8):
+            row = <lanes*> (panel + 2 * k * VB)
+            r[k], i[k] = keep(row[0]), keep(row[1])
+        butterfly_8(r, i)
+        for k in range(8):
+            by = <const lanes*> (weight + 2 * k * VB)
+            a, b = by[0], by[1]
+            r[k], i[k] = a * r[k] - b * i[k], a * i[k] + b * r[k]
+        butterfly_8(i, r)
+        for k in range(8):
+            row = <lanes*> (panel + 2 * k * VB)
+            row[0], row[1] = r[k], i[k]
+        panel += 16 * VB
+        weight += 16 * VB

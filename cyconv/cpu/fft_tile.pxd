@@ -6,7 +6,7 @@ a transform. A signal is a matrix: the transform of its columns, times a twist, 
 and J. W. Tukey, Mathematics of Computation 19, 1965; D. H. Bailey, Journal of Supercomputing 4, 1990). Digits stay reversed everywhere.
 """
 from cyconv.cpu.fft_passes cimport Line, forward, inverse
-from cyconv.cpu.shuffle cimport LANES_F, lanes
+from cyconv.cpu.shuffle cimport LANES_F, fetch, lanes, own
 from cyconv.cpu.simd cimport VB, inlined, vf
 from cyconv.cpu.square cimport turn
 
@@ -21,6 +21,28 @@ cdef struct Tile:
     Py_ssize_t panels, rows             # so many, of so many rows each
     Py_ssize_t bytes                    # of all panels, and what keeps tiles apart in the caches
 
+cdef struct Planes:                     # real and imaginary parts of a tile, each a tile of its own of real data
+    char* re                            # NULL: none
+    char* im
+    Py_ssize_t row, plane               # bytes from row to row and from plane to plane; a matrix' rows of a signal lie side by side
+
+
+cdef inline void ask(const Tile* t, const Planes* p, Py_ssize_t part, Py_ssize_t parts, bint written) noexcept nogil:
+    """Has a part of the rows fetched: they may lie pages apart, where no processor looks ahead."""
+    cdef Py_ssize_t i, at, j, rows = t.n[0] * t.n[1]
+    if p.re == NULL:
+        return
+    for i in range(part * rows // parts, (part + 1) * rows // parts):
+        at = i // t.n[1] * p.plane + i % t.n[1] * p.row
+        j = 0
+        while j < t.n[2] * t.size:
+            if written:
+                own(p.re + at + j)
+                own(p.im + at + j)
+            else:
+                fetch(p.re + at + j)
+                fetch(p.im + at + j)
+            j += 64
 
 cdef inline inlined turned_by_row(char* panel, const char* twist, Py_ssize_t rows, bint back, const lanes* like) noexcept nogil:
     cdef Py_ssize_t y
@@ -44,60 +66,80 @@ cdef inline inlined turn_pairs(const char* from_, char* to, const lanes* like) n
         for i in range(side):
             (<lanes*> (to + (2 * i + part) * VB))[0] = square[i]
 
-cdef inline void along_z(const Tile* t, char* re, char* im, char* panel, bint back, const lanes* like) noexcept nogil:
-    """In the planes themselves."""
-    cdef Py_ssize_t o, plane = t.n[1] * t.n[2] * t.size, z
+cdef inline void forward_z(const Tile* t, const Planes* from_, const Planes* to, char* panel, const lanes* like) noexcept nogil:
+    cdef Py_ssize_t y, b, z
+    cdef char* re
+    cdef char* im
     cdef const lanes* row
-    for o in range(plane // VB):
-        if back:
-            for z in range(t.n[0]):
-                (<lanes*> (panel + 2 * z * VB))[0] = (<const lanes*> (re + z * plane + o * VB))[0]
-                (<lanes*> (panel + (2 * z + 1) * VB))[0] = (<const lanes*> (im + z * plane + o * VB))[0]
-            inverse(&t.line[0], panel, re + o * VB, im + o * VB, plane, t.n[0], like)
-        else:
-            forward(&t.line[0], re + o * VB, im + o * VB, plane, panel, like)
+    for y in range(t.n[1]):
+        for b in range(t.n[2] * t.size // VB):
+            forward(&t.line[0], from_.re + y * from_.row + b * VB, from_.im + y * from_.row + b * VB, from_.plane, panel, t.line[0].passes, like)
+            re, im = to.re + y * to.row + b * VB, to.im + y * to.row + b * VB
             for z in range(t.n[0]):
                 row = <const lanes*> (panel + 2 * z * VB)
-                (<lanes*> (re + z * plane + o * VB))[0], (<lanes*> (im + z * plane + o * VB))[0] = row[0], row[1]
+                (<lanes*> (re + z * to.plane))[0], (<lanes*> (im + z * to.plane))[0] = row[0], row[1]
 
-cdef inline void open_panels(const Tile* t, char* re, char* im, char* panel, char* panels, const lanes* like) noexcept nogil:
-    """All transforms but that of panels along x, if there is one: panel_forward."""
-    cdef Py_ssize_t z, b, k, at, blocks = t.n[2] * t.size // VB, side = VB // t.size, pitch = t.n[2] * t.size
+cdef inline void inverse_z(const Tile* t, const Planes* from_, const Planes* to, char* panel, const Py_ssize_t* wanted, const lanes* like) noexcept nogil:
+    cdef Py_ssize_t y, b, z
+    cdef const char* re
+    cdef const char* im
+    cdef lanes* row
+    for y in range(wanted[1]):
+        for b in range((wanted[2] * t.size + VB - 1) // VB):
+            re, im = from_.re + y * from_.row + b * VB, from_.im + y * from_.row + b * VB
+            for z in range(t.n[0]):
+                row = <lanes*> (panel + 2 * z * VB)
+                row[0], row[1] = (<const lanes*> (re + z * from_.plane))[0], (<const lanes*> (im + z * from_.plane))[0]
+            inverse(&t.line[0], panel, to.re + y * to.row + b * VB, to.im + y * to.row + b * VB, to.plane, wanted[0], t.line[0].passes, like)
+
+cdef inline void open_panels(const Tile* t, const Planes* from_, const Planes* planes, char* panel, char* panels, const Planes* next_, const lanes* like) noexcept nogil:
+    """All transforms but that of panels along x, if there is one: panel_forward. `planes` are scratch; `next_` is what will be read next."""
+    cdef Py_ssize_t z, b, k, at, blocks = t.n[2] * t.size // VB, side = VB // t.size
+    cdef const Planes* p = from_
     if t.deep:
-        along_z(t, re, im, panel, False, like)
+        forward_z(t, from_, planes, panel, like)
+        p = planes
     for z in range(t.n[0]):
         for b in range(blocks):
-            at = z * t.n[1] * pitch + b * VB
+            ask(t, next_, z * blocks + b, t.n[0] * blocks, False)
+            at = z * p.plane + b * VB
             if not t.squares:
-                forward(&t.line[1], re + at, im + at, pitch, panels + (z * blocks + b) * t.n[1] * 2 * VB, like)
+                forward(&t.line[1], p.re + at, p.im + at, p.row, panels + (z * blocks + b) * t.n[1] * 2 * VB, t.line[1].passes, like)
                 continue
-            forward(&t.line[1], re + at, im + at, pitch, panel, like)
+            forward(&t.line[1], p.re + at, p.im + at, p.row, panel, t.line[1].passes, like)
             if t.twist != NULL:
                 turned_by_row(panel, t.twist + b * t.n[1] * 2 * VB, t.n[1], False, like)
             for k in range(t.n[1] // side):
                 turn_pairs(panel + k * side * 2 * VB, panels + ((z * (t.n[1] // side) + k) * t.n[2] + b * side) * 2 * VB, like)
 
-cdef inline void close_panels(const Tile* t, char* panels, char* panel, char* re, char* im, Py_ssize_t wanted, const lanes* like) noexcept nogil:
-    """The mirror image; of each plane so many rows are wanted. Panels are overwritten."""
-    cdef Py_ssize_t z, b, k, at, blocks = t.n[2] * t.size // VB, side = VB // t.size, pitch = t.n[2] * t.size
+cdef inline void close_panels(const Tile* t, char* panels, char* panel, const Planes* planes, const Planes* to, const Py_ssize_t* wanted, const Planes* next_,
+                              const lanes* like) noexcept nogil:
+    """The mirror image; so many samples along each axis are wanted, of which whole vectors are written. Panels are overwritten."""
+    cdef Py_ssize_t z, b, k, at, blocks = t.n[2] * t.size // VB, side = VB // t.size, rows = wanted[1], used
+    cdef const Planes* p = planes if t.deep else to
+    used = blocks if t.twist != NULL else min((wanted[2] + side - 1) // side, blocks)
     for z in range(t.n[0]):
-        for b in range(blocks):
-            at = z * t.n[1] * pitch + b * VB
+        for b in range(used):
+            ask(t, next_, z * used + b, t.n[0] * used, True)
+            at = z * p.plane + b * VB
             if not t.squares:
-                inverse(&t.line[1], panels + (z * blocks + b) * t.n[1] * 2 * VB, re + at, im + at, pitch, wanted, like)
+                inverse(&t.line[1], panels + (z * blocks + b) * t.n[1] * 2 * VB, p.re + at, p.im + at, p.row, rows, t.line[1].passes, like)
                 continue
             for k in range(t.n[1] // side):
                 turn_pairs(panels + ((z * (t.n[1] // side) + k) * t.n[2] + b * side) * 2 * VB, panel + k * side * 2 * VB, like)
             if t.twist != NULL:
                 turned_by_row(panel, t.twist + b * t.n[1] * 2 * VB, t.n[1], True, like)
-            inverse(&t.line[1], panel, re + at, im + at, pitch, wanted, like)
+                rows = max((wanted[2] - b * side + t.n[2] - 1) // t.n[2], <Py_ssize_t> 0)
+            inverse(&t.line[1], panel, p.re + at, p.im + at, p.row, rows, t.line[1].passes, like)
     if t.deep:
-        along_z(t, re, im, panel, True, like)
+        inverse_z(t, planes, to, panel, wanted, like)
 
-cdef inline void panel_forward(const Tile* t, char* panel, const lanes* like) noexcept nogil:
+cdef inline void panel_forward(const Tile* t, char* panel, int but, const lanes* like) noexcept nogil:
+    """All passes but the last one (but = 1) or none."""
     if t.squares:
-        forward(&t.line[2], panel, panel + VB, 2 * VB, panel, like)
+        forward(&t.line[2], panel, panel + VB, 2 * VB, panel, t.line[2].passes - but, like)
 
-cdef inline void panel_inverse(const Tile* t, char* panel, const lanes* like) noexcept nogil:
+cdef inline void panel_inverse(const Tile* t, char* panel, int but, const lanes* like) noexcept nogil:
+    """All passes but the first one, or none."""
     if t.squares:
-        inverse(&t.line[2], panel, panel, panel + VB, 2 * VB, t.rows, like)
+        inverse(&t.line[2], panel, panel, panel + VB, 2 * VB, t.rows, t.line[2].passes - but, like)
