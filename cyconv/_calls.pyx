@@ -48,11 +48,13 @@ def convolve(
 
 
 def another(row, problem, algorithm, weight):
-    """What `execute` calls if the chosen row may have carried a NaN or infinity too far: another row and its weights."""
+    """What `execute` calls if the chosen row may have carried a NaN or infinity too far, or rounded too much: another row and its weights."""
     if not row.spreads_nonfinite or algorithm != "auto":
         return None
 
-    def prepared():
+    def prepared(fine):
+        if fine is not False:
+            return fine, fine.prepare(problem, weight)
         careful = choose(problem, "auto", weight, finite=False)
         return careful, careful.prepare_once(problem, weight)
 
@@ -73,7 +75,8 @@ def execute(row, problem, input, prepared, bias, out, another=None, bint private
     """Runs a chosen algorithm into `out`, or into a new array; private: nobody else has `prepared` and `bias`.
 
     A row that carries a NaN or infinity to outputs whose window it is not in leaves at least one output that is not finite,
-    and says so. Then `another` row computes everything again: finite arguments cost no look at them.
+    and returns False. Then `another` row computes everything again: finite arguments cost no look at them. One that does so
+    without loss where the numbers' sizes differ too much is returned by the row itself. (None or True: the result is fine.)
     """
     if out is not None:
         check_out(out, problem.output_shape, problem.dtype)
@@ -82,10 +85,11 @@ def execute(row, problem, input, prepared, bias, out, another=None, bint private
     else:
         result = empty(problem.output_shape, DTYPES[problem.dtype])
     if problem.multiply_adds:
-        finite = row.run(problem, input, prepared, bias, result)
-        if another is not None and not finite:
-            row, prepared = another()
-            row.run(problem, input, prepared, bias, result)
+        fine = row.run(problem, input, prepared, bias, result)
+        while another is not None and fine is not None and fine is not True:
+            prepared = None             # its memory is used again
+            row, prepared = another(fine)
+            fine = row.run(problem, input, prepared, bias, result)
     elif problem.outputs:
         result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * problem.rank)
     if out is not None and result is not out:

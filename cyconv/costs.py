@@ -12,7 +12,7 @@ from math import prod
 # ---- written by bench/calibrate.py: do not edit by hand ----
 # Intel(R) Xeon(R) Processor, level v4, one thread, 2026-11-26, 1800 problems, seed 1
 # chosen / best algorithm for any weights: 1.032 in the geometric mean, 1.23 at the 95th percentile, held-out problems
-# fft: the same processor, 2026-11-27, 2138 problems of its own
+# fft: the same processor, 2026-11-27, 4101 tiles of problems of its own
 SECONDS = {
     "direct": {
         "call": 9.89e-07,
@@ -119,13 +119,16 @@ SECONDS = {
         "far_byte": 1.3e-11,
     },
     "fft": {
-        "call": 1.77e-05,
-        "weight": 9.35e-11,
-        "transform_32": 1.04e-10,
-        "transform_64": 1.74e-10,
-        "multiply_add_32": 2.21e-10,
-        "multiply_add_64": 5.95e-10,
-        "byte": 3.14e-11,
+        "call": 2.1e-05,
+        "weight": 5.5e-11,
+        "weight_pass": 4e-10,
+        "pass_32": 2.44e-10,
+        "pass_64": 4.2e-10,
+        "multiply_add_32": 1e-10,
+        "multiply_add_64": 4.2e-10,
+        "converted_byte": 2.2e-11,
+        "spilled_byte": 1.1e-11,
+        "far_byte": 8e-11,
     },
     "winograd": {
         "call": 1.28e-06,
@@ -164,7 +167,7 @@ CAUTION = {"reference": 4.0}  # factor on predictions that are so uncertain that
 VECTOR_BYTES = 64
 CACHE_BYTES = 2**20  # of a second-level cache
 _SIZES = {"float64": 8, "complex128": 8, "int64": 8, "uint64": 8}  # bytes of a number that is computed with, if not 4
-PREPARED = ("weight", "split_weight")  # kinds of work that a Plan has behind it
+PREPARED = ("weight", "split_weight", "weight_pass")  # kinds of work that a Plan has behind it
 CONVERTED = ("float16", "int8", "uint8", "int16", "uint16")  # stored in fewer bytes than they are computed in
 
 

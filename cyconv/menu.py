@@ -32,7 +32,7 @@ class Algorithm:
     scale: str
     formula: str  # the bound in words; K: products summed per output
     spreads_nonfinite: bool = False  # whether a NaN or infinity reaches outputs whose window it is not in; `run` then returns
-    # whether all results are finite
+    # whether all results are finite; or, instead of True, what has `prepare` and `run` and loses less of small numbers
     weights: str = ""  # if it computes some weights only: what others are; its module offers suits(problem, weight)
 
     @cached_property

@@ -114,8 +114,9 @@ CASES = {
 def test_within_its_bound(case, dtype):
     x_shape, w_shape, options = CASES[case]
     rng = np.random.default_rng(1)
-    if "max_workspace" in options:  # set for float32
-        options = options | {"max_workspace": options["max_workspace"] * np.dtype(COMPUTED.get(dtype, dtype)).itemsize // 4}
+    if "max_workspace" in options:  # set for single precision, which must have room to be transformed in double precision, too
+        single = np.dtype(COMPUTED.get(dtype, dtype)).char in "fF"
+        options = options | {"max_workspace": options["max_workspace"] * (3 if single else 2)}
     x, w, b = data(rng, x_shape, dtype), data(rng, w_shape, dtype), data(rng, w_shape[:1], dtype)
     check(x, w, b, **options)
     check(x, w, **options)
@@ -208,7 +209,7 @@ def test_a_tile_does_not_read_beyond_its_windows():
     """The last tile of an axis is longer than what is left: what stands there in circular padding must not come in."""
     rng = np.random.default_rng(8)
     x, w = data(rng, (1, 1, 1001), "float32"), data(rng, (1, 1, 9), "float32")
-    options = {"padding": ((0, 4),), "padding_mode": "circular", "max_workspace": 2**14}
+    options = {"padding": ((0, 4),), "padding_mode": "circular", "max_workspace": 3 * 2**14}
     yields = tile_of(x, w, **options)[2] - 8
     rest = 997 % yields
     assert 0 < rest < yields < 300 and 997 // yields > 2  # not the pair of tiles that has the numbers below
@@ -385,3 +386,46 @@ def test_every_length_of_a_tile(length, monkeypatch):
     for n in [n for n, (rows, columns) in MATRICES.items() if length in (rows, columns) and n < 20000]:
         forced((1, 1, n))
         check(data(rng, (1, 1, n + 100), "float32"), data(rng, (1, 1, 7), "float32"), factor=1)
+
+
+LOUD = {
+    "signal": ((1, 1, 60_000), (1, 1, 301), {}),
+    "image": ((2, 1, 200, 190), (1, 1, 31, 33), {"padding": 5}),
+    "channels": ((1, 3, 100, 48), (2, 3, 41, 17), {"padding_mode": "reflect", "padding": 4}),
+    "volume": ((1, 1, 40, 42, 44), (2, 1, 9, 9, 9), {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("planned", (False, True))
+@pytest.mark.parametrize("dtype", ("float16", "float32", "complex64"))
+@pytest.mark.parametrize("case", LOUD)
+def test_auto_keeps_what_is_small_beside_what_is_large(case, dtype, planned):
+    """A burst in a tile: in single precision its rounding errors are larger than all the rest."""
+    x_shape, w_shape, options = LOUD[case]
+    rng = np.random.default_rng(11)
+    x, w, b = data(rng, x_shape, dtype), data(rng, w_shape, dtype) / 8, data(rng, w_shape[:1], dtype)
+    quiet = 1e-3 if dtype == "float16" else 1.0
+    x, b = (x * quiet).astype(dtype), (b * quiet).astype(dtype)
+    loud = x.copy()
+    loud[..., -3:] = 6e4 if dtype == "float16" else 1e7
+    assert cyconv.explain(loud, w.astype(dtype), b, **options).chosen == "fft"
+    conv, far = CONV[w.ndim - 2], np.s_[..., : -w_shape[-1] - 8]  # outputs that no sample of the burst reaches
+    w = w.astype(dtype)
+    want = conv(wide(loud), wide(w), wide(b), algorithm="reference", **options)[far]
+    got = cyconv.plan_conv(x_shape, w, b, **options)(loud) if planned else conv(loud, w, b, **options)
+    eps = np.finfo(np.float16 if dtype == "float16" else np.float32).eps
+    scale = conv(abs(wide(x)), abs(wide(w)), abs(wide(b)), algorithm="reference", **options)[far]
+    assert np.max(np.abs(wide(got)[far] - want) / scale) <= eps
+    forced = conv(loud, w, b, algorithm="fft", **options)
+    assert np.max(np.abs(wide(forced)[far] - want) / scale) > 4 * eps
+    assert got.dtype == dtype and np.array_equal(conv(x, w, b, **options), conv(x, w, b, algorithm="fft", **options))
+
+
+def test_doubles_where_a_nan_is_as_well():
+    """Both reasons to compute again: the NaN reaches the outputs that see it, and no more."""
+    rng = np.random.default_rng(12)
+    x, w = data(rng, (2, 1, 60_000), "float32"), data(rng, (1, 1, 301), "float32")
+    x[0, 0, 100], x[1, 0, 30_000] = 1e8, np.nan
+    assert cyconv.explain(x, w).chosen == "fft"
+    nan = np.isnan(cyconv.conv1d(x, w))
+    assert nan.sum() == 301 and nan[1, 0, 29_700:30_001].all()

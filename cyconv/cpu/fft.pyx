@@ -28,6 +28,7 @@ from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport Blocks, ceil_div, set_layout
 from cyconv.cpu.fft_price cimport Price, Sizes, outputs_of, price
 from cyconv.cpu.fft_product cimport PIECE, multiply_panel, multiply_through
+from cyconv.cpu.fft_range cimport is_wide
 from cyconv.cpu.fft_tile cimport Planes, Tile, ask, close_panels, open_panels, panel_forward, panel_inverse
 from cyconv.cpu.fft_work cimport Room, Work, add_bias, channel_of, find_source, find_target, gather_tile, open_room, real, scatter_tile
 from cyconv.cpu.finite cimport all_finite
@@ -66,16 +67,19 @@ def layout(problem):
     set_layout(&b, problem)
     p.size, p.parts = b.size, b.parts
     each, bits = costs.SECONDS["fft"], 8 * b.size
-    p.per_call, p.per_weight, p.per_byte = each["call"], each["weight"], each["byte"]
-    p.per_transform, p.per_product = each[f"transform_{bits}"], each[f"multiply_add_{bits}"]
+    p.per_call, p.per_weight, p.per_spilled, p.per_far = each["call"], each["weight"], each["spilled_byte"], each["far_byte"]
+    p.per_weight_pass, p.per_pass, p.per_product = each["weight_pass"], each[f"pass_{bits}"], each[f"multiply_add_{bits}"]
+    p.per_converted, p.converted = each["converted_byte"], b.kind == HALF
     p.batch, p.groups, p.channels, p.rows = problem.batch, problem.groups, problem.in_channels, problem.out_channels
     p.memory = problem.max_workspace
     transformed = transformed_axes(problem)
-    p.spectra = p.channels + p.rows if _apart(problem) else 1
+    p.apart = _apart(problem)
+    p.spectra = p.channels + p.rows if p.apart else 1
+    p.moved = costs.far_bytes(problem, b.size * b.parts)
     choices = []
     for a in range(3):
-        p.out[a], p.span[a], p.transformed[a] = problem.out_size[a], problem.span[a], a in transformed
-        p.stride[a], p.lone[a] = (problem.stride[a], lone_length(problem, a)) if p.transformed[a] else (1, LONGEST)
+        p.out[a], p.span[a] = problem.out_size[a], problem.span[a]
+        p.stride[a], p.lone[a] = (problem.stride[a], lone_length(problem, a)) if a in transformed else (1, LONGEST)
         choices.append(_lengths(problem, a, transformed))
         if not choices[a]:
             return problem.span[a] * b.size
@@ -85,6 +89,7 @@ def layout(problem):
         nonlocal least, smallest
         for a in range(3):
             tile[a] = lengths[a]
+        p.passes = _passes(lengths, transformed)
         price(&p, tile, &now)
         smallest = min(smallest, now.weights + now.scratch)
         if now.seconds < least:
@@ -104,14 +109,23 @@ def layout(problem):
                     consider(around)
     if least == INFINITY:
         return int(smallest)
+    p.passes = _passes(best, transformed)
     price(&p, best, &now)
-    work = {"call": 1, "weight": now.weights, f"transform_{bits}": now.transforms, f"multiply_add_{bits}": now.products, "byte": now.bytes}
+    work = {
+        "call": 1, "weight": now.weights, "weight_pass": now.weight_passes, f"pass_{bits}": now.passes, f"multiply_add_{bits}": now.products,
+        "converted_byte": now.converted, "spilled_byte": now.spilled, "far_byte": p.moved,
+    }
     return work, int(now.weights + now.scratch), (best[0], best[1], best[2]), int(now.run)
 
 
 def _apart(problem):
     """Whether products cannot take the place of the spectra that they are of."""
     return problem.in_channels > 1 or problem.out_channels > 1 or 2 not in transformed_axes(problem)
+
+
+def _passes(lengths, transformed):
+    """That each point of a tile goes through."""
+    return sum(len(RADICES[n]) for n in (MATRICES[lengths[2]] if transformed == [2] else [lengths[a] for a in transformed]))
 
 
 def lone_length(problem, axis):
@@ -187,6 +201,8 @@ cdef inline void read_tiles(const Work* w, Py_ssize_t item, Py_ssize_t index, Ro
             gather_tile(w, channel, tile if w.parts == 2 else tile + 1, w.parts == 2, here.im)
         else:
             memset(here.im, 0, w.bytes)
+    if lanes is vf and is_wide(&w.tile, &here):
+        w.wide[0] = True
     source_of(w, item, index + 1, &next_)
     open_panels(&w.tile, &here, &r.planes, r.panel, r.spectra + index * w.tile.bytes, &next_, like)
 
@@ -257,7 +273,7 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
 
 
 cdef Py_ssize_t NO_REMAINDER = 0
-cdef tuple KEPT = ("work of fft",)       # a key that no name of an algorithm is
+cdef tuple KEPT = ("work of fft",), DOUBLED = ("work of fft in double precision",)     # keys that no name of an algorithm is
 
 
 def transformed_axes(problem):
@@ -300,14 +316,14 @@ cdef list open_tile(Tile* t, object problem, tuple length, Py_ssize_t size):
     return kept
 
 
-cdef list open_work(Work* w, object problem, tuple length, Py_ssize_t run):
+cdef list open_work(Work* w, object problem, tuple length, Py_ssize_t run, bint doubled):
     """Everything that the problem and the tile say; returns what must live as long."""
     cdef Blocks b
     cdef Py_ssize_t a
     cdef str mode = problem.padding_mode
     axes = transformed_axes(problem)
     set_layout(&b, problem)
-    w.kind, w.size, w.stored_size, w.parts = b.kind, b.size, b.stored_size, b.parts
+    w.kind, w.size, w.stored_size, w.parts = b.kind, 8 if doubled else b.size, b.stored_size, b.parts
     w.groups, w.channels, w.rows = problem.groups, problem.in_channels, problem.out_channels
     w.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
     w.tiles = 1
@@ -331,7 +347,7 @@ cdef list open_work(Work* w, object problem, tuple length, Py_ssize_t run):
     w.blocks = w.bytes // VB
     w.row = 2 if axes == [2] else 1 if 1 in axes else 0
     w.apart = _apart(problem)
-    w.plain = w.parts == 1 and w.kind != HALF and w.stride[0] == w.stride[1] == w.stride[2] == 1
+    w.plain = w.parts == 1 and w.size == w.stored_size and w.stride[0] == w.stride[1] == w.stride[2] == 1
     return kept
 
 
@@ -410,8 +426,7 @@ cdef Py_ssize_t room_bytes(const Work* w) noexcept:
     return ceil_div(2 * w.bytes + w.panel + w.run * (w.channels + w.rows if w.apart else 1) * w.tile.bytes + 128, 64) * 64
 
 
-def prepare(problem, weight):
-    """The spectra of the weights as the register tile reads them, one flat array of real numbers."""
+cdef object spectra(object problem, object weight, bint doubled):
     cdef Packing p
     cdef Py_ssize_t a, kernels, items, room
     cdef cnp.npy_intp bytes
@@ -419,7 +434,7 @@ def prepare(problem, weight):
     cdef cnp.ndarray taps, result, space
     if problem.products == 0 or problem.outputs == 0:
         return weight                   # `run` is not called
-    kept = open_work(&p.w, problem, layout(problem)[2], 1)
+    kept = open_work(&p.w, problem, layout(problem)[2], 1, doubled)
     taps = np.ascontiguousarray(weight, ("complex128" if p.w.size == 8 else "complex64") if p.w.parts == 2 else "float64" if p.w.size == 8 else "float32")
     kernels = p.w.groups * p.w.rows * p.w.channels
     result = empty(2 * kernels * p.w.blocks * (VB // p.w.size), np.float64 if p.w.size == 8 else np.float32)
@@ -436,20 +451,22 @@ def prepare(problem, weight):
     return result
 
 
-def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
-    """Writes the result to `out` (C-contiguous); returns whether it is finite. `weight` is what `prepare` returned."""
+cdef object work_off(object problem, cnp.ndarray input, cnp.ndarray weight, object bias, cnp.ndarray out, bint doubled):
     cdef Work w
+    cdef int wide = False
     cdef Py_ssize_t a, room, items, item, rank = problem.rank, size, parts, pieces
     cdef cnp.npy_intp bytes
     cdef int workers, bad
     cdef bint batched = problem.batched
     cdef cnp.ndarray added, space
-    kept = (<dict> problem.kept).get(KEPT)
+    key = DOUBLED if doubled else KEPT
+    kept = (<dict> problem.kept).get(key)
     if kept is None:
         _, _, length, most = layout(problem)
-        tables = open_work(&w, problem, length, most)
-        kept = problem.kept[KEPT] = PyBytes_FromStringAndSize(<char*> &w, sizeof(Work)), tables
+        tables = open_work(&w, problem, length, 1 if doubled else most, doubled)
+        kept = problem.kept[key] = PyBytes_FromStringAndSize(<char*> &w, sizeof(Work)), tables
     memcpy(&w, PyBytes_AS_STRING((<tuple> kept)[0]), sizeof(Work))
+    w.wide = &wide
     for a in range(3):
         w.box.step[a] = cnp.PyArray_STRIDE(input, a - 3 + rank + 1 + batched) if a >= 3 - rank else 0
     w.input_step[0] = cnp.PyArray_STRIDE(input, 0) if batched else 0
@@ -461,7 +478,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     dtype = ("complex128" if w.size == 8 else "complex64") if w.parts == 2 else "float64" if w.size == 8 else "float32"
     added = np.zeros(w.groups * w.rows, dtype) if bias is None else np.ascontiguousarray(bias, dtype)
     w.bias, w.biased = <const char*> cnp.PyArray_DATA(added), bias is not None
-    w.read = w.parts == 1 and w.kind != HALF and w.box.step[2] == w.size
+    w.read = w.parts == 1 and w.size == w.stored_size and w.box.step[2] == w.size
     for a in range(3):
         w.read = w.read and w.box.axis[a].stride == 1
     room = room_bytes(&w)
@@ -481,4 +498,30 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         for item in prange(pieces):
             if not all_finite(w.out_data + item * parts // pieces * size, (item + 1) * parts // pieces - item * parts // pieces, size):
                 bad += 1
-    return bad == 0
+    return False if bad else _DOUBLES if wide else True
+
+
+def prepare(problem, weight):
+    """The spectra of the weights as the register tile reads them, one flat array of real numbers."""
+    return spectra(problem, weight, False)
+
+
+def run(problem, input, weight, bias, out):
+    """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned.
+
+    Returns True, or False if the result is not finite; of single precision, what does better where tiles hold so large and so
+    small numbers that the small ones are lost.
+    """
+    return work_off(problem, input, weight, bias, out, False)
+
+
+class _DOUBLES:
+    """The same in double precision, for data in single precision."""
+
+    @staticmethod
+    def prepare(problem, weight):
+        return spectra(problem, weight, True)
+
+    @staticmethod
+    def run(problem, input, weight, bias, out):
+        return work_off(problem, input, weight, bias, out, True)

@@ -1,11 +1,12 @@
 """What a tile of an overlap-save convolution costs."""
-from libc.math cimport INFINITY, log2, sqrt
+from libc.math cimport INFINITY, ceil, log2, sqrt
 
 from cyconv.cpu.blocks cimport ceil_div
 
 cdef enum:
     RUN = 12                            # pairs of tiles that a thread multiplies with the same spectra of weights, at most,
     RUN_BYTES = 1 << 20                 # and what these may take
+    CACHE = 1 << 19                     # bytes of a second-level cache
     WHOLE = 16                          # outputs: whole vectors on all instruction sets
     MANY = 256                          # outputs of a row beside which WHOLE are few
 
@@ -15,17 +16,22 @@ cdef struct Sizes:
     Py_ssize_t[3] stride
     Py_ssize_t[3] span
     Py_ssize_t[3] lone                  # from which length on one tile is enough
-    bint[3] transformed
     double size, parts, batch, groups, channels, rows, memory
+    bint apart                          # whether products cannot take the place of the spectra that they are of
     double spectra                      # that a transform of each channel, of input and of output, needs room for
-    double per_weight, per_transform, per_product, per_byte, per_call
+    double moved                        # bytes of the caller's arrays that go through memory
+    bint converted                      # whether they are numbers of another size
+    double passes                       # that each point of the tile goes through, along all axes
+    double per_weight, per_weight_pass, per_pass, per_product, per_converted, per_spilled, per_far, per_call
 
 
 cdef struct Price:
     double seconds                      # by the work below; infinite if it does not fit
-    double transforms                   # complex numbers transformed, times log2 of the points
+    double passes                       # complex numbers, times the passes that each goes through
+    double weight_passes                # the same of weights, in units of single precision
     double products                     # complex, over all channels and frequencies
-    double bytes                        # gathered, scattered or packed
+    double converted                    # bytes whose numbers are
+    double spilled                      # bytes, times the doublings that take them out of the second-level cache; after three they come from memory anyway
     double weights                      # bytes: spectra of all weights
     double run                          # transforms of each channel that a thread works on together
     double scratch                      # bytes: of one thread
@@ -50,27 +56,30 @@ cdef inline double room_of(const Sizes* p, double points, double longest, double
 
 cdef inline void price(const Sizes* p, const Py_ssize_t* tile, Price* result) noexcept nogil:
     """What a tile costs, infinite if it does not fit."""
-    cdef double points = 1, mixed = 1, tiles = 1, units, kernels, longest = 0
+    cdef double points = 1, tiles = 1, units, kernels, transforms, room, longest = 0
     cdef int a
     for a in range(3):
         points *= tile[a]
         longest = max(longest, <double> tile[a] if a < 2 else 0.0)
         tiles *= ceil_div(p.out[a], outputs_of(tile[a], a, p.out[a], p.span[a], p.stride[a], p.lone[a]))
-        if p.transformed[a]:
-            mixed *= tile[a]
     kernels = p.groups * p.rows * p.channels
     units = p.groups * p.batch * (tiles if p.parts == 2 else (tiles + 1) // 2)
     result.weights = kernels * points * 2 * p.size
     if longest == 1:
         longest = sqrt(points)          # rows of the matrix that a signal is, at most
     result.scratch = room_of(p, points, longest, 1)
-    if result.weights + result.scratch > p.memory:
+    if (3 * result.weights + 2 * result.scratch if p.size == 4 else result.weights + result.scratch) > p.memory:     # then in double precision, if need be
         result.seconds = INFINITY
         return
     result.run = min(p.memory - result.weights - room_of(p, points, longest, 0), <double> RUN_BYTES)
-    result.run = max(min(min(result.run // room_of(p, points, 0, 1), <double> RUN), units), 1.0)
+    result.run = max(min(min(result.run // room_of(p, points, 0, 1), <double> RUN), units), 1.0) if p.apart else 1.0
     result.scratch = room_of(p, points, longest, result.run)
-    result.transforms = (units * (p.channels + p.rows) + kernels) * points * log2(mixed)
+    transforms = units * (p.channels + p.rows) * points
+    result.passes = transforms * (p.passes if p.apart else p.passes - 1)
+    result.weight_passes = kernels * points * p.passes * p.size / 4
     result.products = units * p.channels * p.rows * points
-    result.bytes = units * (p.channels + p.rows) * 2 * points * p.size
-    result.seconds = p.per_call + p.per_weight * result.weights + p.per_transform * result.transforms + p.per_product * result.products + p.per_byte * result.bytes
+    result.converted = transforms * 2 * p.size if p.converted else 0.0
+    room = result.weights + result.scratch
+    result.spilled = min(max(log2(room / CACHE), 0.0), 3.0) * (result.weights + transforms * 4 * p.size + ceil(units / result.run) * result.weights / p.groups)
+    result.seconds = (p.per_call + p.per_weight * result.weights + p.per_weight_pass * result.weight_passes + p.per_pass * result.passes + p.per_product * result.products + p.per_converted * result.converted
+                      + p.per_spilled * result.spilled + p.per_far * p.moved)

@@ -2,7 +2,7 @@
 from libc.string cimport memset
 
 from cyconv.cpu.fft_tile cimport Planes, Tile
-from cyconv.cpu.packing cimport Box, Stored, gather_floats, put_floats
+from cyconv.cpu.packing cimport DOUBLE, Box, Stored, gather_floats, put_floats
 from cyconv.cpu.simd cimport VB, inlined, outlined
 
 ctypedef fused real:
@@ -14,7 +14,7 @@ cdef struct Work:
     Box box
     Stored kind
     Tile tile
-    Py_ssize_t size                     # bytes of a real number that is computed with
+    Py_ssize_t size                     # bytes of a real number that is computed with; 8 for numbers of 4, too, if need be
     Py_ssize_t stored_size              # bytes of a real number in the caller's arrays
     Py_ssize_t parts                    # 2 for complex data
     Py_ssize_t groups, channels, rows   # input and output channels of a group
@@ -36,6 +36,7 @@ cdef struct Work:
     bint plain                          # whether results are written as they come
     bint read                           # whether input is read where it lies: numbers as they are computed with, side by side
     bint biased
+    int* wide                           # set where tiles of single precision need double precision
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
     const char* weight
@@ -81,7 +82,9 @@ cdef inline Py_ssize_t samples(const Work* w, int a, Py_ssize_t place) noexcept 
 cdef inline outlined gather_tile(const Work* w, const char* channel, Py_ssize_t tile, Py_ssize_t part, char* to) noexcept nogil:
     cdef Py_ssize_t[3] place
     cdef Py_ssize_t[3] extent
-    cdef bint whole = True
+    cdef bint whole = True, narrow = w.size == 8 and w.kind != DOUBLE
+    cdef char* target = to + w.bytes // 2 if narrow else to
+    cdef Py_ssize_t i
     cdef int a
     locate(w, tile, place, extent)
     for a in range(3):
@@ -90,7 +93,10 @@ cdef inline outlined gather_tile(const Work* w, const char* channel, Py_ssize_t 
         whole = whole and extent[a] == w.length[a]
     if not whole:
         memset(to, 0, w.bytes)
-    gather_floats(w.kind, channel + part * w.stored_size, &w.box, place, extent, to)
+    gather_floats(w.kind, channel + part * w.stored_size, &w.box, place, extent, target)
+    if narrow:
+        for i in range(w.tile.points):
+            (<double*> to)[i] = (<float*> target)[i]
 
 
 cdef inline const char* inside(const Work* w, const char* channel, Py_ssize_t tile) noexcept nogil:
@@ -184,7 +190,7 @@ cdef inline outlined scatter_tile(const Work* w, Py_ssize_t n, Py_ssize_t group,
     """One output channel of one tile: stride, bias, the caller's number format."""
     cdef Py_ssize_t[3] place
     cdef Py_ssize_t[3] extent
-    cdef Py_ssize_t o = group * w.rows + row, z, y, at
+    cdef Py_ssize_t o = group * w.rows + row, z, y, i, at
     cdef char* line
     cdef const char* bias = w.bias + (o * w.parts + part) * w.size
     locate(w, tile, place, extent)
@@ -196,6 +202,9 @@ cdef inline outlined scatter_tile(const Work* w, Py_ssize_t n, Py_ssize_t group,
                 pick[float](<const float*> line, <float*> line, w.stride[2], extent[2], <const float*> bias)
             else:
                 pick[double](<const double*> line, <double*> line, w.stride[2], extent[2], <const double*> bias)
+                if w.kind != DOUBLE:
+                    for i in range(extent[2]):
+                        (<float*> line)[i] = <float> (<double*> line)[i]
             put_floats(w.kind, line,
                        w.out_data + ((((at + place[0] + z) * w.out[1] + place[1] + y) * w.out[2] + place[2]) * w.parts + part) * w.stored_size,
                        w.parts, extent[2])
