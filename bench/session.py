@@ -2,7 +2,6 @@
 
 import csv
 import math
-import platform
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import numpy as np
 
 import cyconv
 from cyconv import cpu
+from cyconv.tuning import processor
 
 from . import data, peers, timing
 from .contenders import PLAIN, PLAN, cyconv_contenders
@@ -165,16 +165,6 @@ def header(threads):
         f"cyconv {cyconv.__version__} from {Path(cyconv.__file__).parent}, level {cpu.level}",
         f"{processor()}, {'  and  '.join(map(str, threads))} {noun}; {versions}",
     ]
-
-
-def processor():
-    """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def run(rows, threads, budget, csv_path=None, details=False):

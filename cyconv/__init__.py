@@ -15,6 +15,8 @@ What a call goes through, from top to bottom; imports point the same way:
     problem.py         what is to be computed (pool_problem.py, filter_problem.py, fold_problem.py): all checks, all shape arithmetic
     arguments.py       what a caller passed, as plain Python values
     costs.py           the cost model's constants, measured by bench/calibrate.py
+    tuning.py          the same of the user's machine, in a file that `python -m cyconv tune` writes
+    calibration.py     how both are measured
     threads.py         how many threads; peace with BLAS and with fork
     memory.py          arrays of warm memory, for results and scratch
     columns.py         unfold and fold

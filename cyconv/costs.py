@@ -1,19 +1,23 @@
 """The cost model: seconds of an algorithm on one thread = amounts of work, each times the seconds that a unit of it takes.
 
 Every algorithm's module offers `amounts(problem)`, {kind of work: amount}, and SECONDS says what a unit of each kind
-takes. The kinds are few and physical (a call, a gathered byte, a vector of multiply-adds), so that bench/calibrate.py can
-fit the seconds of any algorithm to measured times without knowing it. An amount never depends on the number of threads,
+takes: SHIPPED, or what `python -m cyconv tune` has measured on this machine (tuning.py). The kinds are few and physical (a
+call, a gathered byte, a vector of multiply-adds), so that calibration.py can fit the seconds of any algorithm to measured
+times without knowing it. An amount never depends on the number of threads,
 nor on the level that this process runs: one problem gets one algorithm. Vectors and register tiles are counted as level
 v4 has them.
 """
 
+import threading
+import warnings
 from math import prod
 
 # ---- written by bench/calibrate.py: do not edit by hand ----
-# Intel(R) Xeon(R) Processor, level v4, one thread, 2026-11-26, 1800 problems, seed 1
+# one thread, 1800 problems, seed 1
 # chosen / best algorithm for any weights: 1.032 in the geometric mean, 1.23 at the 95th percentile, held-out problems
-# fft: the same processor, 2026-11-27, 4101 tiles of problems of its own
-SECONDS = {
+# fft: 2026-11-27, 4101 tiles of problems of its own
+SOURCE = "Intel(R) Xeon(R) Processor, level v4, 2026-11-26"
+SHIPPED = {
     "direct": {
         "call": 9.89e-07,
         "weight": 2.8e-10,
@@ -170,10 +174,43 @@ _SIZES = {"float64": 8, "complex128": 8, "int64": 8, "uint64": 8}  # bytes of a 
 PREPARED = ("weight", "split_weight", "weight_pass")  # kinds of work that a Plan has behind it
 CONVERTED = ("float16", "int8", "uint8", "int16", "uint16")  # stored in fewer bytes than they are computed in
 
+_in_force = None
+_looking = threading.Lock()
 
-def seconds(name, amounts, table=SECONDS):
-    """Predicted seconds of algorithm `name` for the whole call, weights prepared anew."""
-    each = table[name]
+
+def in_force():
+    """(the table that choices are made by, where it comes from in words).
+
+    Found out when the first choice is made, so that importing cyconv reads no file, and kept from then on: what is
+    remembered about problems stays true.
+    """
+    global _in_force
+    if _in_force is None:
+        from . import tuning
+
+        with _looking:
+            found, complaint = (_in_force, None) if _in_force else tuning.look(SHIPPED)
+            _in_force = found or (SHIPPED, f"shipped constants ({SOURCE})")
+        if complaint:
+            warnings.warn(complaint, RuntimeWarning, stacklevel=2)  # where that is an error, the next call goes on
+    return _in_force
+
+
+def use_shipped():
+    """Makes choices by SHIPPED whatever was measured here: for what measures anew."""
+    global _in_force
+    _in_force = SHIPPED, f"shipped constants ({SOURCE})"
+
+
+def __getattr__(name):
+    if name == "SECONDS":
+        return in_force()[0]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def seconds(name, amounts, table=None):
+    """Predicted seconds of algorithm `name` for the whole call, weights prepared anew; by the table in force, or another."""
+    each = (in_force()[0] if table is None else table)[name]
     return CAUTION.get(name, 1.0) * sum([amount * each[kind] for kind, amount in amounts.items()])
 
 

@@ -1,7 +1,7 @@
 """Which algorithm computes a problem, and why.
 
 The choice is a function of the problem alone: of shapes, dtype and arguments, never of the number of threads or of what
-ran before; and of whether weights are prepared ahead. It is the cheapest row of the menu, by the cost model of costs.py, among those that do not decline. A row may be
+ran before, as long as the process lives (another one may find another table of costs); and of whether weights are prepared ahead. It is the cheapest row of the menu, by the cost model of costs.py, among those that do not decline. A row may be
 for some weights only; then they are looked at, but only where that row would be the cheapest.
 """
 
@@ -101,11 +101,12 @@ def _choose(problem, algorithm, finite, any_weight, planned):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why an algorithm was chosen: print it, or look at `chosen` and `verdicts`."""
+    """Why an algorithm was chosen: print it, or look at `chosen`, `verdicts` and `times`."""
 
     problem: ConvProblem
     chosen: str
     verdicts: tuple
+    times: str  # where the predicted times come from
 
     def __str__(self):
         lines = [str(self.problem), f"{self.problem.multiply_adds:.3g} multiply-adds, result {self.problem.output_shape}", ""]
@@ -119,7 +120,7 @@ class Explanation:
                 rows.append((v.algorithm.name, v.algorithm.device, seconds_text(v.seconds), bytes_text(v.workspace), bound, note))
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
         lines += ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths)), row[5]]).rstrip() for row in rows]
-        return "\n".join(lines)
+        return "\n".join([*lines, "", f"times: {self.times}"])
 
 
 def seconds_text(seconds):
@@ -148,7 +149,7 @@ def explain(
         spatial_rank(weight), input, weight, bias if bias is None else as_array("bias", bias), stride, padding, dilation, groups,
         padding_mode, precision, max_workspace,
     )  # fmt: skip
-    return Explanation(problem, choose(problem, algorithm, weight).name, verdicts_on(problem, weight))
+    return Explanation(problem, choose(problem, algorithm, weight).name, verdicts_on(problem, weight), costs.in_force()[1])
 
 
 # ---- pooling -------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import pytest
 from cases import CASES, arrays, problem_of
 
 import cyconv
-from cyconv import costs, menu
+from cyconv import calibration, costs, menu
 
 ROOT = Path(__file__).parent.parent
 if (
@@ -433,40 +433,41 @@ def test_the_cost_model_is_amounts_times_seconds(name):
     for case in CASES:
         _, _, bias = arrays(case, "float32")
         problem = problem_of(case, "float32", bias)
-        amounts = calibrate.amounts(name, problem)
+        amounts = calibration.amounts(name, problem)
         assert amounts.keys() <= costs.SECONDS[name].keys()
         assert all(amount >= 0 for amount in amounts.values())
         seconds = sum(amount * costs.SECONDS[name][kind] for kind, amount in amounts.items())
-        assert calibrate.predicted(costs.SECONDS, name, problem) == pytest.approx(seconds)
+        assert calibration.predicted(costs.SECONDS, name, problem) == pytest.approx(seconds)
         assert costs.seconds(name, amounts) == pytest.approx(seconds * costs.CAUTION.get(name, 1))
 
 
 def test_the_fit_finds_the_seconds_that_times_were_made_of():
-    problems = calibrate.random_problems(60, seed=3)
+    problems = calibration.random_problems(60, seed=3)
     true = {kind: 10.0 ** -(6 + i % 4) for i, kind in enumerate(costs.SECONDS["direct"])}
-    measured = {p: {"direct": calibrate.predicted({"direct": true}, "direct", p)} for p in problems}
+    measured = {p: {"direct": calibration.predicted({"direct": true}, "direct", p)} for p in problems}
     measured[problems[0]]["direct"] *= 20  # disturbed
-    table = {"direct": calibrate.fit("direct", measured)}
-    ratios = [calibrate.predicted(table, "direct", p) / measured[p]["direct"] for p in problems[1:]]
+    table = {"direct": calibration.fit("direct", measured, costs.SHIPPED["direct"])}
+    ratios = [calibration.predicted(table, "direct", p) / measured[p]["direct"] for p in problems[1:]]
     assert np.percentile(ratios, [5, 50, 95]) == pytest.approx([1, 1, 1], rel=0.02)
 
 
 def test_only_the_marked_block_is_rewritten():
     text = (ROOT / "cyconv" / "costs.py").read_text()
     table = {name: {kind: 1.5 for kind in each} for name, each in costs.SECONDS.items()}
-    new = calibrate.rewritten(text, table, ["a remark"])
+    new = calibrate.rewritten(text, table, 'a "machine"', ["a remark"])
     block = new.partition(calibrate.BEGIN)[2].partition(calibrate.END)[0]
-    assert ast.literal_eval(block.partition("SECONDS = ")[2]) == table
+    assert ast.literal_eval(block.partition("SHIPPED = ")[2]) == table
+    assert ast.literal_eval(block.partition("SOURCE = ")[2].partition("\n")[0]) == 'a "machine"'
     assert "# a remark" in new
-    assert calibrate.rewritten(new, costs.SECONDS, []).count("SECONDS = {") == 1
+    assert calibrate.rewritten(new, costs.SHIPPED, "", []).count("SHIPPED = {") == 1
     assert new.partition(calibrate.END)[2] == text.partition(calibrate.END)[2]
     with pytest.raises(SystemExit, match="no marked block"):
-        calibrate.rewritten("nothing", table, [])
+        calibrate.rewritten("nothing", table, "", [])
 
 
 def test_calibrate_dry_run(capsys, monkeypatch):
     before = (ROOT / "cyconv" / "costs.py").read_text()
-    monkeypatch.setattr(calibrate, "MOST_WORK", 1e6)
+    monkeypatch.setattr(calibration, "MOST_WORK", 1e6)
     assert calibrate.main(["--problems", "6", "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert "new table, held-out problems:" in text

@@ -7,7 +7,7 @@ import platform
 import numpy as np
 import scipy
 
-from .. import __version__, _platform, cpu, get_num_threads
+from .. import __version__, _platform, costs, cpu, get_num_threads, tuning
 from ..threads import VARIABLES, available_cpus, can_hold_blas
 
 
@@ -18,6 +18,7 @@ def run():
         "kernels": _level(),
         "threads": _threads(),
         "BLAS": _blas(),
+        "times": costs.in_force()[1] + (f" ({tuning.VARIABLE}=off)" if tuning.off() else ""),
         "Python": f"{platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}",
         "machine": f"{platform.machine()}, {platform.system()}",
         "GPU": _gpu(),

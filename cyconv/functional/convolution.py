@@ -249,7 +249,8 @@ def explain(
     -------
     Explanation
         Prints as a table: each algorithm of the menu with its predicted time and workspace (on one thread) and its error
-        bound, or the reason why it declines. Attributes: `problem`, `chosen` (a name), `verdicts`.
+        bound, or the reason why it declines. Attributes: `problem`, `chosen` (a name), `verdicts`, `times` (where what is
+        predicted comes from: measured by the makers of the package, or on this machine by `python -m cyconv tune`).
 
     Raises
     ------
