@@ -23,6 +23,7 @@ examples:
   python -m cyconv filter in.png out.png --kernel gaussian:31
   python -m cyconv explain 1x3x224x224 64x3x7x7 --stride 2 --padding 3
   python -m cyconv info
+  python -m cyconv tune                               measures this machine, so that choices suit it
 """
 KERNELS = f"""\
 kernels (N is an odd number of pixels):
@@ -90,6 +91,10 @@ def _run(given):
         from .cli import info
 
         print(info.run())
+    elif given.command == "tune":
+        from .cli import tune
+
+        print(tune.reset() if given.reset else tune.run(given.seconds))
     elif given.command == "explain":
         from .cli import explain
 
@@ -184,7 +189,11 @@ def _parser():
     _add_algorithm(filter_)
     filter_.add_argument("--force", action="store_true", help="allow OUT to be IN itself")
 
-    command("info", "print version, processor level, threads, BLAS and GPU")
+    command("info", "print version, processor level, threads, BLAS, GPU and where predicted times come from")
+
+    tune = command("tune", "measure this machine, so that choices suit it (under two minutes), and keep that in your configuration folder")
+    tune.add_argument("--seconds", type=_argument(_count), default=75, metavar="N", help="time to measure for (%(default)s)")
+    tune.add_argument("--reset", action="store_true", help="remove what was kept, and measure nothing")
 
     explain = command("explain", "print what every algorithm says to a convolution of these shapes")
     explain.add_argument("input_shape", type=_argument(_shape), metavar="INPUT_SHAPE", help="(N, C, ...) or (C, ...): 1x3x224x224")

@@ -4,6 +4,7 @@
     filter    one kernel over a picture file
     info      what this installation found: processor, threads, BLAS, GPU
     explain   every algorithm's verdict on a convolution of given shapes
+    tune      measures this machine, so that choices suit it
 
     kernels   the kernels that `filter` and `demo` know by name
     pictures  picture files and .npy files to arrays and back
