@@ -174,6 +174,7 @@ _SIZES = {"float64": 8, "complex128": 8, "int64": 8, "uint64": 8}  # bytes of a 
 PREPARED = ("weight", "split_weight", "weight_pass")  # kinds of work that a Plan has behind it
 CONVERTED = ("float16", "int8", "uint8", "int16", "uint16")  # stored in fewer bytes than they are computed in
 
+_AS_SHIPPED = SHIPPED, f"shipped constants ({SOURCE})"
 _in_force = None
 _looking = threading.Lock()
 
@@ -190,7 +191,7 @@ def in_force():
 
         with _looking:
             found, complaint = (_in_force, None) if _in_force else tuning.look(SHIPPED)
-            _in_force = found or (SHIPPED, f"shipped constants ({SOURCE})")
+            _in_force = found or _AS_SHIPPED
         if complaint:
             warnings.warn(complaint, RuntimeWarning, stacklevel=2)  # where that is an error, the next call goes on
     return _in_force
@@ -199,7 +200,7 @@ def in_force():
 def use_shipped():
     """Makes choices by SHIPPED whatever was measured here: for what measures anew."""
     global _in_force
-    _in_force = SHIPPED, f"shipped constants ({SOURCE})"
+    _in_force = _AS_SHIPPED
 
 
 def __getattr__(name):
