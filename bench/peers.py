@@ -4,47 +4,16 @@ PyTorch and ONNX Runtime take arrays as cyconv does, channels first. ONNX Runtim
 Plan does, and runs in a process of its own (apart.py). OpenCV and SciPy filter one plane.
 """
 
-import importlib
-from contextlib import ExitStack, contextmanager
-
 import numpy as np
+
+from cyconv.cli import peers as cli_peers
+from cyconv.cli.peers import installed, threads, versions  # noqa: F401  (the last two for session.py)
 
 from .apart import Apart
 from .contenders import Contender
 from .data import gaussians, keywords
 
-
-def installed(name):
-    """The module, or None."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
-
-
-def versions():
-    """{library: version} of those installed."""
-    names = {"torch": "torch", "onnxruntime": "onnxruntime", "cv2": "opencv", "scipy": "scipy", "numpy": "numpy"}
-    return {shown: module.__version__ for name, shown in names.items() if (module := installed(name))}
-
-
-@contextmanager
-def threads(count):
-    """Every library's thread count, cyconv's among them."""
-    import cyconv
-
-    with ExitStack() as stack:
-        stack.enter_context(cyconv.threads(count))
-        if torch := installed("torch"):
-            stack.callback(torch.set_num_threads, torch.get_num_threads())
-            torch.set_num_threads(count)
-        if cv2 := installed("cv2"):
-            stack.callback(cv2.setNumThreads, cv2.getNumThreads())
-            cv2.setNumThreads(count)
-        from scipy import fft
-
-        stack.enter_context(fft.set_workers(count))
-        yield
+NAMES = {"onnxruntime": "onnxruntime", **cli_peers.NAMES}
 
 
 def peer_contenders(row, x, weight, bias, count):

@@ -159,7 +159,7 @@ def summary(results):
 
 def header(threads):
     """Machine, level, versions."""
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(peers.versions().items()))
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(peers.versions(peers.NAMES).items()))
     noun = "thread" if threads == [1] else "threads"
     return [
         f"cyconv {cyconv.__version__} from {Path(cyconv.__file__).parent}, level {cpu.level}",

@@ -20,7 +20,7 @@ def run():
         "BLAS": _blas(),
         "times": costs.in_force()[1] + (f" ({tuning.VARIABLE}=off)" if tuning.off() else ""),
         "Python": f"{platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}",
-        "machine": f"{platform.machine()}, {platform.system()}",
+        "machine": f"{tuning.processor()}, {platform.machine()}, {platform.system()}",
         "GPU": _gpu(),
     }
     wide = max(map(len, facts))
