@@ -22,6 +22,7 @@ examples:
   python -m cyconv demo holiday.jpg -o poster.png     the same with your own photograph
   python -m cyconv filter in.png out.png --kernel gaussian:31
   python -m cyconv explain 1x3x224x224 64x3x7x7 --stride 2 --padding 3
+  python -m cyconv bench --plot times.png             every algorithm's time against kernel size
   python -m cyconv info
   python -m cyconv tune                               measures this machine, so that choices suit it
 """
@@ -103,6 +104,10 @@ def _run(given):
             for name in ("stride", "padding", "dilation", "groups", "padding_mode", "algorithm", "precision", "max_workspace")
         }
         print(explain.run(given.input_shape, given.weight_shape, given.dtype, **options))
+    elif given.command == "bench":
+        from .cli import bench
+
+        bench.run(given.csv, given.plot, given.seconds, given.threads, given.dtype)
     else:
         print(_parser().format_help(), end="")
 
@@ -160,6 +165,12 @@ def _count(text):
     return int(text)
 
 
+def _seconds(text):
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or not 0 < float(text) <= 86400:
+        raise ValueError(f"write seconds, above 0 and at most 86400; got {text!r}")
+    return float(text)
+
+
 # ---- the parser ----------------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +221,13 @@ def _parser():
     explain.add_argument("--precision", default="default", choices=PRECISIONS, help="strict: as exact as the plain sum, or more")
     text = f"bytes, or 64MiB ({MAX_WORKSPACE // 2**20}MiB)"
     explain.add_argument("--max-workspace", type=_argument(_bytes), default=MAX_WORKSPACE, help=text)
+
+    bench = command("bench", "time every algorithm, other libraries and the automatic choice against kernel size")
+    bench.add_argument("--plot", metavar="OUT.png", help="draw the times, too")
+    bench.add_argument("--csv", metavar="OUT.csv", help="write them, too: one line for each kernel and contender")
+    bench.add_argument("--seconds", type=_argument(_seconds), default=60.0, metavar="S", help="how long it takes, about (%(default)g)")
+    bench.add_argument("--threads", type=_argument(_count), default=1, metavar="N", help="for everybody (%(default)s)")
+    bench.add_argument("--dtype", default="float32", choices=("float32", "float64"))
     return parser
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import __version__, cpu, get_num_threads
 from ..select import seconds_text
-from . import CommandError, measure, pictures
+from . import CommandError, check_target, measure, pictures
 from .kernels import BOX, HORIZONTAL_DIFFERENCE, IDENTITY, LAPLACIAN, VERTICAL_DIFFERENCE, gaussian
 from .operations import Convolution, Match, Pooling, sharpest
 
@@ -46,8 +46,7 @@ class Row:
 def run(photo, target, runs):
     """Works on the picture in file `photo` (None: matplotlib's portrait) and writes a picture to file `target`."""
     poster = _poster()
-    if not os.path.isdir(os.path.dirname(target) or "."):
-        raise CommandError(f"cannot write {target}: there is no folder {os.path.dirname(target)}")
+    check_target(target)
     pictures.encode(target, np.zeros((3, 16, 16)))  # what cannot be written is refused before the work, not after it
     source = _portrait() if photo is None else photo
     if os.path.exists(target) and os.path.exists(source) and os.path.samefile(source, target):

@@ -105,12 +105,12 @@ def save_npy(path, planes, flat):
     write_bytes(path, content)
 
 
-def save_picture(path, planes):
-    """Writes planes of 0 to 255 as an 8-bit picture whose format the ending of `path` names."""
-    write_bytes(path, encode(path, planes))
+def save_picture(path, planes, colours=0):
+    """Writes planes of 0 to 255 as an 8-bit picture whose format the ending of `path` names; a .png of so many colours, if any."""
+    write_bytes(path, encode(path, planes, colours))
 
 
-def encode(path, planes):
+def encode(path, planes, colours=0):
     """What `save_picture` writes, still in memory."""
     Image = pillow()
     if len(planes) not in _MODES:
@@ -121,6 +121,8 @@ def encode(path, planes):
     name = Image.registered_extensions().get(ending)
     if name not in Image.SAVE:
         raise CommandError(f"cannot write {path}: its ending {ending!r} names no picture format; use .png, .jpg ...")
+    if colours and name == "PNG":
+        image = image.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     content = io.BytesIO()
     try:
         image.save(content, format=name)
