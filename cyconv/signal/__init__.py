@@ -5,11 +5,12 @@
     two_d.py         correlate2d, convolve2d: planes, whose borders may be filled, wrapped or mirrored
     template.py      match_template: normalised cross-correlation, as in skimage.feature
     arrangement.py   which one convolution of cyconv gives the wanted part of the full convolution of two arrays
+    scipys_transforms.py  which of them SciPy's Fourier transforms are quicker for
     operands.py      what a caller passed, as arrays of one dtype; what is left to SciPy
 
-cyconv's own algorithms do the work, and its cost model chooses between them. Arrays that they have no kernels for (object,
-longdouble, bool, more than four axes along which both arrays are longer than 1) are passed on to scipy.signal, which is
-imported only then.
+cyconv's own algorithms do the work, within MAX_WORKSPACE, and its cost model chooses between them. Two large arrays of about one size,
+for which SciPy's transforms are predicted to be quicker, and arrays that cyconv has no kernels for (object, longdouble, bool, more than
+four axes along which both arrays are longer than 1) are passed on to scipy.signal, which is imported only then.
 """
 
 from .n_d import choose_conv_method, convolve, correlate, correlation_lags

@@ -27,15 +27,13 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _calls, select
-from ..problem import CACHED, MAX_WORKSPACE, conv_problem
+from ..problem import CACHED, MAX_WORKSPACE, known_conv_problem
 from .operands import is_finite
+from .scipys_transforms import scipy_is_quicker, transformed
 
 LATER = "same, the middle one sample later if it is between two"
 _MOST_AXES = 4
-# Bytes of scratch memory for a point of the full convolution. Two arrays of one size are quickest in a single transform, for which
-# cyconv takes the first number; scipy.signal.fftconvolve takes about the second one, so that it does not matter how many there are.
-_PLENTY, _PLENTY_AT_MOST = 112, 4 * 2**30
-_ENOUGH = 48
+_LARGEST = 16  # bytes of an element
 
 
 class Arrangement(NamedTuple):  # quicker to import than a dataclass
@@ -56,7 +54,9 @@ class Arrangement(NamedTuple):  # quicker to import than a dataclass
     groups: int
     result_shape: tuple  # before its axes go back to where they were
     result_order: tuple  # empty if they are there
-    workspace: int
+    mode: str
+    axes: tuple  # those to convolve along
+    kept: dict  # what is remembered for each dtype
 
 
 def parts(shape1, shape2, mode, axes):
@@ -76,7 +76,8 @@ def parts(shape1, shape2, mode, axes):
 
 @lru_cache(CACHED)
 def arrange(shape1, shape2, mode, axes, swapped=None, plain=False):
-    """The Arrangement of a convolution along `axes`, or None if there are too many of them. No axis may be 0 long.
+    """The Arrangement of a convolution along `axes`, or None if there are too many of them, or windows that are no view and too many
+    to be copied. No axis may be 0 long.
 
     swapped: as in Arrangement; by default the smaller array is the weight, since each of its elements is read for each output.
     plain: slide along all `axes`, since NaN or infinity times the zeros around an array that is 1 long is not nothing.
@@ -116,7 +117,13 @@ def arrange(shape1, shape2, mode, axes, swapped=None, plain=False):
     here = [rank] if windows else []  # sliding_window_view puts the windows' samples last
     taps = [windows[0]] if windows else []
     order = (*batch, *groups, *outputs, *spatial)
-    points = prod(n + k - 1 for n, k in zip(shape1, shape2))
+    input_shape = (
+        prod(length[axis] for axis in batch),
+        prod(length[axis] for axis in groups) * channels,
+        *(read[axis] for axis in spatial),
+    )
+    if windows and (len(batch) > 1 or groups) and prod(input_shape) * _LARGEST > MAX_WORKSPACE:
+        return None
     return Arrangement(
         swapped=swapped,
         outer=bool(outputs),
@@ -128,17 +135,15 @@ def arrange(shape1, shape2, mode, axes, swapped=None, plain=False):
         # the weight's own axes are 1 long in the input, and the other way round
         input_order=(*outputs, *batch, *groups, *here, *spatial),
         weight_order=(*(axis for axis in batch if axis not in taps), *groups, *outputs, *taps, *spatial),
-        input_shape=(
-            prod(length[axis] for axis in batch),
-            prod(length[axis] for axis in groups) * channels,
-            *(read[axis] for axis in spatial),
-        ),
+        input_shape=input_shape,
         weight_shape=(prod(length[axis] for axis in groups + outputs), channels, *(kernel[axis] for axis in spatial)),
         padding=_short([padding[axis] for axis in spatial]),
         groups=prod(length[axis] for axis in groups),
         result_shape=tuple(length[axis] for axis in order),
         result_order=() if order == tuple(range(rank)) else tuple(sorted(range(rank), key=order.__getitem__)),
-        workspace=max(MAX_WORKSPACE, min(_PLENTY * points, _PLENTY_AT_MOST), _ENOUGH * points),
+        mode=mode,
+        axes=axes,
+        kept={},
     )
 
 
@@ -159,28 +164,47 @@ def arranged(in1, in2, mode, swapped=False):
     return arrange(in1.shape, in2.shape, mode, axes, swapped, plain=True)
 
 
-def convolved(arrangement, in1, in2, algorithm="auto", precision="default", padding_mode="zeros"):
-    """The part of the convolution of two arrays of one dtype that the arrangement is for; 'fft' gives way where it cannot be used."""
+def convolved(arrangement, in1, in2, algorithm="auto", precision="default", padding_mode="zeros", name="fftconvolve"):
+    """The part of the convolution of two arrays of one dtype that the arrangement is for; by SciPy's `name` where that is quicker."""
     if not arrangement.rank:
         with np.errstate(all="ignore"):  # as a sum of one product
             return np.multiply(*_cut(arrangement, in1, in2))
+    if precision == "default" and padding_mode == "zeros" and left_to_scipy(arrangement, in1, in2, algorithm):
+        result = _transformed(name, arrangement, in1, in2)
+        if algorithm == "fft" or is_finite(result):
+            return result
+        weight = _weight(arrangement, in1, in2)  # NaN and infinity are where the sum has them
+        algorithm = select.choose(_problem(arrangement, in1.dtype, "zeros"), "auto", weight, finite=False).name
     input, weight = _operands(arrangement, in1, in2)
-    if algorithm == "fft" and _fft_declines(_problem(arrangement, input, weight, precision, padding_mode)):
-        algorithm = "auto"
     result = _calls.convolve(
         arrangement.rank, input, weight, None, 1, arrangement.padding, 1, arrangement.groups,
-        padding_mode, algorithm, precision, arrangement.workspace, None,
+        padding_mode, algorithm, precision, MAX_WORKSPACE, None,
     )  # fmt: skip
     result = result.reshape(arrangement.result_shape)
     return np.ascontiguousarray(result.transpose(arrangement.result_order)) if arrangement.result_order else result
+
+
+def left_to_scipy(arrangement, in1, in2, algorithm="auto", padding_mode="zeros"):
+    """Whether `convolved` takes SciPy's transforms. Only kernels whose values decide whether cyconv is quicker are looked at."""
+    key = in1.dtype, algorithm, padding_mode
+    known = arrangement.kept.get(key)
+    if known is None:
+        problem = _problem(arrangement, in1.dtype, padding_mode)
+        known = arrangement.kept[key] = [
+            scipy_is_quicker(problem, in1.shape, in2.shape, arrangement.axes, algorithm, any_weight) for any_weight in (True, False)
+        ]
+    if known[0] == known[1]:
+        return known[0]
+    return not select.choose(_problem(arrangement, in1.dtype, padding_mode), "auto", _weight(arrangement, in1, in2)).weights
 
 
 def chosen(arrangement, in1, in2):
     """The name of the algorithm that `convolved` would take."""
     if not arrangement.rank:
         return "direct"
-    input, weight = _operands(arrangement, in1, in2)
-    return select.choose(_problem(arrangement, input, weight, "default", "zeros"), "auto", weight).name
+    if left_to_scipy(arrangement, in1, in2):
+        return "fft"
+    return select.choose(_problem(arrangement, in1.dtype, "zeros"), "auto", _weight(arrangement, in1, in2)).name
 
 
 def _cut(arrangement, in1, in2):
@@ -201,11 +225,21 @@ def _operands(arrangement, in1, in2):
     )
 
 
-def _problem(arrangement, input, weight, precision, padding_mode):
-    return conv_problem(
-        arrangement.rank, input, weight, None, 1, arrangement.padding, 1, arrangement.groups, padding_mode, precision, arrangement.workspace
-    )
+def _weight(arrangement, in1, in2):
+    return _cut(arrangement, in1, in2)[1].transpose(arrangement.weight_order).reshape(arrangement.weight_shape)
 
 
-def _fft_declines(problem):
-    return next(verdict.declined for verdict in select.verdicts(problem) if verdict.algorithm.name == "fft")
+def _transformed(name, arrangement, in1, in2):
+    mode, axes = arrangement.mode, arrangement.axes
+    if mode != LATER:
+        return transformed(name, in1, in2, mode, axes)
+    cut = tuple(slice(first, first + length) for first, length in parts(in1.shape, in2.shape, mode, axes))
+    return transformed(name, in1, in2, "full", axes)[cut].copy()
+
+
+def _problem(arrangement, dtype, padding_mode):
+    """As the call looks it up."""
+    return known_conv_problem(
+        arrangement.rank, arrangement.input_shape, arrangement.weight_shape, None, dtype, dtype, None,
+        1, arrangement.padding, 1, arrangement.groups, padding_mode, "default", MAX_WORKSPACE,
+    )  # fmt: skip

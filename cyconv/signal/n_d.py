@@ -27,8 +27,8 @@ def correlate(in1, in2, mode="full", method="auto"):
         padding; one array must be at least as large as the other along each axis. 'same': as large as `in1`, centred with respect
         to 'full'.
     method : {'auto', 'direct', 'fft'}
-        'auto': the algorithm that cyconv predicts to be quickest. 'direct': one as exact as the sum itself. 'fft': Fourier
-        transforms, of integers too, whose results are rounded.
+        'auto': the algorithm that cyconv predicts to be quickest, of its own and SciPy's transforms. 'direct': one as exact as the
+        sum itself. 'fft': Fourier transforms, of integers too, whose results are rounded.
 
     Returns
     -------

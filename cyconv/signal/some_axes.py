@@ -10,7 +10,8 @@ def fftconvolve(in1, in2, mode="full", axes=None):
     """The convolution of two N-d arrays along some axes, in floating point, as scipy.signal.fftconvolve.
 
     ``out[p] = sum over j of in1[p - j] * in2[j]`` along `axes`. SciPy always takes Fourier transforms of the whole arrays; here
-    the algorithm is cyconv's choice, which for large arrays is a transform of tiles, and for small ones a plain sum.
+    the algorithm is cyconv's choice, which for large arrays is a transform of tiles, for small ones a plain sum, and for two large ones of
+    about one size what SciPy does.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def along_axes(name, in1, in2, mode, axes, algorithm="auto"):
     arrangement = arrange(in1.shape, in2.shape, mode, along)
     if dtype is None or arrangement is None:
         return getattr(scipy(), name)(in1, in2, mode, axes)
-    return convolved(arrangement, in1.astype(dtype, copy=False), in2.astype(dtype, copy=False), algorithm)
+    return convolved(arrangement, in1.astype(dtype, copy=False), in2.astype(dtype, copy=False), algorithm, name=name)
 
 
 def _in_floating_point(dtype):

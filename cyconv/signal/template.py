@@ -18,6 +18,7 @@ from .n_d import correlate
 
 _CANCELLED = 2.0**-28  # a variance that is so much less than the mean square has lost 28 of 53 bits, or more
 _AT_ONCE = 2**20  # elements of windows that are looked at one by one
+_PIXELS = 2**22  # of a strip of the image; each takes about 60 bytes of scratch memory
 _FLAT = 4 * np.finfo(np.float64).eps  # relative deviations of a template that has one value, rounded
 
 
@@ -88,7 +89,12 @@ def match_template(image, template, pad_input=False, mode="constant", constant_v
         deviations = _centred(template)
         if deviations is None:
             return np.zeros([n - k + 1 for n, k in zip(image.shape, template.shape)], dtype)
-        return _coefficients(_levelled(_scaled(image)), deviations).astype(dtype)
+        image = _levelled(_scaled(image))
+        result = np.empty([n - k + 1 for n, k in zip(image.shape, template.shape)], dtype)
+        rows = max(_PIXELS // prod(image.shape[1:]) - len(template), len(template))  # fewer would be looked at again and again
+        for first in range(0, len(result), rows):
+            result[first : first + rows] = _coefficients(image[first : first + rows + len(template) - 1], deviations)
+        return result
 
 
 def _padded(image, lengths, mode, constant_values):
@@ -111,15 +117,18 @@ def _centred(template):
 
 
 def _levelled(image):
-    """The image relative to its mean, at most 1 in size. What is not finite does not count."""
+    """The image relative to its mean, at most 1 in size, in its own place. What is not finite does not count."""
     finite = np.isfinite(image)
-    return _scaled(image - image.mean(where=finite) if finite.any() else image)
+    if finite.any():
+        image -= image.mean(where=finite)
+    return _scaled(image)
 
 
 def _scaled(array):
-    """Times a power of two that makes it at most 1 in size, so that no square overflows or vanishes."""
-    largest = np.abs(array).max(initial=0, where=np.isfinite(array))
-    return np.ldexp(array, -int(np.frexp(largest)[1]))
+    """Times a power of two that makes it at most 1 in size, so that no square overflows or vanishes; in its own place."""
+    finite = np.isfinite(array)
+    largest = max(array.max(initial=0, where=finite), -array.min(initial=0, where=finite))
+    return np.ldexp(array, -int(np.frexp(largest)[1]), out=array)
 
 
 def _coefficients(image, template):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .arrangement import LATER, arrange, arranged, convolved, parts
+from .arrangement import LATER, arrange, arranged, convolved, left_to_scipy, parts
 from .operands import check_mode, check_valid, common_dtype, reversed_conjugate, scipy
 
 _BOUNDARIES = {
@@ -129,7 +129,9 @@ def _bordered(name, input, in2, kernel, mode, part, boundary, fillvalue):
     most = max(map(max, padding))
     if boundary == "wrap" and most <= min(input.shape) or boundary == "symmetric" and most <= 1:
         arrangement = arrange(input.shape, kernel.shape, part, _BOTH, swapped=False, plain=True)
-        return convolved(arrangement, input, kernel, padding_mode="circular" if boundary == "wrap" else "replicate")
+        padding_mode = "circular" if boundary == "wrap" else "replicate"
+        if not left_to_scipy(arrangement, input, kernel, padding_mode=padding_mode):
+            return convolved(arrangement, input, kernel, padding_mode=padding_mode)
     values = {"constant_values": fillvalue} if boundary == "constant" else {}
     input = np.pad(input, padding, boundary, **values)
     return convolved(arrange(input.shape, kernel.shape, "valid", _BOTH), input, kernel)
