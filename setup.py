@@ -31,7 +31,7 @@ COMMON = ["-O3", "-g0", "-fno-math-errno", "-Wno-discarded-qualifiers"]  # Cytho
 COMMON += ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
 # Sources whose results must not depend on whether the processor has FMA: contraction is switched off for them. `direct` and `separable`
 # keep it, because there FMA is the whole speed; their results on v2 (no FMA) differ in the last bits for inexact data.
-UNCONTRACTED = {"fft", "im2col", "pool", "sliding"}
+UNCONTRACTED = {"im2col", "pool", "sliding"}
 # What -O3 unrolls and unswitches is a quarter to a third of these, since their loops are there for many types, and makes them no faster on average.
 # Where loops begin in a line of the instruction cache made up to 10 % of difference between builds.
 SMALLER = {"pool", "sliding"}

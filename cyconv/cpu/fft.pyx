@@ -26,8 +26,8 @@ from libc.string cimport memcpy, memset
 from cyconv._memory cimport new_array
 from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport Blocks, ceil_div, set_layout
-from cyconv.cpu.fft_price cimport Price, Sizes, outputs_of, price
-from cyconv.cpu.fft_product cimport PIECE, multiply_panel, multiply_through
+from cyconv.cpu.fft_price cimport ALONE, FEW, MANY, Price, Sizes, Way, outputs_of, price
+from cyconv.cpu.fft_product cimport PIECE, multiply_few, multiply_panel, multiply_through
 from cyconv.cpu.fft_range cimport is_wide
 from cyconv.cpu.fft_tile cimport Planes, Tile, ask, close_panels, open_panels, panel_forward, panel_inverse
 from cyconv.cpu.fft_work cimport Room, Work, add_bias, channel_of, find_source, find_target, gather_tile, open_room, real, scatter_tile
@@ -45,6 +45,7 @@ cnp.import_array()
 
 cdef enum:
     EACH = 4                            # runs for each thread
+    MOST_OF_FEW = 4                     # channels: more are worth a register tile of several transforms and output channels
     BESIDE = 8                          # channels whose spectra are packed together
 
 cdef Py_ssize_t LONGEST = 1 << 50       # no tile is so long
@@ -73,8 +74,8 @@ def layout(problem):
     p.batch, p.groups, p.channels, p.rows = problem.batch, problem.groups, problem.in_channels, problem.out_channels
     p.memory = problem.max_workspace
     transformed = transformed_axes(problem)
-    p.apart = _apart(problem)
-    p.spectra = p.channels + p.rows if p.apart else 1
+    p.way = _way(problem)
+    p.spectra = _spectra(problem)
     p.moved = costs.far_bytes(problem, b.size * b.parts)
     choices = []
     for a in range(3):
@@ -118,9 +119,18 @@ def layout(problem):
     return work, int(now.weights + now.scratch), (best[0], best[1], best[2]), int(now.run)
 
 
-def _apart(problem):
-    """Whether products cannot take the place of the spectra that they are of."""
-    return problem.in_channels > 1 or problem.out_channels > 1 or 2 not in transformed_axes(problem)
+cdef Way _way(object problem):
+    if 2 not in transformed_axes(problem):
+        return MANY                     # what is not in squares may end in other passes
+    return ALONE if problem.in_channels == problem.out_channels == 1 else FEW if problem.in_channels <= MOST_OF_FEW else MANY
+
+
+cdef Py_ssize_t _spectra(object problem):
+    """For so many, a transform of each channel needs room; also for a piece of output channels when weights are packed."""
+    cdef Way way = _way(problem)
+    if way == ALONE:
+        return 1
+    return problem.in_channels + problem.out_channels if way == MANY else max(problem.in_channels + 1, 3)
 
 
 def _passes(lengths, transformed):
@@ -214,7 +224,7 @@ cdef inline bint target_of(const Work* w, Py_ssize_t item, Py_ssize_t index, Pla
     return unit < w.units and find_target(w, unit // w.pairs, item // w.runs, index % w.rows, unit % w.pairs * w.together, target, wanted)
 
 
-cdef inline void write_tiles(const Work* w, Py_ssize_t item, Py_ssize_t index, Room* r, const lanes* like) noexcept nogil:
+cdef inline void write_tiles(const Work* w, Py_ssize_t item, Py_ssize_t index, Room* r, char* panels, const lanes* like) noexcept nogil:
     """Two tiles of an output channel."""
     cdef Py_ssize_t group = item // w.runs, unit = item % w.runs * w.run + index // w.rows, tile = unit % w.pairs * w.together
     cdef Py_ssize_t n = unit // w.pairs, o = index % w.rows
@@ -226,7 +236,7 @@ cdef inline void write_tiles(const Work* w, Py_ssize_t item, Py_ssize_t index, R
         target_of(w, item, index + 1, &next_, ignored)
     else:
         next_.re = NULL
-    close_panels(&w.tile, r.sums + index * w.tile.bytes, r.panel, &r.planes, &here if there else &r.planes, wanted, &next_, like)
+    close_panels(&w.tile, panels, r.panel, &r.planes, &here if there else &r.planes, wanted, &next_, like)
     if there and w.biased:
         add_bias(w, group * w.rows + o, &here, wanted)
     elif not there:
@@ -248,15 +258,20 @@ cdef inline void do_run(const Work* w, Py_ssize_t item, Room* r, const lanes* li
     for k in range(w.tile.panels):
         ask(&w.tile, &target, k, w.tile.panels, True)
         for i in range(units * w.channels):
-            panel_forward(&w.tile, r.spectra + i * w.tile.bytes + k * panel, not w.apart, like)
-            if not w.apart:
+            panel_forward(&w.tile, r.spectra + i * w.tile.bytes + k * panel, w.way == ALONE, like)
+            if w.way == ALONE:
                 multiply_through(w, r.spectra + i * w.tile.bytes + k * panel, w.weight + (group * w.tile.panels + k) * panel, like)
-        if w.apart:
+        if w.way == MANY:
             multiply_panel(w, r, group, k, units, like)
-        for i in range(units * w.rows):
-            panel_inverse(&w.tile, r.sums + i * w.tile.bytes + k * panel, not w.apart, like)
+        if w.way != FEW:
+            for i in range(units * w.rows):
+                panel_inverse(&w.tile, r.sums + i * w.tile.bytes + k * panel, w.way == ALONE, like)
     for i in range(units * w.rows):
-        write_tiles(w, item, i, r, like)
+        if w.way == FEW:                # one unit; sums are of one output channel at a time
+            for k in range(w.tile.panels):
+                multiply_few(w, r, group, i, k, like)
+                panel_inverse(&w.tile, r.sums + k * panel, 1, like)
+        write_tiles(w, item, i, r, r.sums if w.way == FEW else r.sums + i * w.tile.bytes, like)
 
 
 cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
@@ -346,7 +361,7 @@ cdef list open_work(Work* w, object problem, tuple length, Py_ssize_t run, bint 
     w.panel = max(w.tile.n[0], w.tile.n[1]) * 2 * VB
     w.blocks = w.bytes // VB
     w.row = 2 if axes == [2] else 1 if 1 in axes else 0
-    w.apart = _apart(problem)
+    w.way = _way(problem)
     w.plain = w.parts == 1 and w.size == w.stored_size and w.stride[0] == w.stride[1] == w.stride[2] == 1
     return kept
 
@@ -422,8 +437,8 @@ cdef void pack_item(const void* work, Py_ssize_t item, char* room) noexcept nogi
         pack(p, item, &r, <double*> r.planes.re, <const vd*> NULL)
 
 
-cdef Py_ssize_t room_bytes(const Work* w) noexcept:
-    return ceil_div(2 * w.bytes + w.panel + w.run * (w.channels + w.rows if w.apart else 1) * w.tile.bytes + 128, 64) * 64
+cdef Py_ssize_t room_bytes(const Work* w, Py_ssize_t spectra) noexcept:
+    return ceil_div(2 * w.bytes + w.panel + w.run * spectra * w.tile.bytes + 128, 64) * 64
 
 
 cdef object spectra(object problem, object weight, bint doubled):
@@ -441,8 +456,8 @@ cdef object spectra(object problem, object weight, bint doubled):
     p.taps, p.packed = <const char*> cnp.PyArray_DATA(taps), <char*> cnp.PyArray_DATA(result)
     for a in range(3):
         p.kernel[a], p.dilation[a] = problem.kernel[a], problem.dilation[a]
-    room = room_bytes(&p.w)             # for as many spectra as there are channels, of input and of output
-    p.channels = max(min(min(p.w.channels, (p.w.channels + p.w.rows) // PIECE), <Py_ssize_t> BESIDE), <Py_ssize_t> 1)
+    room = room_bytes(&p.w, _spectra(problem))
+    p.channels = max(min(min(p.w.channels, _spectra(problem) // PIECE), <Py_ssize_t> BESIDE), <Py_ssize_t> 1)
     items = p.w.groups * ceil_div(p.w.rows, PIECE) * ceil_div(p.w.channels, p.channels)
     workers = min(worth_workers(cost(problem)[0], room, problem.max_workspace), items)
     bytes = workers * room
@@ -481,7 +496,7 @@ cdef object work_off(object problem, cnp.ndarray input, cnp.ndarray weight, obje
     w.read = w.parts == 1 and w.size == w.stored_size and w.box.step[2] == w.size
     for a in range(3):
         w.read = w.read and w.box.axis[a].stride == 1
-    room = room_bytes(&w)
+    room = room_bytes(&w, _spectra(problem))
     workers = worth_workers(cost(problem)[0], room, max(problem.max_workspace - weight.nbytes, room))
     if workers > 1:                     # enough runs for all of them
         w.run = max(min(w.run, w.groups * w.units // (EACH * workers)), <Py_ssize_t> 1)

@@ -110,8 +110,16 @@ cdef inline inlined turned_by(lanes* r, lanes* i, const char* w, bint back, cons
     else:
         r[0], i[0] = a * wr - i[0] * wi, a * wi + i[0] * wr
 
-cdef inline inlined split(const int R, const char* re, const char* im, Py_ssize_t step, char* to, Py_ssize_t m, const char* w, const lanes* like) noexcept nogil:
-    """A forward pass: R * m rows, `step` bytes apart, to as many rows side by side; the last pass, of m = 1, has no twiddles."""
+cdef inline inlined twisted(lanes* r, lanes* i, const char* row, bint back, const lanes* like) noexcept nogil:
+    """Times the row of a panel, or its conjugate."""
+    cdef lanes wr = (<const lanes*> row)[0], wi = (<const lanes*> (row + VB))[0], a = r[0]
+    if back:
+        r[0], i[0] = a * wr + i[0] * wi, i[0] * wr - a * wi
+    else:
+        r[0], i[0] = a * wr - i[0] * wi, a * wi + i[0] * wr
+
+cdef inline inlined split(const int R, const char* re, const char* im, Py_ssize_t step, char* to, Py_ssize_t m, const char* w, const char* twist, const lanes* like) noexcept nogil:
+    """A forward pass: R * m rows, `step` bytes apart, to as many rows side by side; the last pass, of m = 1, has no twiddles, but may have a twist."""
     cdef Py_ssize_t j, size = 4 if lanes is vf else 8
     cdef int k
     cdef lanes[MOST_RADIX] r
@@ -125,11 +133,13 @@ cdef inline inlined split(const int R, const char* re, const char* im, Py_ssize_
         for k in range(R):
             if k and m > 1:
                 turned_by(&r[k], &i[k], w + (k - 1) * 2 * size, False, like)
+            if twist != NULL:
+                twisted(&r[k], &i[k], twist + k * 2 * VB, False, like)
             row = <lanes*> (to + (k * m + j) * 2 * VB)
             row[0], row[1] = r[k], i[k]
         w += 2 * (R - 1) * size
 
-cdef inline inlined merge(const int R, const char* rows, Py_ssize_t m, const char* w, char* re, char* im, Py_ssize_t step, Py_ssize_t wanted,
+cdef inline inlined merge(const int R, const char* rows, Py_ssize_t m, const char* w, const char* twist, char* re, char* im, Py_ssize_t step, Py_ssize_t wanted,
                           const lanes* like) noexcept nogil:
     """An inverse pass, of which the first `wanted` rows are written, `step` bytes apart."""
     cdef Py_ssize_t j, size = 4 if lanes is vf else 8
@@ -143,6 +153,8 @@ cdef inline inlined merge(const int R, const char* rows, Py_ssize_t m, const cha
             r[k], i[k] = keep(row[0]), keep(row[1])
             if k and m > 1:
                 turned_by(&r[k], &i[k], w + (k - 1) * 2 * size, True, like)
+            if twist != NULL:
+                twisted(&r[k], &i[k], twist + k * 2 * VB, True, like)
         w += 2 * (R - 1) * size
         butterfly(R, i, r)
         for k in range(R):
@@ -150,37 +162,44 @@ cdef inline inlined merge(const int R, const char* rows, Py_ssize_t m, const cha
                 (<lanes*> (re + (k * m + j) * step))[0] = r[k]
                 (<lanes*> (im + (k * m + j) * step))[0] = i[k]
 
-cdef inline void split_any(int R, const char* re, const char* im, Py_ssize_t step, char* to, Py_ssize_t m, const char* w, const lanes* like) noexcept nogil:
+cdef inline void split_any(int R, const char* re, const char* im, Py_ssize_t step, char* to, Py_ssize_t m, const char* w, const char* twist, const lanes* like) noexcept nogil:
     if R == 8 and m == 1:
-        split(8, re, im, step, to, 1, w, like)
+        if twist != NULL:
+            split(8, re, im, step, to, 1, w, twist, like)
+        else:
+            split(8, re, im, step, to, 1, w, NULL, like)
     elif R == 8:
-        split(8, re, im, step, to, m, w, like)
+        split(8, re, im, step, to, m, w, NULL, like)
     elif R == 4:
-        split(4, re, im, step, to, m, w, like)
+        split(4, re, im, step, to, m, w, NULL, like)
     elif R == 3:
-        split(3, re, im, step, to, m, w, like)
+        split(3, re, im, step, to, m, w, NULL, like)
     elif R == 6:
-        split(6, re, im, step, to, m, w, like)
+        split(6, re, im, step, to, m, w, NULL, like)
     else:
-        split(2, re, im, step, to, m, w, like)
+        split(2, re, im, step, to, m, w, NULL, like)
 
-cdef inline void merge_any(int R, const char* rows, Py_ssize_t m, const char* w, char* re, char* im, Py_ssize_t step, Py_ssize_t wanted,
+cdef inline void merge_any(int R, const char* rows, Py_ssize_t m, const char* w, const char* twist, char* re, char* im, Py_ssize_t step, Py_ssize_t wanted,
                            const lanes* like) noexcept nogil:
     if R == 8 and m == 1:
-        merge(8, rows, 1, w, re, im, step, wanted, like)
+        if twist != NULL:
+            merge(8, rows, 1, w, twist, re, im, step, wanted, like)
+        else:
+            merge(8, rows, 1, w, NULL, re, im, step, wanted, like)
     elif R == 8:
-        merge(8, rows, m, w, re, im, step, wanted, like)
+        merge(8, rows, m, w, NULL, re, im, step, wanted, like)
     elif R == 4:
-        merge(4, rows, m, w, re, im, step, wanted, like)
+        merge(4, rows, m, w, NULL, re, im, step, wanted, like)
     elif R == 3:
-        merge(3, rows, m, w, re, im, step, wanted, like)
+        merge(3, rows, m, w, NULL, re, im, step, wanted, like)
     elif R == 6:
-        merge(6, rows, m, w, re, im, step, wanted, like)
+        merge(6, rows, m, w, NULL, re, im, step, wanted, like)
     else:
-        merge(2, rows, m, w, re, im, step, wanted, like)
+        merge(2, rows, m, w, NULL, re, im, step, wanted, like)
 
-cdef inline void forward(const Line* line, const char* re, const char* im, Py_ssize_t step, char* panel, int passes, const lanes* like) noexcept nogil:
-    """line.n rows from where they lie, `step` bytes apart, to a panel; re and im may be the panel's own. The first `passes` of it."""
+cdef inline void forward(const Line* line, const char* re, const char* im, Py_ssize_t step, char* panel, int passes, const char* twist, const lanes* like) noexcept nogil:
+    """line.n rows from where they lie, `step` bytes apart, to a panel; re and im may be the panel's own. The first `passes` of it.
+    With a twist, [row][real, imaginary][lane], the last one ends in a product with it; it is one of 8 then, and not the first."""
     cdef Py_ssize_t m = line.n, length, b
     cdef char* rows
     cdef int p
@@ -188,13 +207,13 @@ cdef inline void forward(const Line* line, const char* re, const char* im, Py_ss
         length = m
         m //= line.radix[p]
         if p == 0:
-            split_any(line.radix[0], re, im, step, panel, m, line.twiddles[0], like)
+            split_any(line.radix[0], re, im, step, panel, m, line.twiddles[0], NULL, like)
             continue
         for b in range(line.n // length):
             rows = panel + b * length * 2 * VB
-            split_any(line.radix[p], rows, rows + VB, 2 * VB, rows, m, line.twiddles[p], like)
+            split_any(line.radix[p], rows, rows + VB, 2 * VB, rows, m, line.twiddles[p], twist + b * length * 2 * VB if twist != NULL and m == 1 else NULL, like)
 
-cdef inline void inverse(const Line* line, char* panel, char* re, char* im, Py_ssize_t step, Py_ssize_t wanted, int passes, const lanes* like) noexcept nogil:
+cdef inline void inverse(const Line* line, char* panel, char* re, char* im, Py_ssize_t step, Py_ssize_t wanted, int passes, const char* twist, const lanes* like) noexcept nogil:
     """The mirror image, not divided by line.n; the panel is overwritten. The last `passes` of it."""
     cdef Py_ssize_t m = 1, length, b
     cdef char* rows
@@ -204,9 +223,9 @@ cdef inline void inverse(const Line* line, char* panel, char* re, char* im, Py_s
     for p in range(passes - 1, -1, -1):
         length = m * line.radix[p]
         if p == 0:
-            merge_any(line.radix[0], panel, m, line.twiddles[0], re, im, step, wanted, like)
+            merge_any(line.radix[0], panel, m, line.twiddles[0], NULL, re, im, step, wanted, like)
             return
         for b in range(line.n // length):
             rows = panel + b * length * 2 * VB
-            merge_any(line.radix[p], rows, m, line.twiddles[p], rows, rows + VB, 2 * VB, length, like)
+            merge_any(line.radix[p], rows, m, line.twiddles[p], twist + b * length * 2 * VB if twist != NULL and m == 1 else NULL, rows, rows + VB, 2 * VB, length, like)
         m = length

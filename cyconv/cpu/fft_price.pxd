@@ -8,7 +8,13 @@ cdef enum:
     RUN_BYTES = 1 << 20                 # and what these may take
     CACHE = 1 << 19                     # bytes of a second-level cache
     WHOLE = 16                          # outputs: whole vectors on all instruction sets
-    MANY = 256                          # outputs of a row beside which WHOLE are few
+    LONG = 256                          # outputs of a row beside which WHOLE are few
+
+
+cdef enum Way:                          # to multiply spectra
+    ALONE                               # one channel to one: in place, within a pass
+    FEW                                 # to one output channel after the other, and back at once
+    MANY                                # to all output channels of several transforms
 
 
 cdef struct Sizes:
@@ -17,7 +23,7 @@ cdef struct Sizes:
     Py_ssize_t[3] span
     Py_ssize_t[3] lone                  # from which length on one tile is enough
     double size, parts, batch, groups, channels, rows, memory
-    bint apart                          # whether products cannot take the place of the spectra that they are of
+    Way way
     double spectra                      # that a transform of each channel, of input and of output, needs room for
     double moved                        # bytes of the caller's arrays that go through memory
     bint converted                      # whether they are numbers of another size
@@ -44,7 +50,7 @@ cdef inline Py_ssize_t outputs_of(Py_ssize_t length, int axis, Py_ssize_t out, P
         return out
     most = (length - span) // stride + 1
     whole = most // WHOLE * WHOLE
-    if axis == 2 and stride == 1 and whole and (most >= MANY or ceil_div(out, whole) == ceil_div(out, most)):
+    if axis == 2 and stride == 1 and whole and (most >= LONG or ceil_div(out, whole) == ceil_div(out, most)):
         return whole
     return most
 
@@ -72,10 +78,10 @@ cdef inline void price(const Sizes* p, const Py_ssize_t* tile, Price* result) no
         result.seconds = INFINITY
         return
     result.run = min(p.memory - result.weights - room_of(p, points, longest, 0), <double> RUN_BYTES)
-    result.run = max(min(min(result.run // room_of(p, points, 0, 1), <double> RUN), units), 1.0) if p.apart else 1.0
+    result.run = max(min(min(result.run // room_of(p, points, 0, 1), <double> RUN), units), 1.0) if p.way == MANY else 1.0
     result.scratch = room_of(p, points, longest, result.run)
     transforms = units * (p.channels + p.rows) * points
-    result.passes = transforms * (p.passes if p.apart else p.passes - 1)
+    result.passes = transforms * (p.passes - 1 if p.way == ALONE else p.passes)
     result.weight_passes = kernels * points * p.passes * p.size / 4
     result.products = units * p.channels * p.rows * points
     result.converted = transforms * 2 * p.size if p.converted else 0.0

@@ -92,6 +92,39 @@ cdef inline void multiply_panel(const Work* w, const Room* r, Py_ssize_t group, 
             u += here
 
 
+cdef inline void multiply_few(const Work* w, const Room* r, Py_ssize_t group, Py_ssize_t o, Py_ssize_t panel, const lanes* like) noexcept nogil:
+    """One output channel at the frequencies of a panel, and the first inverse pass, in registers. Rows in squares all end in a pass of 8."""
+    cdef lanes[8] re
+    cdef lanes[8] im
+    cdef lanes* row
+    cdef lanes xr, xi, wr, wi
+    cdef Py_ssize_t f = panel * w.tile.rows, c, first = o // PIECE * PIECE, step = 2 * w.rows * w.channels * VB
+    cdef Py_ssize_t beside = 2 * min(<Py_ssize_t> PIECE, w.rows - first) * VB
+    cdef const char* weight = w.weight + (group * w.blocks + f) * step + 2 * (first * w.channels + o - first) * VB
+    cdef const char* x = r.spectra + 2 * f * VB
+    cdef char* to = r.sums + 2 * f * VB
+    cdef int k
+    cdef double zero = 0                # also a float's zero
+    for f in range(w.tile.rows // 8):
+        for k in range(8):
+            re[k] = im[k] = splat(<const char*> &zero, like)
+        for c in range(w.channels):
+            for k in range(8):
+                row = <lanes*> (x + c * w.tile.bytes + 2 * k * VB)
+                xr, xi = row[0], row[1]
+                row = <lanes*> (weight + c * beside + k * step)
+                wr, wi = row[0], row[1]
+                re[k] = re[k] + wr * xr - wi * xi
+                im[k] = im[k] + wr * xi + wi * xr
+        butterfly_8(im, re)
+        for k in range(8):
+            row = <lanes*> (to + 2 * k * VB)
+            row[0], row[1] = re[k], im[k]
+        x += 16 * VB
+        to += 16 * VB
+        weight += 8 * step
+
+
 cdef inline void multiply_through(const Work* w, char* panel, const char* weight, const lanes* like) noexcept nogil:
     """One channel to one: the last forward pass, the product and the first inverse pass, in registers. Rows in squares all end in a pass of 8."""
     cdef lanes[8] r

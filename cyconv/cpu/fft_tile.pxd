@@ -44,19 +44,6 @@ cdef inline void ask(const Tile* t, const Planes* p, Py_ssize_t part, Py_ssize_t
                 fetch(p.im + at + j)
             j += 64
 
-cdef inline inlined turned_by_row(char* panel, const char* twist, Py_ssize_t rows, bint back, const lanes* like) noexcept nogil:
-    cdef Py_ssize_t y
-    cdef lanes* p
-    cdef const lanes* w
-    cdef lanes a
-    for y in range(rows):
-        p, w = <lanes*> (panel + y * 2 * VB), <const lanes*> (twist + y * 2 * VB)
-        a = p[0]
-        if back:
-            p[0], p[1] = a * w[0] + p[1] * w[1], p[1] * w[0] - a * w[1]
-        else:
-            p[0], p[1] = a * w[0] - p[1] * w[1], a * w[1] + p[1] * w[0]
-
 cdef inline inlined turn_pairs(const char* from_, char* to, const lanes* like) noexcept nogil:
     """As many rows as there are lanes: real and imaginary parts apart."""
     cdef lanes square[LANES_F]
@@ -73,7 +60,7 @@ cdef inline void forward_z(const Tile* t, const Planes* from_, const Planes* to,
     cdef const lanes* row
     for y in range(t.n[1]):
         for b in range(t.n[2] * t.size // VB):
-            forward(&t.line[0], from_.re + y * from_.row + b * VB, from_.im + y * from_.row + b * VB, from_.plane, panel, t.line[0].passes, like)
+            forward(&t.line[0], from_.re + y * from_.row + b * VB, from_.im + y * from_.row + b * VB, from_.plane, panel, t.line[0].passes, NULL, like)
             re, im = to.re + y * to.row + b * VB, to.im + y * to.row + b * VB
             for z in range(t.n[0]):
                 row = <const lanes*> (panel + 2 * z * VB)
@@ -90,7 +77,7 @@ cdef inline void inverse_z(const Tile* t, const Planes* from_, const Planes* to,
             for z in range(t.n[0]):
                 row = <lanes*> (panel + 2 * z * VB)
                 row[0], row[1] = (<const lanes*> (re + z * from_.plane))[0], (<const lanes*> (im + z * from_.plane))[0]
-            inverse(&t.line[0], panel, to.re + y * to.row + b * VB, to.im + y * to.row + b * VB, to.plane, wanted[0], t.line[0].passes, like)
+            inverse(&t.line[0], panel, to.re + y * to.row + b * VB, to.im + y * to.row + b * VB, to.plane, wanted[0], t.line[0].passes, NULL, like)
 
 cdef inline void open_panels(const Tile* t, const Planes* from_, const Planes* planes, char* panel, char* panels, const Planes* next_, const lanes* like) noexcept nogil:
     """All transforms but that of panels along x, if there is one: panel_forward. `planes` are scratch; `next_` is what will be read next."""
@@ -104,11 +91,9 @@ cdef inline void open_panels(const Tile* t, const Planes* from_, const Planes* p
             ask(t, next_, z * blocks + b, t.n[0] * blocks, False)
             at = z * p.plane + b * VB
             if not t.squares:
-                forward(&t.line[1], p.re + at, p.im + at, p.row, panels + (z * blocks + b) * t.n[1] * 2 * VB, t.line[1].passes, like)
+                forward(&t.line[1], p.re + at, p.im + at, p.row, panels + (z * blocks + b) * t.n[1] * 2 * VB, t.line[1].passes, NULL, like)
                 continue
-            forward(&t.line[1], p.re + at, p.im + at, p.row, panel, t.line[1].passes, like)
-            if t.twist != NULL:
-                turned_by_row(panel, t.twist + b * t.n[1] * 2 * VB, t.n[1], False, like)
+            forward(&t.line[1], p.re + at, p.im + at, p.row, panel, t.line[1].passes, t.twist + b * t.n[1] * 2 * VB if t.twist != NULL else NULL, like)
             for k in range(t.n[1] // side):
                 turn_pairs(panel + k * side * 2 * VB, panels + ((z * (t.n[1] // side) + k) * t.n[2] + b * side) * 2 * VB, like)
 
@@ -123,23 +108,22 @@ cdef inline void close_panels(const Tile* t, char* panels, char* panel, const Pl
             ask(t, next_, z * used + b, t.n[0] * used, True)
             at = z * p.plane + b * VB
             if not t.squares:
-                inverse(&t.line[1], panels + (z * blocks + b) * t.n[1] * 2 * VB, p.re + at, p.im + at, p.row, rows, t.line[1].passes, like)
+                inverse(&t.line[1], panels + (z * blocks + b) * t.n[1] * 2 * VB, p.re + at, p.im + at, p.row, rows, t.line[1].passes, NULL, like)
                 continue
             for k in range(t.n[1] // side):
                 turn_pairs(panels + ((z * (t.n[1] // side) + k) * t.n[2] + b * side) * 2 * VB, panel + k * side * 2 * VB, like)
             if t.twist != NULL:
-                turned_by_row(panel, t.twist + b * t.n[1] * 2 * VB, t.n[1], True, like)
                 rows = max((wanted[2] - b * side + t.n[2] - 1) // t.n[2], <Py_ssize_t> 0)
-            inverse(&t.line[1], panel, p.re + at, p.im + at, p.row, rows, t.line[1].passes, like)
+            inverse(&t.line[1], panel, p.re + at, p.im + at, p.row, rows, t.line[1].passes, t.twist + b * t.n[1] * 2 * VB if t.twist != NULL else NULL, like)
     if t.deep:
         inverse_z(t, planes, to, panel, wanted, like)
 
 cdef inline void panel_forward(const Tile* t, char* panel, int but, const lanes* like) noexcept nogil:
     """All passes but the last one (but = 1) or none."""
     if t.squares:
-        forward(&t.line[2], panel, panel + VB, 2 * VB, panel, t.line[2].passes - but, like)
+        forward(&t.line[2], panel, panel + VB, 2 * VB, panel, t.line[2].passes - but, NULL, like)
 
 cdef inline void panel_inverse(const Tile* t, char* panel, int but, const lanes* like) noexcept nogil:
     """All passes but the first one, or none."""
     if t.squares:
-        inverse(&t.line[2], panel, panel, panel + VB, 2 * VB, t.rows, t.line[2].passes - but, like)
+        inverse(&t.line[2], panel, panel, panel + VB, 2 * VB, t.rows, t.line[2].passes - but, NULL, like)

@@ -1,6 +1,7 @@
 """The work of `fft`, and tiles: from the caller's array, and back to it."""
 from libc.string cimport memset
 
+from cyconv.cpu.fft_price cimport ALONE, Way
 from cyconv.cpu.fft_tile cimport Planes, Tile
 from cyconv.cpu.packing cimport DOUBLE, Box, Stored, gather_floats, put_floats
 from cyconv.cpu.simd cimport VB, inlined, outlined
@@ -32,7 +33,7 @@ cdef struct Work:
     Py_ssize_t bytes, panel             # of a tile's plane, and of the panel that it is turned in
     Py_ssize_t blocks                   # vectors of frequencies
     int row                             # the axis of the caller's arrays that rows of a tile are apart along; 2 for a signal
-    bint apart                          # whether channels of input and of output have spectra of their own
+    Way way
     bint plain                          # whether results are written as they come
     bint read                           # whether input is read where it lies: numbers as they are computed with, side by side
     bint biased
@@ -58,7 +59,7 @@ cdef inline void open_room(const Work* w, Room* r, char* room) noexcept nogil:
     r.planes.row, r.planes.plane = w.tile.n[2] * w.size, w.tile.n[1] * w.tile.n[2] * w.size
     r.panel = r.planes.im + w.bytes
     r.spectra = r.panel + w.panel
-    r.sums = r.spectra + w.run * w.channels * w.tile.bytes if w.apart else r.spectra
+    r.sums = r.spectra + w.run * w.channels * w.tile.bytes if w.way != ALONE else r.spectra
 
 
 cdef inline void locate(const Work* w, Py_ssize_t tile, Py_ssize_t* place, Py_ssize_t* extent) noexcept nogil:
