@@ -17,7 +17,9 @@ outputs, several planes to a block where they are small; the cut depends on the 
 import numpy as np
 
 cimport numpy as cnp
+from libc.string cimport memcpy
 
+from cyconv._memory cimport new_array
 from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport ceil_div, input_steps, opened_work, real_bias, real_matrix, scratch_space
 from cyconv.cpu.depthwise_cut cimport FEW_WALK_ROWS, WALK_ROWS, WAY_BYTES, Work, open_work, opened
@@ -372,11 +374,22 @@ def prepare(problem, weight):
     """The weights as `tile` reads them: [output channel][input channel][z][slab][row][column], in the dtype that is computed with."""
     tables = opened(problem)
     cdef const Work* w = <const Work*> opened_work(tables)
-    matrix = real_matrix(&w.caller, problem, weight)
+    cdef cnp.ndarray matrix = real_matrix(&w.caller, problem, weight)
     if w.walks or w.classes == 1:
         return matrix
-    order = [i for p in range(w.classes) for i in range(p, w.k[1], w.period)]
-    return np.ascontiguousarray(matrix.reshape(-1, w.k[1], w.k[2])[:, order])
+    cdef cnp.npy_intp size = cnp.PyArray_NBYTES(matrix)
+    cdef cnp.ndarray ordered = new_array(1, &size, cnp.NPY_UINT8)       # NumPy would take as long for it as a small convolution does in all
+    cdef Py_ssize_t row = w.k[2] * w.caller.size, first, i, p
+    cdef const char* from_ = <const char*> cnp.PyArray_DATA(matrix)
+    cdef char* to = <char*> cnp.PyArray_DATA(ordered)
+    for first in range(size // max(w.k[1] * row, <Py_ssize_t> 1)):
+        for p in range(w.classes):
+            i = p
+            while i < w.k[1]:
+                memcpy(to, from_ + (first * w.k[1] + i) * row, row)
+                to += row
+                i += w.period
+    return ordered
 
 
 def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):

@@ -5,10 +5,13 @@ of T samples that overlap by S - 1, so each output comes from one tile alone, an
 far from it. Kernels are real, so two neighbouring tiles of a real input are the real and the imaginary part of one transform: what rounding, or a
 NaN, brings from one to the other stays between these two.
 Transforms are our own (fft_passes.pxd, fft_tile.pxd): of some sizes, a tile in each lane, frequencies in the order that they happen to come in. Axes along
-which the kernel has one tap are not transformed: their tiles are short, and strided from the start. Spectra of weights are packed
-[group][frequency][piece of output channels][channel][channel of the piece][real, imaginary], a vector of frequencies per entry, and multiplied in a register
-tile of a few pairs of tiles x a few output channels, panel by panel, between the last forward and the first inverse transforms.
-Stride subsamples the inverse transform; dilation sets the taps apart. Half precision is computed in float32.
+which the kernel has one tap are not transformed: their tiles are short, and strided from the start. Tiles inside the input are read where they lie, and whole
+vectors of results are written as they come; what touches a border, is strided, complex or of half precision is copied (fft_work.pxd).
+Spectra of weights are packed [group][frequency][piece of output channels][channel][channel of the piece][real, imaginary], a vector of frequencies per
+entry. There are three ways to multiply them, between the last forward and the first inverse pass (fft_product.pxd): one channel to one in place, in
+registers; few channels to one output channel after the other; many in a register tile of a few pairs of tiles x a few output channels, panel by panel.
+Stride subsamples the inverse transform; dilation sets the taps apart. Half precision is computed in float32. A transform rounds all of a tile by the same
+amount, so where sizes in a tile of single precision differ too much (fft_range.pxd), `auto` has everything computed again in double precision.
 Wins for large kernels: the cost per output grows with log(T), not with the number of taps.
 Threads share out runs of tiles. The tile depends on the problem alone, and each sum over channels runs in order.
 Sources: overlap-save is T. G. Stockham, "High-speed convolution and correlation", AFIPS 1966.
@@ -69,7 +72,7 @@ def layout(problem):
     p.size, p.parts = b.size, b.parts
     each, bits = costs.SECONDS["fft"], 8 * b.size
     p.per_call, p.per_weight, p.per_spilled, p.per_far = each["call"], each["weight"], each["spilled_byte"], each["far_byte"]
-    p.per_weight_pass, p.per_pass, p.per_product = each["weight_pass"], each[f"pass_{bits}"], each[f"multiply_add_{bits}"]
+    p.per_weight_pass, p.per_tile, p.per_pass, p.per_product = each["weight_pass"], each["tile"], each[f"pass_{bits}"], each[f"multiply_add_{bits}"]
     p.per_converted, p.converted = each["converted_byte"], b.kind == HALF
     p.batch, p.groups, p.channels, p.rows = problem.batch, problem.groups, problem.in_channels, problem.out_channels
     p.memory = problem.max_workspace
@@ -113,7 +116,7 @@ def layout(problem):
     p.passes = _passes(best, transformed)
     price(&p, best, &now)
     work = {
-        "call": 1, "weight": now.weights, "weight_pass": now.weight_passes, f"pass_{bits}": now.passes, f"multiply_add_{bits}": now.products,
+        "call": 1, "weight": now.weights, "weight_pass": now.weight_passes, "tile": now.tiles, f"pass_{bits}": now.passes, f"multiply_add_{bits}": now.products,
         "converted_byte": now.converted, "spilled_byte": now.spilled, "far_byte": p.moved,
     }
     return work, int(now.weights + now.scratch), (best[0], best[1], best[2]), int(now.run)

@@ -28,7 +28,7 @@ cdef struct Sizes:
     double moved                        # bytes of the caller's arrays that go through memory
     bint converted                      # whether they are numbers of another size
     double passes                       # that each point of the tile goes through, along all axes
-    double per_weight, per_weight_pass, per_pass, per_product, per_converted, per_spilled, per_far, per_call
+    double per_weight, per_weight_pass, per_tile, per_pass, per_product, per_converted, per_spilled, per_far, per_call
 
 
 cdef struct Price:
@@ -36,6 +36,7 @@ cdef struct Price:
     double passes                       # complex numbers, times the passes that each goes through
     double weight_passes                # the same of weights, in units of single precision
     double products                     # complex, over all channels and frequencies
+    double tiles                        # transforms of tiles, of input and of output
     double converted                    # bytes whose numbers are
     double spilled                      # bytes, times the doublings that take them out of the second-level cache; after three they come from memory anyway
     double weights                      # bytes: spectra of all weights
@@ -83,9 +84,10 @@ cdef inline void price(const Sizes* p, const Py_ssize_t* tile, Price* result) no
     transforms = units * (p.channels + p.rows) * points
     result.passes = transforms * (p.passes - 1 if p.way == ALONE else p.passes)
     result.weight_passes = kernels * points * p.passes * p.size / 4
+    result.tiles = units * (p.channels + p.rows)
     result.products = units * p.channels * p.rows * points
     result.converted = transforms * 2 * p.size if p.converted else 0.0
     room = result.weights + result.scratch
     result.spilled = min(max(log2(room / CACHE), 0.0), 3.0) * (result.weights + transforms * 4 * p.size + ceil(units / result.run) * result.weights / p.groups)
-    result.seconds = (p.per_call + p.per_weight * result.weights + p.per_weight_pass * result.weight_passes + p.per_pass * result.passes + p.per_product * result.products + p.per_converted * result.converted
+    result.seconds = (p.per_call + p.per_weight * result.weights + p.per_weight_pass * result.weight_passes + p.per_pass * result.passes + p.per_tile * result.tiles + p.per_product * result.products + p.per_converted * result.converted
                       + p.per_spilled * result.spilled + p.per_far * p.moved)
