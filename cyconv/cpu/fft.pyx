@@ -70,16 +70,13 @@ def layout(problem):
     cdef Blocks b
     set_layout(&b, problem)
     p.size, p.parts = b.size, b.parts
-    each, bits = costs.SECONDS["fft"], 8 * b.size
-    p.per_call, p.per_weight, p.per_spilled, p.per_far = each["call"], each["weight"], each["spilled_byte"], each["far_byte"]
-    p.per_weight_pass, p.per_tile, p.per_pass, p.per_product = each["weight_pass"], each["tile"], each[f"pass_{bits}"], each[f"multiply_add_{bits}"]
-    p.per_converted, p.converted = each["converted_byte"], b.kind == HALF
+    bits = 8 * b.size
+    p.converted = b.kind == HALF
     p.batch, p.groups, p.channels, p.rows = problem.batch, problem.groups, problem.in_channels, problem.out_channels
     p.memory = problem.max_workspace
     transformed = transformed_axes(problem)
     p.way = _way(problem)
     p.spectra = _spectra(problem)
-    p.moved = costs.far_bytes(problem, b.size * b.parts)
     choices = []
     for a in range(3):
         p.out[a], p.span[a] = problem.out_size[a], problem.span[a]
@@ -117,7 +114,7 @@ def layout(problem):
     price(&p, best, &now)
     work = {
         "call": 1, "weight": now.weights, "weight_pass": now.weight_passes, "tile": now.tiles, f"pass_{bits}": now.passes, f"multiply_add_{bits}": now.products,
-        "converted_byte": now.converted, "spilled_byte": now.spilled, "far_byte": p.moved,
+        "converted_byte": now.converted, "spilled_byte": now.spilled, "far_byte": costs.far_bytes(problem, b.size * b.parts),
     }
     return work, int(now.weights + now.scratch), (best[0], best[1], best[2]), int(now.run)
 

@@ -1,4 +1,9 @@
-"""What a tile of an overlap-save convolution costs."""
+"""What a tile of an overlap-save convolution costs.
+
+The seconds of each kind of work here choose a tile, and no more: they were fitted to 4101 tiles of 1300 problems, small and large, several to each
+problem, on the machine of costs.py. What the convolution as a whole takes is predicted by costs.py, which is fitted to chosen tiles only and cannot
+tell what others would have taken. So a tile, and with it the last bits, depends on the problem alone, whatever `tune` measures.
+"""
 from libc.math cimport INFINITY, ceil, log2, sqrt
 
 from cyconv.cpu.blocks cimport ceil_div
@@ -25,14 +30,12 @@ cdef struct Sizes:
     double size, parts, batch, groups, channels, rows, memory
     Way way
     double spectra                      # that a transform of each channel, of input and of output, needs room for
-    double moved                        # bytes of the caller's arrays that go through memory
     bint converted                      # whether they are numbers of another size
     double passes                       # that each point of the tile goes through, along all axes
-    double per_weight, per_weight_pass, per_tile, per_pass, per_product, per_converted, per_spilled, per_far, per_call
 
 
 cdef struct Price:
-    double seconds                      # by the work below; infinite if it does not fit
+    double seconds                      # as far as they depend on the tile; infinite if it does not fit
     double passes                       # complex numbers, times the passes that each goes through
     double weight_passes                # the same of weights, in units of single precision
     double products                     # complex, over all channels and frequencies
@@ -89,5 +92,5 @@ cdef inline void price(const Sizes* p, const Py_ssize_t* tile, Price* result) no
     result.converted = transforms * 2 * p.size if p.converted else 0.0
     room = result.weights + result.scratch
     result.spilled = min(max(log2(room / CACHE), 0.0), 3.0) * (result.weights + transforms * 4 * p.size + ceil(units / result.run) * result.weights / p.groups)
-    result.seconds = (p.per_call + p.per_weight * result.weights + p.per_weight_pass * result.weight_passes + p.per_pass * result.passes + p.per_tile * result.tiles + p.per_product * result.products + p.per_converted * result.converted
-                      + p.per_spilled * result.spilled + p.per_far * p.moved)
+    result.seconds = (5.5e-11 * result.weights + 4e-10 * result.weight_passes + (2.44e-10 if p.size == 4 else 4.2e-10) * result.passes
+                      + 1.5e-7 * result.tiles + (1e-10 if p.size == 4 else 4.2e-10) * result.products + 2.2e-11 * result.converted + 1.1e-11 * result.spilled)
