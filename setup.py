@@ -92,7 +92,7 @@ class BuildPerLevel(build_ext):
             extension.extra_compile_args.append("-ffp-contract=off")
         if source_name(extension) in SMALLER:
             extension.extra_compile_args += SMALL
-        elif level == SMALL_LEVEL:
+        elif extension.name.startswith(f"cyconv.cpu.{SMALL_LEVEL}."):
             extension.extra_compile_args += SMALL[:-1]
         extension.extra_link_args = ["-s", *openmp]
         command = copy.copy(self)  # of its own, since extensions are built side by side
