@@ -87,7 +87,6 @@ def execute(row, problem, input, prepared, bias, out, another=None, bint private
     if problem.multiply_adds:
         fine = row.run(problem, input, prepared, bias, result)
         while another is not None and fine is not None and fine is not True:
-            prepared = None             # its memory is used again
             row, prepared = another(fine)
             fine = row.run(problem, input, prepared, bias, result)
     elif problem.outputs:

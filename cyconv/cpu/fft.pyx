@@ -48,6 +48,7 @@ cnp.import_array()
 
 cdef enum:
     EACH = 4                            # runs for each thread
+    KEPT_BYTES = 1 << 16                # of tables that a problem keeps; larger ones are looked for again
     MOST_OF_FEW = 4                     # channels: more are worth a register tile of several transforms and output channels
     BESIDE = 8                          # channels whose spectra are packed together
 
@@ -211,8 +212,8 @@ cdef inline void read_tiles(const Work* w, Py_ssize_t item, Py_ssize_t index, Ro
             gather_tile(w, channel, tile if w.parts == 2 else tile + 1, w.parts == 2, here.im)
         else:
             memset(here.im, 0, w.bytes)
-    if lanes is vf and is_wide(&w.tile, &here):
-        w.wide[0] = True
+    if lanes is vf and is_wide(&w.tile, &here, w.high, w.wide, w.parts == 2):
+        w.doubtful[0] = True
     source_of(w, item, index + 1, &next_)
     open_panels(&w.tile, &here, &r.planes, r.panel, r.spectra + index * w.tile.bytes, &next_, like)
 
@@ -331,6 +332,18 @@ cdef list open_tile(Tile* t, object problem, tuple length, Py_ssize_t size):
     return kept
 
 
+cdef void set_cells(Work* w, object problem):
+    """Half of a window, where its samples are neighbours; but four samples at least."""
+    cdef Py_ssize_t[3] half
+    cdef Py_ssize_t a, lines = max(w.tile.n[2] // 16, <Py_ssize_t> 1)
+    for a in range(3):
+        half[a] = (problem.kernel[a] + 1) // 2 if problem.dilation[a] == 1 else 1
+    w.high = min(half[w.row] if w.row < 2 else max(half[2] // w.tile.n[2], <Py_ssize_t> 1), w.tile.n[1])    # rows of a signal's matrix lie side by side
+    w.wide = min(max(half[2] // 16, <Py_ssize_t> 1), lines)
+    while w.high * w.wide < 4 and w.high < w.tile.n[1]:
+        w.high += 1
+
+
 cdef list open_work(Work* w, object problem, tuple length, Py_ssize_t run, bint doubled):
     """Everything that the problem and the tile say; returns what must live as long."""
     cdef Blocks b
@@ -362,6 +375,7 @@ cdef list open_work(Work* w, object problem, tuple length, Py_ssize_t run, bint 
     w.blocks = w.bytes // VB
     w.row = 2 if axes == [2] else 1 if 1 in axes else 0
     w.way = _way(problem)
+    set_cells(w, problem)
     w.plain = w.parts == 1 and w.size == w.stored_size and w.stride[0] == w.stride[1] == w.stride[2] == 1
     return kept
 
@@ -459,7 +473,8 @@ cdef object spectra(object problem, object weight, bint doubled):
     room = room_bytes(&p.w, _spectra(problem))
     p.channels = max(min(min(p.w.channels, _spectra(problem) // PIECE), <Py_ssize_t> BESIDE), <Py_ssize_t> 1)
     items = p.w.groups * ceil_div(p.w.rows, PIECE) * ceil_div(p.w.channels, p.channels)
-    workers = min(worth_workers(cost(problem)[0], room, problem.max_workspace), items)
+    # beside the result are the spectra in single precision, if there are any
+    workers = min(worth_workers(cost(problem)[0], room, max(<Py_ssize_t> problem.max_workspace - result.nbytes * (3 if doubled else 2) // 2, room)), items)
     bytes = workers * room
     space = new_array(1, &bytes, cnp.NPY_UINT8)
     run_items(pack_item, &p, items, <double> kernels * p.w.tile.points * 40, workers, <char*> cnp.PyArray_DATA(space), room, False)
@@ -479,9 +494,11 @@ cdef object work_off(object problem, cnp.ndarray input, cnp.ndarray weight, obje
     if kept is None:
         _, _, length, most = layout(problem)
         tables = open_work(&w, problem, length, 1 if doubled else most, doubled)
-        kept = problem.kept[key] = PyBytes_FromStringAndSize(<char*> &w, sizeof(Work)), tables
+        kept = PyBytes_FromStringAndSize(<char*> &w, sizeof(Work)), tables
+        if sum([table.nbytes for table in tables]) <= KEPT_BYTES:
+            problem.kept[key] = kept
     memcpy(&w, PyBytes_AS_STRING((<tuple> kept)[0]), sizeof(Work))
-    w.wide = &wide
+    w.doubtful = &wide
     for a in range(3):
         w.box.step[a] = cnp.PyArray_STRIDE(input, a - 3 + rank + 1 + batched) if a >= 3 - rank else 0
     w.input_step[0] = cnp.PyArray_STRIDE(input, 0) if batched else 0
@@ -497,7 +514,7 @@ cdef object work_off(object problem, cnp.ndarray input, cnp.ndarray weight, obje
     for a in range(3):
         w.read = w.read and w.box.axis[a].stride == 1
     room = room_bytes(&w, _spectra(problem))
-    workers = worth_workers(cost(problem)[0], room, max(problem.max_workspace - weight.nbytes, room))
+    workers = worth_workers(cost(problem)[0], room, max(<Py_ssize_t> problem.max_workspace - weight.nbytes * (3 if doubled else 2) // 2, room))
     if workers > 1:                     # enough runs for all of them
         w.run = max(min(w.run, w.groups * w.units // (EACH * workers)), <Py_ssize_t> 1)
     w.runs = ceil_div(w.units, w.run)
@@ -513,7 +530,9 @@ cdef object work_off(object problem, cnp.ndarray input, cnp.ndarray weight, obje
         for item in prange(pieces):
             if not all_finite(w.out_data + item * parts // pieces * size, (item + 1) * parts // pieces - item * parts // pieces, size):
                 bad += 1
-    return False if bad else _DOUBLES if wide else True
+    if bad or not wide:
+        return not bad
+    return _DOUBLES if 3 * weight.nbytes + 2 * room <= problem.max_workspace else False
 
 
 def prepare(problem, weight):

@@ -78,7 +78,7 @@ cdef inline void price(const Sizes* p, const Py_ssize_t* tile, Price* result) no
     if longest == 1:
         longest = sqrt(points)          # rows of the matrix that a signal is, at most
     result.scratch = room_of(p, points, longest, 1)
-    if (3 * result.weights + 2 * result.scratch if p.size == 4 else result.weights + result.scratch) > p.memory:     # then in double precision, if need be
+    if result.weights + result.scratch > p.memory:
         result.seconds = INFINITY
         return
     result.run = min(p.memory - result.weights - room_of(p, points, longest, 0), <double> RUN_BYTES)

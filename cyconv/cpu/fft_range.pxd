@@ -1,46 +1,68 @@
-"""Whether single precision holds what is small in a tile beside what is large: a transform rounds all of it by the same amount."""
+"""Whether single precision holds what is small in a tile beside what is large: a transform rounds all of it by the same amount.
+
+A window whose samples are all small must be found wherever it lies. So the tile is cut into cells that fit into every window, of which the largest
+sample counts; in larger cells than single samples, chance does not make tiny ones of numbers around zero. Cells of zeros, or of subnormal numbers,
+do not count: what black borders of pictures become beside the picture is not worth the time.
+"""
 
 cdef extern from *:
     """
-    typedef int32_t cy_bits __attribute__((vector_size(CY_VB), aligned(4), may_alias));
+    typedef int32_t cy_bits __attribute__((vector_size(64), aligned(4), may_alias));       /* the same cells on all instruction sets */
     static inline cy_bits cy_select(cy_bits mask, cy_bits a, cy_bits b) { return (a & mask) | (b & ~mask); }
+    #if defined(__AVX512F__)                                                                /* GCC makes two of it elsewhere */
+      #include <immintrin.h>
+      static inline cy_bits cy_larger(cy_bits a, cy_bits b) { return (cy_bits)_mm512_max_epi32((__m512i)a, (__m512i)b); }
+    #else
+      static inline cy_bits cy_larger(cy_bits a, cy_bits b) { return cy_select(a > b, a, b); }
+    #endif
+    static inline cy_bits cy_size(const char *p) { return *(const cy_bits *)p & 0x7fffffff; }
 
-    /* Sizes are compared as the integers that their bits are. Of four samples of a column the largest counts, or chance would
-       find tiny ones anywhere; zeros, and subnormal numbers, are not missed. */
-    static void cy_sizes(const char *p, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t bytes, int32_t *least, int32_t *most) {
-        cy_bits low = {0}, high = {0};
+    /* Sizes are compared as the integers that their bits are. A cell is `high` rows of every 16th sample of `wide` lines; q: the
+       imaginary parts of the same samples, or NULL. */
+    static void cy_sizes(const char *p, const char *q, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t lines, Py_ssize_t high, Py_ssize_t wide,
+                         int32_t *least, int32_t *most) {
+        cy_bits low = {0}, large = {0}, cells[256];            /* tiles are up to 4096 samples long */
         low += 0x7f800000;
-        for (Py_ssize_t i = 0; i + 4 <= rows; i += 4, p += 4 * step)
-            for (Py_ssize_t j = 0; j < bytes; j += CY_VB) {
-                cy_bits m = {0};
-                for (int k = 0; k < 4; k++) {
-                    cy_bits v = *(const cy_bits *)(p + k * step + j) & 0x7fffffff;
-                    m = cy_select(v > m, v, m);
+        for (Py_ssize_t i = 0; i + high <= rows; i += high) {
+            for (Py_ssize_t y = i; y < i + high; y++)           /* row by row, as memory likes it */
+                for (Py_ssize_t j = 0; j + wide <= lines; j += wide) {
+                    cy_bits m = cy_size(p + y * step + j * 64);
+                    for (Py_ssize_t x = j + 1; x < j + wide; x++) m = cy_larger(m, cy_size(p + y * step + x * 64));
+                    if (q)
+                        for (Py_ssize_t x = j; x < j + wide; x++) m = cy_larger(m, cy_size(q + y * step + x * 64));
+                    cells[j] = y > i ? cy_larger(m, cells[j]) : m;
                 }
-                high = cy_select(m > high, m, high);
+            for (Py_ssize_t j = 0; j + wide <= lines; j += wide) {
+                cy_bits m = cells[j];
+                large = cy_larger(m, large);
                 m = cy_select(m < 0x00800000, (cy_bits){0} + 0x7f800000, m);
                 low = cy_select(m < low, m, low);
             }
-        for (int i = 0; i < CY_VB / 4; i++) {
+        }
+        for (int i = 0; i < 16; i++) {
             if (low[i] < *least) *least = low[i];
-            if (high[i] > *most) *most = high[i];
+            if (large[i] > *most) *most = large[i];
         }
     }
     """
-    void sizes "cy_sizes"(const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t, int*, int*) noexcept nogil
+    void sizes "cy_sizes"(const char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, int*, int*) noexcept nogil
 
 from cyconv.cpu.fft_tile cimport Planes, Tile
 
 cdef enum:
     STEP = 1 << 23                      # between the bits of x and those of 2 x
-    HELD = 14                           # steps: what is 2**14 times smaller loses three decimal digits more, and has about two
+    HELD = 14                           # steps: what is 2**14 times smaller has about two decimal digits left
 
 
-cdef inline bint is_wide(const Tile* t, const Planes* p) noexcept nogil:
-    """Of single precision; a NaN or infinity is no matter here."""
-    cdef Py_ssize_t z
+cdef inline bint is_wide(const Tile* t, const Planes* p, Py_ssize_t high, Py_ssize_t wide, bint complex_) noexcept nogil:
+    """Of single precision; a NaN or infinity is no matter here. high, wide: rows and lines of a cell."""
+    cdef Py_ssize_t z, lines = t.n[2] * 4 // 64
+    cdef const char* re
+    cdef const char* im
     cdef int least = 0x7f800000, most = 0
     for z in range(t.n[0]):
-        sizes(p.re + z * p.plane, p.row, t.n[1], t.n[2] * t.size, &least, &most)
-        sizes(p.im + z * p.plane, p.row, t.n[1], t.n[2] * t.size, &least, &most)
+        re, im = p.re + z * p.plane, p.im + z * p.plane
+        sizes(re, im if complex_ else NULL, p.row, t.n[1], lines, high, wide, &least, &most)
+        if not complex_:
+            sizes(im, NULL, p.row, t.n[1], lines, high, wide, &least, &most)
     return most < 0x7f800000 and most - least > HELD * STEP

@@ -37,7 +37,8 @@ cdef struct Work:
     bint plain                          # whether results are written as they come
     bint read                           # whether input is read where it lies: numbers as they are computed with, side by side
     bint biased
-    int* wide                           # set where tiles of single precision need double precision
+    int* doubtful                       # set where tiles of single precision need double precision
+    Py_ssize_t high, wide               # rows and lines of a cell, see fft_range.pxd
     const char* input
     Py_ssize_t[3] input_step            # bytes to the next batch item, group, channel
     const char* weight
@@ -177,9 +178,13 @@ cdef inline void add_bias(const Work* w, Py_ssize_t o, const Planes* target, con
 
 
 cdef inline inlined pick(const real* src, real* to, Py_ssize_t stride, Py_ssize_t count, const real* bias) noexcept nogil:
-    """Every stride-th number plus bias; `to` may be `src`."""
+    """Every stride-th number plus bias, if any; `to` may be `src`. A zero that is added would take the sign of another."""
     cdef Py_ssize_t q
-    if stride == 1:
+    if bias == NULL:
+        if stride > 1:
+            for q in range(count):
+                to[q] = src[q * stride]
+    elif stride == 1:
         for q in range(count):
             to[q] = src[q] + bias[0]
     else:
@@ -193,7 +198,7 @@ cdef inline outlined scatter_tile(const Work* w, Py_ssize_t n, Py_ssize_t group,
     cdef Py_ssize_t[3] extent
     cdef Py_ssize_t o = group * w.rows + row, z, y, i, at
     cdef char* line
-    cdef const char* bias = w.bias + (o * w.parts + part) * w.size
+    cdef const char* bias = w.bias + (o * w.parts + part) * w.size if w.biased else NULL
     locate(w, tile, place, extent)
     at = (n * w.groups * w.rows + o) * w.out[0]
     for z in range(extent[0]):

@@ -17,12 +17,12 @@ from ..costs import CACHE_BYTES
 from ..threads import get_num_threads
 from .operands import scipy
 
-# By `python -m bench.beside_scipy --constants`: rounded from two runs on a machine that had other work; to be renewed with fft's costs
+# By `python -m bench.beside_scipy --constants`, rounded; to be renewed with fft's costs
 _CALL = 5e-5
-_LINE = {"float32": 4.3e-10, "float64": 5.5e-10, "complex64": 6.4e-10, "complex128": 9.6e-10}  # one line alone: a signal
-_LINES = {"float32": 2.1e-10, "float64": 3.5e-10, "complex64": 3.5e-10, "complex128": 6.5e-10}  # pocketfft does several at once
-_FAR = 0.15
-_OWN = 1.36  # cyconv's seconds in the same measurement, over those that the cost model predicts
+_LINE = {"float32": 4.7e-10, "float64": 6.6e-10, "complex64": 7.2e-10, "complex128": 1.2e-9}  # one line alone: a signal
+_LINES = {"float32": 2.8e-10, "float64": 4.7e-10, "complex64": 4.5e-10, "complex128": 8.6e-10}  # pocketfft does several at once
+_FAR = 0.13
+_OWN = 1.55  # cyconv's seconds in the same measurement, over those that the cost model predicts
 _DOUBT = 1.1  # both predictions are right to about a sixth: SciPy's is taken where there is next to nothing to be gained
 _SOON = 1e-3  # seconds of cyconv's in which it does not matter: importing scipy.signal takes hundreds of times as long
 
