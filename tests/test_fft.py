@@ -458,6 +458,8 @@ def test_numbers_around_zero_are_not_small():
     w = data(rng, (4, 4, 25, 25), "float32")
     assert not twice(np.maximum(data(rng, (8, 4, 256, 256), "float32"), 0), w)
     assert not twice(data(rng, (8, 4, 256, 256), "float32") * rng.integers(0, 2, (8, 4, 256, 256)).astype("float32"), w)
+    for shape, kernel in (((1, 3, 512, 512), (8, 3, 15, 15)), ((1, 1, 90, 100, 100), (1, 1, 9, 9, 9))):
+        assert not twice(data(rng, shape, "float32"), data(rng, kernel, "float32"), padding=kernel[-1] // 2)  # cells of padding and a few numbers
     x = data(rng, (1, 1, 20_000), "float32").astype("complex64")
     x.imag = data(rng, x.shape, "float32") * 1e-8
     assert not twice(x, data(rng, (1, 1, 401), "complex64"))

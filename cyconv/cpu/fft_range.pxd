@@ -1,8 +1,9 @@
 """Whether single precision holds what is small in a tile beside what is large: a transform rounds all of it by the same amount.
 
 A window whose samples are all small must be found wherever it lies. So the tile is cut into cells that fit into every window, of which the largest
-sample counts; in larger cells than single samples, chance does not make tiny ones of numbers around zero. Cells of zeros, or of subnormal numbers,
-do not count: what black borders of pictures become beside the picture is not worth the time.
+sample counts; in larger cells than single samples, chance does not make tiny ones of numbers around zero. Cells with zeros, or subnormal numbers,
+do not count: what black borders of pictures become beside the picture is not worth the time, and chance leaves a single tiny
+number beside padding or in sparse data.
 """
 
 cdef extern from *:
@@ -12,8 +13,10 @@ cdef extern from *:
     #if defined(__AVX512F__)                                                                /* GCC makes two of it elsewhere */
       #include <immintrin.h>
       static inline cy_bits cy_larger(cy_bits a, cy_bits b) { return (cy_bits)_mm512_max_epi32((__m512i)a, (__m512i)b); }
+      static inline cy_bits cy_smaller(cy_bits a, cy_bits b) { return (cy_bits)_mm512_min_epi32((__m512i)a, (__m512i)b); }
     #else
       static inline cy_bits cy_larger(cy_bits a, cy_bits b) { return cy_select(a > b, a, b); }
+      static inline cy_bits cy_smaller(cy_bits a, cy_bits b) { return cy_select(a < b, a, b); }
     #endif
     static inline cy_bits cy_size(const char *p) { return *(const cy_bits *)p & 0x7fffffff; }
 
@@ -21,22 +24,26 @@ cdef extern from *:
        imaginary parts of the same samples, or NULL. */
     static void cy_sizes(const char *p, const char *q, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t lines, Py_ssize_t high, Py_ssize_t wide,
                          int32_t *least, int32_t *most) {
-        cy_bits low = {0}, large = {0}, cells[256];            /* tiles are up to 4096 samples long */
+        cy_bits low = {0}, large = {0}, cells[256], nearest[256];      /* largest and smallest; tiles are up to 4096 samples long */
         low += 0x7f800000;
         for (Py_ssize_t i = 0; i + high <= rows; i += high) {
             for (Py_ssize_t y = i; y < i + high; y++)           /* row by row, as memory likes it */
                 for (Py_ssize_t j = 0; j + wide <= lines; j += wide) {
-                    cy_bits m = cy_size(p + y * step + j * 64);
-                    for (Py_ssize_t x = j + 1; x < j + wide; x++) m = cy_larger(m, cy_size(p + y * step + x * 64));
-                    if (q)
-                        for (Py_ssize_t x = j; x < j + wide; x++) m = cy_larger(m, cy_size(q + y * step + x * 64));
+                    cy_bits m = {0}, n = {0};
+                    n += 0x7f800000;
+                    for (Py_ssize_t x = j; x < j + wide; x++) {
+                        cy_bits v = cy_size(p + y * step + x * 64);
+                        if (q) v = cy_larger(v, cy_size(q + y * step + x * 64));
+                        m = cy_larger(m, v);
+                        n = cy_smaller(n, v);
+                    }
+                    nearest[j] = y > i ? cy_smaller(n, nearest[j]) : n;
                     cells[j] = y > i ? cy_larger(m, cells[j]) : m;
                 }
             for (Py_ssize_t j = 0; j + wide <= lines; j += wide) {
                 cy_bits m = cells[j];
                 large = cy_larger(m, large);
-                m = cy_select(m < 0x00800000, (cy_bits){0} + 0x7f800000, m);
-                low = cy_select(m < low, m, low);
+                low = cy_smaller(low, cy_select(nearest[j] < 0x00800000, (cy_bits){0} + 0x7f800000, m));
             }
         }
         for (int i = 0; i < 16; i++) {
