@@ -368,8 +368,8 @@ def test_every_length_of_a_tile(length, monkeypatch):
     rng = np.random.default_rng(14)
     turned = length % LEAST == 0
 
-    def forced(tile):
-        monkeypatch.setattr(ROW.module, "layout", lambda problem: ({"call": 1}, 2**20, tile, 1))
+    def forced(tile, folded=False):
+        monkeypatch.setattr(ROW.module, "layout", lambda problem: ({"call": 1}, 2**20, tile, 1, folded))
 
     tiles = [((1, length, 16), (5, 1))]
     if turned:
@@ -379,12 +379,34 @@ def test_every_length_of_a_tile(length, monkeypatch):
         for dtype in ("float32", "float64", "complex64"):
             forced(tile)
             check(data(rng, (1, 1, tile[1] + 3, tile[2] + 7), dtype), data(rng, (1, 1, *kernel), dtype), factor=1)
+    if turned:
+        for dtype in ("float32", "float64"):
+            for rows in (2 * length - 4, length - 3):  # the second half has outputs, and hardly any
+                forced((1, length, 32), folded=True)
+                check(data(rng, (1, 1, rows, 20), dtype), data(rng, (1, 1, 5, 3), dtype), padding=(2, 1), factor=1)
     if length <= 64:
         forced((length, 16, 16))
         check(data(rng, (1, 1, length + 2, 19, 21), "float32"), data(rng, (1, 1, min(3, length), 3, 3), "float32"), factor=1)
     for n in [n for n, (rows, columns) in MATRICES.items() if length in (rows, columns) and n < 20000]:
         forced((1, 1, n))
         check(data(rng, (1, 1, n + 100), "float32"), data(rng, (1, 1, 7), "float32"), factor=1)
+
+
+@pytest.mark.parametrize("dtype", ("float16", "float32", "float64"))
+@pytest.mark.parametrize("shape, kernel, options", [
+    ((2, 1, 100, 90), (1, 1, 61, 60), {"padding": (30, 29)}),
+    ((1, 3, 60, 62), (5, 3, 51, 50), {"padding": ((20, 31), (3, 20)), "padding_mode": "reflect"}),
+    ((1, 6, 50, 50), (4, 3, 41, 40), {"padding": "full", "groups": 2, "stride": (1, 2)}),
+    ((1, 1, 90, 100), (2, 1, 70, 80), {}),  # the second half has no outputs
+    ((1, 2, 10, 28, 28), (3, 2, 5, 19, 19), {"padding": (0, 10, 10), "stride": (2, 1, 1)}),
+])  # fmt: skip
+def test_one_tile_of_all_rows_is_folded(shape, kernel, options, dtype):
+    rng = np.random.default_rng(17)
+    x, w, b = data(rng, shape, dtype), data(rng, kernel, dtype), data(rng, kernel[:1], dtype)
+    options = dict(options)
+    groups = options.pop("groups", 1)
+    assert ROW.module.layout(problem_of(x, w, b, groups=groups, **options))[4] or dtype == "float16"  # whose tiles cost more
+    check(x, w, b, groups=groups, **options)
 
 
 LOUD = {

@@ -3,7 +3,7 @@
 A circular correlation of T samples with a kernel that spans S is the plain one at its first T - S + 1 positions. The padded input is cut into tiles
 of T samples that overlap by S - 1, so each output comes from one tile alone, and what is large in one tile never reaches the outputs of tiles
 far from it. Kernels are real, so two neighbouring tiles of a real input are the real and the imaginary part of one transform: what rounding, or a
-NaN, brings from one to the other stays between these two.
+NaN, brings from one to the other stays between these two. Where one tile would hold all rows, these two are its halves, and do not overlap (fft_tile.pxd).
 Transforms are our own (fft_passes.pxd, fft_tile.pxd): of some sizes, a tile in each lane, frequencies in the order that they happen to come in. Axes along
 which the kernel has one tap are not transformed: their tiles are short, and strided from the start. Tiles inside the input are read where they lie, and whole
 vectors of results are written as they come; what touches a border, is strided, complex or of half precision is copied (fft_work.pxd).
@@ -17,6 +17,7 @@ Threads share out runs of tiles. The tile depends on the problem alone, and each
 Sources: overlap-save is T. G. Stockham, "High-speed convolution and correlation", AFIPS 1966.
 """
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 
@@ -41,7 +42,7 @@ from cyconv.cpu.shuffle cimport lanes
 from cyconv.cpu.simd cimport VB, splat, vd, vf
 
 from cyconv import costs
-from cyconv.cpu.fft_tables import LEAST, MATRICES, RADICES, twiddles, twist
+from cyconv.cpu.fft_tables import LEAST, MATRICES, RADICES, fold, twiddles, twist
 from cyconv.memory import empty
 
 cnp.import_array()
@@ -61,20 +62,21 @@ cdef double PER_SECOND = 1e11           # multiply-adds, as run_items counts wor
 
 @lru_cache(256)
 def layout(problem):
-    """(work, bytes, tile, transforms of a run); or a number of bytes that even the smallest tile needs, if they are too many."""
+    """(work, bytes, tile, transforms of a run, whether it is folded); or a number of bytes that even the smallest tile needs, if they are too many."""
     cdef Sizes p
     cdef Price now
     cdef Py_ssize_t[3] tile
     cdef Py_ssize_t[3] best
     cdef int a, turn
     cdef double least = INFINITY, smallest = INFINITY
+    cdef bint folded = False
     cdef Blocks b
     set_layout(&b, problem)
     p.size, p.parts = b.size, b.parts
     bits = 8 * b.size
     p.converted = b.kind == HALF
     p.batch, p.groups, p.channels, p.rows = problem.batch, problem.groups, problem.in_channels, problem.out_channels
-    p.memory = problem.max_workspace
+    p.memory, p.folded = problem.max_workspace, False
     transformed = transformed_axes(problem)
     p.way = _way(problem)
     p.spectra = _spectra(problem)
@@ -88,14 +90,14 @@ def layout(problem):
         best[a] = choices[a][0]
 
     def consider(lengths):
-        nonlocal least, smallest
+        nonlocal least, smallest, folded
         for a in range(3):
             tile[a] = lengths[a]
-        p.passes = _passes(lengths, transformed)
+        p.passes = _passes(lengths, transformed) + p.folded
         price(&p, tile, &now)
         smallest = min(smallest, now.weights + now.scratch)
         if now.seconds < least:
-            least = now.seconds
+            least, folded = now.seconds, p.folded
             for a in range(3):
                 best[a] = tile[a]
 
@@ -109,15 +111,21 @@ def layout(problem):
                     around = [best[0], best[1], best[2]]
                     around[a] = length
                     consider(around)
+    if p.parts == 1 and 1 in transformed and 2 in transformed and problem.stride[1] == 1:
+        p.folded = True
+        halves = [n for n in RADICES if n % LEAST == 0 and 2 * n >= p.lone[1] and n < (p.out[1] - 1) + p.span[1]]
+        for lengths in product(choices[0], halves[:2], [n for n in choices[2] if n >= p.lone[2]]):
+            consider(lengths)
     if least == INFINITY:
         return int(smallest)
-    p.passes = _passes(best, transformed)
+    p.folded = folded
+    p.passes = _passes(best, transformed) + folded
     price(&p, best, &now)
     work = {
         "call": 1, "weight": now.weights, "weight_pass": now.weight_passes, "tile": now.tiles, f"pass_{bits}": now.passes, f"multiply_add_{bits}": now.products,
         "converted_byte": now.converted, "spilled_byte": now.spilled, "far_byte": costs.far_bytes(problem, b.size * b.parts),
     }
-    return work, int(now.weights + now.scratch), (best[0], best[1], best[2]), int(now.run)
+    return work, int(now.weights + now.scratch), (best[0], best[1], best[2]), int(now.run), folded
 
 
 cdef Way _way(object problem):
@@ -176,7 +184,7 @@ def points(problem):
     """Points of a tile, along the axes that are transformed; 2 if there is none."""
     if problem.products == 0 or problem.outputs == 0 or isinstance(plan := layout(problem), int):
         return 2
-    return int(np.prod([float(plan[2][a]) for a in transformed_axes(problem)]))
+    return int(np.prod([float(plan[2][a]) for a in transformed_axes(problem)])) * (2 if plan[4] else 1)
 
 
 def cost(problem):
@@ -296,20 +304,25 @@ def transformed_axes(problem):
     return [a for a in range(3) if problem.kernel[a] > 1] or [2]
 
 
-cdef list open_tile(Tile* t, object problem, tuple length, Py_ssize_t size):
+cdef list open_tile(Tile* t, object problem, tuple length, Py_ssize_t size, bint folded):
     """The tables, which must live as long as the tile does."""
     cdef Py_ssize_t a, k, n
     cdef cnp.ndarray table
     axes = transformed_axes(problem)
     dtype = "float64" if size == 8 else "float32"
-    t.size, t.squares, t.twist = size, 2 in axes, NULL
+    t.size, t.squares, t.twist, t.fold = size, 2 in axes, NULL, NULL
+    kept = []
+    if folded:
+        table = fold(length[1], dtype)
+        kept.append(table)
+        t.fold = <const char*> cnp.PyArray_DATA(table)
     sizes = list(length)
     if axes == [2]:                     # a signal
         sizes = [1, *MATRICES[length[2]]]
     elif 1 not in axes:                 # planes of one row each are rows of one plane
         sizes = [1, length[0], length[2]]
     t.deep = sizes[0] > 1
-    t.points, kept = 1, []
+    t.points = 1
     for a in range(3):
         t.n[a] = n = sizes[a]
         t.points *= n
@@ -344,11 +357,12 @@ cdef void set_cells(Work* w, object problem):
         w.high += 1
 
 
-cdef list open_work(Work* w, object problem, tuple length, Py_ssize_t run, bint doubled):
+cdef list open_work(Work* w, object problem, Py_ssize_t run, bint doubled):
     """Everything that the problem and the tile say; returns what must live as long."""
     cdef Blocks b
     cdef Py_ssize_t a
     cdef str mode = problem.padding_mode
+    _, _, length, _, folded = layout(problem)
     axes = transformed_axes(problem)
     set_layout(&b, problem)
     w.kind, w.size, w.stored_size, w.parts = b.kind, 8 if doubled else b.size, b.stored_size, b.parts
@@ -359,13 +373,16 @@ cdef list open_work(Work* w, object problem, tuple length, Py_ssize_t run, bint 
         w.length[a], w.span[a], w.out[a] = length[a], problem.span[a], problem.out_size[a]
         w.box.axis[a].stride = 1 if a in axes else problem.stride[a]
         w.stride[a] = problem.stride[a] if a in axes else 1
-        w.yields[a] = outputs_of(w.length[a], a, w.out[a], w.span[a], w.stride[a], lone_length(problem, a) if a in axes else LONGEST)
-        w.count[a] = ceil_div(w.out[a], w.yields[a])
+        if folded and a == 1:           # the second half may have no outputs
+            w.yields[a], w.count[a] = w.length[a], 2
+        else:
+            w.yields[a] = outputs_of(w.length[a], a, w.out[a], w.span[a], w.stride[a], lone_length(problem, a) if a in axes else LONGEST)
+            w.count[a] = ceil_div(w.out[a], w.yields[a])
         w.tiles *= w.count[a]
         w.box.axis[a].n, w.box.axis[a].pad, w.box.axis[a].length = problem.size[a], problem.pad_before[a], w.length[a]
         w.box.axis[a].phases = 1
         w.box.axis[a].remainder = &NO_REMAINDER
-    kept = open_tile(&w.tile, problem, length, w.size)
+    kept = open_tile(&w.tile, problem, length, w.size, folded)
     w.together = 1 if w.parts == 2 else 2
     w.pairs = ceil_div(w.tiles, w.together)
     w.units = problem.batch * w.pairs
@@ -388,37 +405,40 @@ cdef struct Packing:
     Py_ssize_t channels                 # of an item: entries of a frequency that are written side by side
 
 
-cdef inline void place_taps(const Packing* p, Py_ssize_t kernel, Py_ssize_t part, real* to) noexcept nogil:
-    """Tap j stands at -j, so that the product of spectra is a correlation."""
+cdef inline void place_taps(const Packing* p, Py_ssize_t kernel, Py_ssize_t part, const Room* r, const real* number) noexcept nogil:
+    """Tap j stands at -j, so that the product of spectra is a correlation. In a folded tile it has come round once, with another sign."""
     cdef const Work* w = &p.w
     cdef const real* taps = <const real*> p.taps + kernel * p.kernel[0] * p.kernel[1] * p.kernel[2] * w.parts + part
-    cdef Py_ssize_t z, y, x, zz, yy, xx, copy, copies = w.length[2] if not w.tile.squares else 1
-    memset(to, 0, w.bytes)
+    cdef real* to
+    cdef real sign
+    cdef Py_ssize_t z, y, x, zz, yy, xx, copy, copies = w.length[2] if not w.tile.squares else 1, rows = w.length[1] * (2 if w.tile.fold != NULL else 1)
     for z in range(p.kernel[0]):
         zz = (w.length[0] - z * p.dilation[0]) % w.length[0]
         for y in range(p.kernel[1]):
-            yy = (w.length[1] - y * p.dilation[1]) % w.length[1]
+            yy = (rows - y * p.dilation[1]) % rows
+            sign = -1 if w.tile.fold != NULL and yy > 0 else 1
+            to = <real*> (r.planes.im if part or yy >= w.length[1] else r.planes.re)
             for x in range(p.kernel[2]):
                 for copy in range(copies):      # columns that are not transformed have all the same kernel
                     xx = copy if copies > 1 else (w.length[2] - x * p.dilation[2]) % w.length[2]
-                    to[(zz * w.length[1] + yy) * w.length[2] + xx] = taps[0]
+                    to[(zz * w.length[1] + yy % w.length[1]) * w.length[2] + xx] = sign * taps[0]
                 taps += w.parts
 
 
-cdef inline void spectrum_of(const Packing* p, Py_ssize_t kernel, const Room* r, char* spectrum, real* to, const lanes* like) noexcept nogil:
+cdef inline void spectrum_of(const Packing* p, Py_ssize_t kernel, const Room* r, char* spectrum, const real* number, const lanes* like) noexcept nogil:
     cdef Py_ssize_t k
     cdef Planes none
-    place_taps(p, kernel, 0, to)
+    memset(r.planes.re, 0, p.w.bytes)
     memset(r.planes.im, 0, p.w.bytes)
-    if p.w.parts == 2:
-        place_taps(p, kernel, 1, <real*> r.planes.im)
+    for k in range(p.w.parts):
+        place_taps(p, kernel, k, r, number)
     none.re = NULL
     open_panels(&p.w.tile, &r.planes, &r.planes, r.panel, spectrum, &none, like)
     for k in range(p.w.tile.panels):
         panel_forward(&p.w.tile, spectrum + k * p.w.tile.rows * 2 * VB, 0, like)
 
 
-cdef inline void pack(const Packing* p, Py_ssize_t item, const Room* r, real* to, const lanes* like) noexcept nogil:
+cdef inline void pack(const Packing* p, Py_ssize_t item, const Room* r, const real* number, const lanes* like) noexcept nogil:
     """Some channels of a piece of output channels."""
     cdef const Work* w = &p.w
     cdef Py_ssize_t blocks = ceil_div(w.channels, p.channels), pieces = ceil_div(w.rows, PIECE), c, o, f, i = 0
@@ -431,7 +451,7 @@ cdef inline void pack(const Packing* p, Py_ssize_t item, const Room* r, real* to
     cdef lanes* entry
     for c in range(first, min(first + p.channels, w.channels)):
         for o in range(begin, begin + rows):
-            spectrum_of(p, (group * w.rows + o) * w.channels + c, r, r.spectra + i * w.tile.bytes, to, like)
+            spectrum_of(p, (group * w.rows + o) * w.channels + c, r, r.spectra + i * w.tile.bytes, number, like)
             i += 1
     for f in range(w.blocks):
         entry = <lanes*> (p.packed + 2 * (((group * w.blocks + f) * w.rows + begin) * w.channels + first * rows) * VB)
@@ -446,9 +466,9 @@ cdef void pack_item(const void* work, Py_ssize_t item, char* room) noexcept nogi
     cdef Room r
     open_room(&p.w, &r, room)
     if p.w.size == 4:
-        pack(p, item, &r, <float*> r.planes.re, <const vf*> NULL)
+        pack(p, item, &r, <const float*> NULL, <const vf*> NULL)
     else:
-        pack(p, item, &r, <double*> r.planes.re, <const vd*> NULL)
+        pack(p, item, &r, <const double*> NULL, <const vd*> NULL)
 
 
 cdef Py_ssize_t room_bytes(const Work* w, Py_ssize_t spectra) noexcept:
@@ -463,7 +483,7 @@ cdef object spectra(object problem, object weight, bint doubled):
     cdef cnp.ndarray taps, result, space
     if problem.products == 0 or problem.outputs == 0:
         return weight                   # `run` is not called
-    kept = open_work(&p.w, problem, layout(problem)[2], 1, doubled)
+    kept = open_work(&p.w, problem, 1, doubled)
     taps = np.ascontiguousarray(weight, ("complex128" if p.w.size == 8 else "complex64") if p.w.parts == 2 else "float64" if p.w.size == 8 else "float32")
     kernels = p.w.groups * p.w.rows * p.w.channels
     result = empty(2 * kernels * p.w.blocks * (VB // p.w.size), np.float64 if p.w.size == 8 else np.float32)
@@ -492,8 +512,7 @@ cdef object work_off(object problem, cnp.ndarray input, cnp.ndarray weight, obje
     key = DOUBLED if doubled else KEPT
     kept = (<dict> problem.kept).get(key)
     if kept is None:
-        _, _, length, most = layout(problem)
-        tables = open_work(&w, problem, length, 1 if doubled else most, doubled)
+        tables = open_work(&w, problem, 1 if doubled else layout(problem)[3], doubled)
         kept = PyBytes_FromStringAndSize(<char*> &w, sizeof(Work)), tables
         if sum([table.nbytes for table in tables]) <= KEPT_BYTES:
             problem.kept[key] = kept

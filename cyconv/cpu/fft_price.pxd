@@ -32,6 +32,7 @@ cdef struct Sizes:
     double spectra                      # that a transform of each channel, of input and of output, needs room for
     bint converted                      # whether they are numbers of another size
     double passes                       # that each point of the tile goes through, along all axes
+    bint folded                         # whether the tile is half of all rows, see fft_tile.pxd
 
 
 cdef struct Price:
@@ -71,7 +72,7 @@ cdef inline void price(const Sizes* p, const Py_ssize_t* tile, Price* result) no
     for a in range(3):
         points *= tile[a]
         longest = max(longest, <double> tile[a] if a < 2 else 0.0)
-        tiles *= ceil_div(p.out[a], outputs_of(tile[a], a, p.out[a], p.span[a], p.stride[a], p.lone[a]))
+        tiles *= 2 if a == 1 and p.folded else ceil_div(p.out[a], outputs_of(tile[a], a, p.out[a], p.span[a], p.stride[a], p.lone[a]))
     kernels = p.groups * p.rows * p.channels
     units = p.groups * p.batch * (tiles if p.parts == 2 else (tiles + 1) // 2)
     result.weights = kernels * points * 2 * p.size

@@ -43,3 +43,10 @@ def twist(rows, columns, lane, dtype):
     angle = -2 * np.pi / n * (order(rows)[:, None] * np.arange(columns) % n)
     parts = np.stack([np.cos(angle), np.sin(angle)], 1).reshape(rows, 2, columns // lane, lane)
     return np.ascontiguousarray(parts.transpose(2, 0, 1, 3), dtype)
+
+
+@lru_cache(32)
+def fold(rows, dtype):
+    """The rows-th root of i to the power of each row, as pairs of real and imaginary parts."""
+    w = np.exp(0.5j * np.pi * np.arange(rows) / rows)
+    return np.ascontiguousarray(np.stack([w.real, w.imag], -1).ravel(), dtype)

@@ -4,8 +4,11 @@ A panel is a column of vectors that are transformed together, each lane on its o
 so columns are transformed first, and squares of as many rows as a vector has lanes are turned, which makes rows columns: no shuffle happens within
 a transform. A signal is a matrix: the transform of its columns, times a twist, then that of its rows, is the transform of the whole (J. W. Cooley
 and J. W. Tukey, Mathematics of Computation 19, 1965; D. H. Bailey, Journal of Supercomputing 4, 1990). Digits stay reversed everywhere.
+Where one tile would hold all rows, it is folded: the first half of its rows is the real part, the second the imaginary part, which is arithmetic modulo
+z**rows - i. Row y times the rows-th root of i to the power of y makes that a plain circular convolution of half as many rows; what would pass the end comes
+round with another sign, but only zeros do (H. J. Nussbaumer, Fast Fourier Transform and Convolution Algorithms, 1981: the right-angle convolution).
 """
-from cyconv.cpu.fft_passes cimport Line, forward, inverse
+from cyconv.cpu.fft_passes cimport Line, forward, inverse, turned_by
 from cyconv.cpu.shuffle cimport LANES_F, fetch, lanes, own
 from cyconv.cpu.simd cimport VB, inlined, vf
 from cyconv.cpu.square cimport turn
@@ -17,6 +20,7 @@ cdef struct Tile:
     bint squares                        # whether it is along x, else along y (and z) alone
     Line[3] line
     const char* twist                   # of a signal, else NULL: [block of columns][row of a panel], as a panel is
+    const char* fold                    # of a folded tile, else NULL: a factor for each row
     Py_ssize_t points
     Py_ssize_t panels, rows             # so many, of so many rows each
     Py_ssize_t bytes                    # of all panels, and what keeps tiles apart in the caches
@@ -79,6 +83,16 @@ cdef inline void inverse_z(const Tile* t, const Planes* from_, const Planes* to,
                 row[0], row[1] = (<const lanes*> (re + z * from_.plane))[0], (<const lanes*> (im + z * from_.plane))[0]
             inverse(&t.line[0], panel, to.re + y * to.row + b * VB, to.im + y * to.row + b * VB, to.plane, wanted[0], t.line[0].passes, NULL, like)
 
+cdef inline inlined folded(const Tile* t, const char* re, const char* im, Py_ssize_t step, char* to_re, char* to_im, Py_ssize_t to_step, Py_ssize_t rows,
+                           bint back, const lanes* like) noexcept nogil:
+    """A column's rows times their factors, or the conjugates."""
+    cdef Py_ssize_t y
+    cdef lanes r, i
+    for y in range(rows):
+        r, i = (<const lanes*> (re + y * step))[0], (<const lanes*> (im + y * step))[0]
+        turned_by(&r, &i, t.fold + 2 * y * t.size, back, like)
+        (<lanes*> (to_re + y * to_step))[0], (<lanes*> (to_im + y * to_step))[0] = r, i
+
 cdef inline void open_panels(const Tile* t, const Planes* from_, const Planes* planes, char* panel, char* panels, const Planes* next_, const lanes* like) noexcept nogil:
     """All transforms but that of panels along x, if there is one: panel_forward. `planes` are scratch; `next_` is what will be read next."""
     cdef Py_ssize_t z, b, k, at, blocks = t.n[2] * t.size // VB, side = VB // t.size
@@ -93,7 +107,11 @@ cdef inline void open_panels(const Tile* t, const Planes* from_, const Planes* p
             if not t.squares:
                 forward(&t.line[1], p.re + at, p.im + at, p.row, panels + (z * blocks + b) * t.n[1] * 2 * VB, t.line[1].passes, NULL, like)
                 continue
-            forward(&t.line[1], p.re + at, p.im + at, p.row, panel, t.line[1].passes, t.twist + b * t.n[1] * 2 * VB if t.twist != NULL else NULL, like)
+            if t.fold != NULL:
+                folded(t, p.re + at, p.im + at, p.row, panel, panel + VB, 2 * VB, t.n[1], False, like)
+                forward(&t.line[1], panel, panel + VB, 2 * VB, panel, t.line[1].passes, NULL, like)
+            else:
+                forward(&t.line[1], p.re + at, p.im + at, p.row, panel, t.line[1].passes, t.twist + b * t.n[1] * 2 * VB if t.twist != NULL else NULL, like)
             for k in range(t.n[1] // side):
                 turn_pairs(panel + k * side * 2 * VB, panels + ((z * (t.n[1] // side) + k) * t.n[2] + b * side) * 2 * VB, like)
 
@@ -114,7 +132,11 @@ cdef inline void close_panels(const Tile* t, char* panels, char* panel, const Pl
                 turn_pairs(panels + ((z * (t.n[1] // side) + k) * t.n[2] + b * side) * 2 * VB, panel + k * side * 2 * VB, like)
             if t.twist != NULL:
                 rows = max((wanted[2] - b * side + t.n[2] - 1) // t.n[2], <Py_ssize_t> 0)
-            inverse(&t.line[1], panel, p.re + at, p.im + at, p.row, rows, t.line[1].passes, t.twist + b * t.n[1] * 2 * VB if t.twist != NULL else NULL, like)
+            if t.fold != NULL:
+                inverse(&t.line[1], panel, panel, panel + VB, 2 * VB, rows, t.line[1].passes, NULL, like)
+                folded(t, panel, panel + VB, 2 * VB, p.re + at, p.im + at, p.row, rows, True, like)
+            else:
+                inverse(&t.line[1], panel, p.re + at, p.im + at, p.row, rows, t.line[1].passes, t.twist + b * t.n[1] * 2 * VB if t.twist != NULL else NULL, like)
     if t.deep:
         inverse_z(t, planes, to, panel, wanted, like)
 
