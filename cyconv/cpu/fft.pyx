@@ -6,10 +6,12 @@ far from it. Kernels are real, so two neighbouring tiles of a real input are the
 NaN, brings from one to the other stays between these two. Where one tile would hold all rows, these two are its halves, and do not overlap (fft_tile.pxd).
 Transforms are our own (fft_passes.pxd, fft_tile.pxd): of some sizes, a tile in each lane, frequencies in the order that they happen to come in. Axes along
 which the kernel has one tap are not transformed: their tiles are short, and strided from the start. Tiles inside the input are read where they lie, and whole
-vectors of results are written as they come; what touches a border, is strided, complex or of half precision is copied (fft_work.pxd).
+vectors of results are written as they come, past the caches if the result is large; what touches a border, is strided, complex or of half precision is
+copied (fft_work.pxd). That results are finite is seen while they are near.
 Spectra of weights are packed [group][frequency][piece of output channels][channel][channel of the piece][real, imaginary], a vector of frequencies per
-entry. There are three ways to multiply them, between the last forward and the first inverse pass (fft_product.pxd): one channel to one in place, in
-registers; few channels to one output channel after the other; many in a register tile of a few pairs of tiles x a few output channels, panel by panel.
+entry; where channels are few, [group][output channel][frequency][channel][real, imaginary], the order in which they are read. There are three ways to
+multiply them, between the last forward and the first inverse pass (fft_product.pxd): one channel to one in place, in registers; few channels to one output
+channel after the other; many in a register tile of a few pairs of tiles x a few output channels, panel by panel.
 Stride subsamples the inverse transform; dilation sets the taps apart. Half precision is computed in float32. A transform rounds all of a tile by the same
 amount, so where sizes in a tile of single precision differ too much (fft_range.pxd), `auto` has everything computed again in double precision.
 Wins for large kernels: the cost per output grows with log(T), not with the number of taps.
@@ -23,7 +25,6 @@ import numpy as np
 
 cimport numpy as cnp
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cython.parallel cimport parallel, prange
 from libc.math cimport INFINITY
 from libc.string cimport memcpy, memset
 
@@ -33,12 +34,12 @@ from cyconv.cpu.blocks cimport Blocks, ceil_div, set_layout
 from cyconv.cpu.fft_price cimport ALONE, FEW, MANY, Price, Sizes, Way, outputs_of, price
 from cyconv.cpu.fft_product cimport PIECE, multiply_few, multiply_panel, multiply_through
 from cyconv.cpu.fft_range cimport is_wide
-from cyconv.cpu.fft_tile cimport Planes, Tile, ask, close_panels, open_panels, panel_forward, panel_inverse
+from cyconv.cpu.fft_tile cimport Ending, Planes, Tile, ask, close_panels, open_panels, panel_forward, panel_inverse
 from cyconv.cpu.fft_work cimport Room, Work, add_bias, channel_of, find_source, find_target, gather_tile, open_room, real, scatter_tile
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.items cimport run_items
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
-from cyconv.cpu.shuffle cimport lanes
+from cyconv.cpu.shuffle cimport STREAMS, drain, lanes
 from cyconv.cpu.simd cimport VB, splat, vd, vf
 
 from cyconv import costs
@@ -52,6 +53,7 @@ cdef enum:
     KEPT_BYTES = 1 << 16                # of tables that a problem keeps; larger ones are looked for again
     MOST_OF_FEW = 4                     # channels: more are worth a register tile of several transforms and output channels
     BESIDE = 8                          # channels whose spectra are packed together
+    PAST_BYTES = 8 << 20                # of results that no cache would keep, as in winograd_work.pxd
 
 cdef Py_ssize_t LONGEST = 1 << 50       # no tile is so long
 cdef double PER_SECOND = 1e11           # multiply-adds, as run_items counts work: how often it looks at Ctrl-C
@@ -139,7 +141,7 @@ cdef Py_ssize_t _spectra(object problem):
     cdef Way way = _way(problem)
     if way == ALONE:
         return 1
-    return problem.in_channels + problem.out_channels if way == MANY else max(problem.in_channels + 1, 3)
+    return problem.in_channels + problem.out_channels if way == MANY else problem.in_channels + 1
 
 
 def _passes(lengths, transformed):
@@ -233,7 +235,7 @@ cdef inline bint target_of(const Work* w, Py_ssize_t item, Py_ssize_t index, Pla
     return unit < w.units and find_target(w, unit // w.pairs, item // w.runs, index % w.rows, unit % w.pairs * w.together, target, wanted)
 
 
-cdef inline void write_tiles(const Work* w, Py_ssize_t item, Py_ssize_t index, Room* r, char* panels, const lanes* like) noexcept nogil:
+cdef inline void write_tiles(const Work* w, Py_ssize_t item, Py_ssize_t index, Room* r, char* panels, const Ending* end, const lanes* like) noexcept nogil:
     """Two tiles of an output channel."""
     cdef Py_ssize_t group = item // w.runs, unit = item % w.runs * w.run + index // w.rows, tile = unit % w.pairs * w.together
     cdef Py_ssize_t n = unit // w.pairs, o = index % w.rows
@@ -241,11 +243,10 @@ cdef inline void write_tiles(const Work* w, Py_ssize_t item, Py_ssize_t index, R
     cdef Py_ssize_t[3] ignored
     cdef Planes here, next_
     cdef bint there = target_of(w, item, index, &here, wanted)
-    if index + 1 < w.run * w.rows:
+    next_.re = NULL
+    if not w.past and index + 1 < w.run * w.rows:
         target_of(w, item, index + 1, &next_, ignored)
-    else:
-        next_.re = NULL
-    close_panels(&w.tile, panels, r.panel, &r.planes, &here if there else &r.planes, wanted, &next_, like)
+    close_panels(&w.tile, panels, r.panel, &r.planes, &here if there else &r.planes, wanted, &next_, end if there else NULL, like)
     if there and w.biased:
         add_bias(w, group * w.rows + o, &here, wanted)
     elif not there:
@@ -261,9 +262,14 @@ cdef inline void do_run(const Work* w, Py_ssize_t item, Room* r, const lanes* li
     cdef Py_ssize_t group = item // w.runs, units = min(w.run, w.units - item % w.runs * w.run), i, k, panel = w.tile.rows * 2 * VB
     cdef Py_ssize_t[3] ignored
     cdef Planes target
+    cdef Ending end
+    cdef lanes[2] seen
+    memset(seen, 0, 2 * VB)
+    end.seen, end.past, target.re = <char*> seen, w.past, NULL
     for i in range(units * w.channels):
         read_tiles(w, item, i, r, like)
-    target_of(w, item, 0, &target, ignored)
+    if not w.past:
+        target_of(w, item, 0, &target, ignored)
     for k in range(w.tile.panels):
         ask(&w.tile, &target, k, w.tile.panels, True)
         for i in range(units * w.channels):
@@ -280,7 +286,11 @@ cdef inline void do_run(const Work* w, Py_ssize_t item, Room* r, const lanes* li
             for k in range(w.tile.panels):
                 multiply_few(w, r, group, i, k, like)
                 panel_inverse(&w.tile, r.sums + k * panel, 1, like)
-        write_tiles(w, item, i, r, r.sums if w.way == FEW else r.sums + i * w.tile.bytes, like)
+        write_tiles(w, item, i, r, r.sums if w.way == FEW else r.sums + i * w.tile.bytes, &end, like)
+    if w.past:
+        drain()
+    if not all_finite(<const char*> seen, 2 * VB // w.size, <int> w.size):
+        w.spoiled[0] = True
 
 
 cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
@@ -402,7 +412,8 @@ cdef struct Packing:
     const char* taps                    # [kernel][z][y][x], complex numbers if there are any
     Py_ssize_t[3] kernel, dilation
     char* packed
-    Py_ssize_t channels                 # of an item: entries of a frequency that are written side by side
+    Py_ssize_t channels                 # of an item: entries of a frequency that are written side by side,
+    Py_ssize_t piece                    # for each of so many output channels
 
 
 cdef inline void place_taps(const Packing* p, Py_ssize_t kernel, Py_ssize_t part, const Room* r, const real* number) noexcept nogil:
@@ -441,9 +452,9 @@ cdef inline void spectrum_of(const Packing* p, Py_ssize_t kernel, const Room* r,
 cdef inline void pack(const Packing* p, Py_ssize_t item, const Room* r, const real* number, const lanes* like) noexcept nogil:
     """Some channels of a piece of output channels."""
     cdef const Work* w = &p.w
-    cdef Py_ssize_t blocks = ceil_div(w.channels, p.channels), pieces = ceil_div(w.rows, PIECE), c, o, f, i = 0
-    cdef Py_ssize_t first = item % blocks * p.channels, begin = item // blocks % pieces * PIECE, group = item // blocks // pieces
-    cdef Py_ssize_t rows = min(<Py_ssize_t> PIECE, w.rows - begin)
+    cdef Py_ssize_t blocks = ceil_div(w.channels, p.channels), pieces = ceil_div(w.rows, p.piece), c, o, f, count, i = 0
+    cdef Py_ssize_t first = item % blocks * p.channels, begin = item // blocks % pieces * p.piece, group = item // blocks // pieces
+    cdef Py_ssize_t rows = min(p.piece, w.rows - begin)
     cdef double wide = 1.0 / (w.tile.points if w.tile.squares else w.tile.n[0] * w.tile.n[1])
     cdef float narrow = <float> wide
     cdef lanes scale = splat(<const char*> &narrow if lanes is vf else <const char*> &wide, like)
@@ -453,9 +464,11 @@ cdef inline void pack(const Packing* p, Py_ssize_t item, const Room* r, const re
         for o in range(begin, begin + rows):
             spectrum_of(p, (group * w.rows + o) * w.channels + c, r, r.spectra + i * w.tile.bytes, number, like)
             i += 1
+    count = i
     for f in range(w.blocks):
-        entry = <lanes*> (p.packed + 2 * (((group * w.blocks + f) * w.rows + begin) * w.channels + first * rows) * VB)
-        for o in range(i):
+        i = (group * w.rows + begin) * w.blocks + f if w.way == FEW else (group * w.blocks + f) * w.rows + begin
+        entry = <lanes*> (p.packed + 2 * (i * w.channels + first * rows) * VB)
+        for o in range(count):
             from_ = <const lanes*> (r.spectra + o * w.tile.bytes + 2 * f * VB)
             entry[0], entry[1] = from_[0] * scale, from_[1] * scale
             entry += 2
@@ -491,8 +504,9 @@ cdef object spectra(object problem, object weight, bint doubled):
     for a in range(3):
         p.kernel[a], p.dilation[a] = problem.kernel[a], problem.dilation[a]
     room = room_bytes(&p.w, _spectra(problem))
-    p.channels = max(min(min(p.w.channels, _spectra(problem) // PIECE), <Py_ssize_t> BESIDE), <Py_ssize_t> 1)
-    items = p.w.groups * ceil_div(p.w.rows, PIECE) * ceil_div(p.w.channels, p.channels)
+    p.piece = PIECE if p.w.way == MANY else 1
+    p.channels = max(min(min(p.w.channels, _spectra(problem) // p.piece), <Py_ssize_t> BESIDE), <Py_ssize_t> 1)
+    items = p.w.groups * ceil_div(p.w.rows, p.piece) * ceil_div(p.w.channels, p.channels)
     # beside the result are the spectra in single precision, if there are any
     workers = min(worth_workers(cost(problem)[0], room, max(<Py_ssize_t> problem.max_workspace - result.nbytes * (3 if doubled else 2) // 2, room)), items)
     bytes = workers * room
@@ -503,10 +517,10 @@ cdef object spectra(object problem, object weight, bint doubled):
 
 cdef object work_off(object problem, cnp.ndarray input, cnp.ndarray weight, object bias, cnp.ndarray out, bint doubled):
     cdef Work w
-    cdef int wide = False
-    cdef Py_ssize_t a, room, items, item, rank = problem.rank, size, parts, pieces
+    cdef int wide = False, spoiled = False
+    cdef Py_ssize_t a, room, items, item, rank = problem.rank
     cdef cnp.npy_intp bytes
-    cdef int workers, bad
+    cdef int workers
     cdef bint batched = problem.batched
     cdef cnp.ndarray added, space
     key = DOUBLED if doubled else KEPT
@@ -517,7 +531,7 @@ cdef object work_off(object problem, cnp.ndarray input, cnp.ndarray weight, obje
         if sum([table.nbytes for table in tables]) <= KEPT_BYTES:
             problem.kept[key] = kept
     memcpy(&w, PyBytes_AS_STRING((<tuple> kept)[0]), sizeof(Work))
-    w.doubtful = &wide
+    w.doubtful, w.spoiled = &wide, &spoiled
     for a in range(3):
         w.box.step[a] = cnp.PyArray_STRIDE(input, a - 3 + rank + 1 + batched) if a >= 3 - rank else 0
     w.input_step[0] = cnp.PyArray_STRIDE(input, 0) if batched else 0
@@ -529,6 +543,8 @@ cdef object work_off(object problem, cnp.ndarray input, cnp.ndarray weight, obje
     dtype = ("complex128" if w.size == 8 else "complex64") if w.parts == 2 else "float64" if w.size == 8 else "float32"
     added = np.zeros(w.groups * w.rows, dtype) if bias is None else np.ascontiguousarray(bias, dtype)
     w.bias, w.biased = <const char*> cnp.PyArray_DATA(added), bias is not None
+    w.past = STREAMS and w.plain and not w.biased and out.nbytes >= PAST_BYTES
+    w.past = w.past and w.tile.squares and not w.tile.deep and w.tile.fold == NULL and not (<size_t> w.out_data | <size_t> (w.out[2] * w.size) | <size_t> (w.yields[2] * w.size)) % VB
     w.read = w.parts == 1 and w.size == w.stored_size and w.box.step[2] == w.size
     for a in range(3):
         w.read = w.read and w.box.axis[a].stride == 1
@@ -542,15 +558,8 @@ cdef object work_off(object problem, cnp.ndarray input, cnp.ndarray weight, obje
     bytes = workers * room
     space = new_array(1, &bytes, cnp.NPY_UINT8)
     run_items(do_item, &w, items, cost(problem)[0] * PER_SECOND, workers, <char*> cnp.PyArray_DATA(space), room, False)
-    pieces, parts = workers, 2 * out.size if out.dtype.kind == "c" else out.size
-    size = out.nbytes // parts
-    bad = 0
-    with nogil, parallel(num_threads=workers):
-        for item in prange(pieces):
-            if not all_finite(w.out_data + item * parts // pieces * size, (item + 1) * parts // pieces - item * parts // pieces, size):
-                bad += 1
-    if bad or not wide:
-        return not bad
+    if spoiled or not wide:
+        return not spoiled
     return _DOUBLES if 3 * weight.nbytes + 2 * room <= problem.max_workspace else False
 
 

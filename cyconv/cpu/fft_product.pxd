@@ -98,9 +98,8 @@ cdef inline void multiply_few(const Work* w, const Room* r, Py_ssize_t group, Py
     cdef lanes[8] im
     cdef lanes* row
     cdef lanes xr, xi, wr, wi
-    cdef Py_ssize_t f = panel * w.tile.rows, c, first = o // PIECE * PIECE, step = 2 * w.rows * w.channels * VB
-    cdef Py_ssize_t beside = 2 * min(<Py_ssize_t> PIECE, w.rows - first) * VB
-    cdef const char* weight = w.weight + (group * w.blocks + f) * step + 2 * (first * w.channels + o - first) * VB
+    cdef Py_ssize_t f = panel * w.tile.rows, c, step = 2 * w.channels * VB
+    cdef const char* weight = w.weight + ((group * w.rows + o) * w.blocks + f) * step
     cdef const char* x = r.spectra + 2 * f * VB
     cdef char* to = r.sums + 2 * f * VB
     cdef int k
@@ -112,7 +111,7 @@ cdef inline void multiply_few(const Work* w, const Room* r, Py_ssize_t group, Py
             for k in range(8):
                 row = <lanes*> (x + c * w.tile.bytes + 2 * k * VB)
                 xr, xi = row[0], row[1]
-                row = <lanes*> (weight + c * beside + k * step)
+                row = <lanes*> (weight + k * step + 2 * c * VB)
                 wr, wi = row[0], row[1]
                 re[k] = re[k] + wr * xr - wi * xi
                 im[k] = im[k] + wr * xi + wi * xr

@@ -8,8 +8,8 @@ Where one tile would hold all rows, it is folded: the first half of its rows is 
 z**rows - i. Row y times the rows-th root of i to the power of y makes that a plain circular convolution of half as many rows; what would pass the end comes
 round with another sign, but only zeros do (H. J. Nussbaumer, Fast Fourier Transform and Convolution Algorithms, 1981: the right-angle convolution).
 """
-from cyconv.cpu.fft_passes cimport Line, forward, inverse, turned_by
-from cyconv.cpu.shuffle cimport LANES_F, fetch, lanes, own
+from cyconv.cpu.fft_passes cimport Line, constant, forward, inverse, turned_by
+from cyconv.cpu.shuffle cimport LANES_F, fetch, lanes, own, stream
 from cyconv.cpu.simd cimport VB, inlined, vf
 from cyconv.cpu.square cimport turn
 
@@ -29,6 +29,10 @@ cdef struct Planes:                     # real and imaginary parts of a tile, ea
     char* re                            # NULL: none
     char* im
     Py_ssize_t row, plane               # bytes from row to row and from plane to plane; a matrix' rows of a signal lie side by side
+
+cdef struct Ending:                     # of results
+    char* seen                          # two vectors: NaN where any result was not finite
+    bint past                           # whether they are written past the caches: whole lines only
 
 
 cdef inline void ask(const Tile* t, const Planes* p, Py_ssize_t part, Py_ssize_t parts, bint written) noexcept nogil:
@@ -70,8 +74,25 @@ cdef inline void forward_z(const Tile* t, const Planes* from_, const Planes* to,
                 row = <const lanes*> (panel + 2 * z * VB)
                 (<lanes*> (re + z * to.plane))[0], (<lanes*> (im + z * to.plane))[0] = row[0], row[1]
 
-cdef inline void inverse_z(const Tile* t, const Planes* from_, const Planes* to, char* panel, const Py_ssize_t* wanted, const lanes* like) noexcept nogil:
-    cdef Py_ssize_t y, b, z
+cdef inline void finish(const Ending* end, const char* re, const char* im, Py_ssize_t step, char* to_re, char* to_im, Py_ssize_t to_step, Py_ssize_t rows,
+                        const lanes* like) noexcept nogil:
+    """Looks at a column's rows, while they are near, and writes them past the caches, if they are not where they should be."""
+    cdef lanes r, i, none
+    cdef lanes* seen = <lanes*> end.seen
+    cdef lanes bad_r = seen[0], bad_i = seen[1]
+    cdef Py_ssize_t y
+    constant(0, &none)
+    for y in range(rows):
+        r, i = (<const lanes*> (re + y * step))[0], (<const lanes*> (im + y * step))[0]
+        bad_r, bad_i = bad_r + r * none, bad_i + i * none       # NaN if that is a NaN or infinity
+        if re != to_re:
+            stream(to_re + y * to_step, <vf> r)
+            stream(to_im + y * to_step, <vf> i)
+    seen[0], seen[1] = bad_r, bad_i
+
+cdef inline void inverse_z(const Tile* t, const Planes* from_, const Planes* to, char* panel, const Py_ssize_t* wanted, const Ending* end,
+                           const lanes* like) noexcept nogil:
+    cdef Py_ssize_t y, b, z, at
     cdef const char* re
     cdef const char* im
     cdef lanes* row
@@ -81,7 +102,10 @@ cdef inline void inverse_z(const Tile* t, const Planes* from_, const Planes* to,
             for z in range(t.n[0]):
                 row = <lanes*> (panel + 2 * z * VB)
                 row[0], row[1] = (<const lanes*> (re + z * from_.plane))[0], (<const lanes*> (im + z * from_.plane))[0]
-            inverse(&t.line[0], panel, to.re + y * to.row + b * VB, to.im + y * to.row + b * VB, to.plane, wanted[0], t.line[0].passes, NULL, like)
+            at = y * to.row + b * VB
+            inverse(&t.line[0], panel, to.re + at, to.im + at, to.plane, wanted[0], t.line[0].passes, NULL, like)
+            if end != NULL:
+                finish(end, to.re + at, to.im + at, to.plane, to.re + at, to.im + at, to.plane, wanted[0], like)
 
 cdef inline inlined folded(const Tile* t, const char* re, const char* im, Py_ssize_t step, char* to_re, char* to_im, Py_ssize_t to_step, Py_ssize_t rows,
                            bint back, const lanes* like) noexcept nogil:
@@ -116,29 +140,40 @@ cdef inline void open_panels(const Tile* t, const Planes* from_, const Planes* p
                 turn_pairs(panel + k * side * 2 * VB, panels + ((z * (t.n[1] // side) + k) * t.n[2] + b * side) * 2 * VB, like)
 
 cdef inline void close_panels(const Tile* t, char* panels, char* panel, const Planes* planes, const Planes* to, const Py_ssize_t* wanted, const Planes* next_,
-                              const lanes* like) noexcept nogil:
-    """The mirror image; so many samples along each axis are wanted, of which whole vectors are written. Panels are overwritten."""
+                              const Ending* end, const lanes* like) noexcept nogil:
+    """The mirror image; so many samples along each axis are wanted, of which whole vectors are written. Panels are overwritten.
+    next_: where results will be written next; end: what happens to those of this tile, or NULL."""
     cdef Py_ssize_t z, b, k, at, blocks = t.n[2] * t.size // VB, side = VB // t.size, rows = wanted[1], used
     cdef const Planes* p = planes if t.deep else to
+    cdef char* re
+    cdef char* im
+    cdef const char* twist
+    cdef bint past
     used = blocks if t.twist != NULL else min((wanted[2] + side - 1) // side, blocks)
     for z in range(t.n[0]):
         for b in range(used):
             ask(t, next_, z * used + b, t.n[0] * used, True)
             at = z * p.plane + b * VB
+            re, im = p.re + at, p.im + at
+            past = end != NULL and end.past
             if not t.squares:
-                inverse(&t.line[1], panels + (z * blocks + b) * t.n[1] * 2 * VB, p.re + at, p.im + at, p.row, rows, t.line[1].passes, NULL, like)
-                continue
-            for k in range(t.n[1] // side):
-                turn_pairs(panels + ((z * (t.n[1] // side) + k) * t.n[2] + b * side) * 2 * VB, panel + k * side * 2 * VB, like)
-            if t.twist != NULL:
-                rows = max((wanted[2] - b * side + t.n[2] - 1) // t.n[2], <Py_ssize_t> 0)
-            if t.fold != NULL:
-                inverse(&t.line[1], panel, panel, panel + VB, 2 * VB, rows, t.line[1].passes, NULL, like)
-                folded(t, panel, panel + VB, 2 * VB, p.re + at, p.im + at, p.row, rows, True, like)
+                inverse(&t.line[1], panels + (z * blocks + b) * t.n[1] * 2 * VB, re, im, p.row, rows, t.line[1].passes, NULL, like)
             else:
-                inverse(&t.line[1], panel, p.re + at, p.im + at, p.row, rows, t.line[1].passes, t.twist + b * t.n[1] * 2 * VB if t.twist != NULL else NULL, like)
+                for k in range(t.n[1] // side):
+                    turn_pairs(panels + ((z * (t.n[1] // side) + k) * t.n[2] + b * side) * 2 * VB, panel + k * side * 2 * VB, like)
+                if t.twist != NULL:
+                    rows = max((wanted[2] - b * side + t.n[2] - 1) // t.n[2], <Py_ssize_t> 0)
+                twist = t.twist + b * t.n[1] * 2 * VB if t.twist != NULL else NULL
+                if t.fold != NULL or past:
+                    inverse(&t.line[1], panel, panel, panel + VB, 2 * VB, rows, t.line[1].passes, twist, like)
+                else:
+                    inverse(&t.line[1], panel, re, im, p.row, rows, t.line[1].passes, twist, like)
+                if t.fold != NULL:
+                    folded(t, panel, panel + VB, 2 * VB, re, im, p.row, rows, True, like)
+            if end != NULL and not t.deep:
+                finish(end, panel if past else re, panel + VB if past else im, 2 * VB if past else p.row, re, im, p.row, rows, like)
     if t.deep:
-        inverse_z(t, planes, to, panel, wanted, like)
+        inverse_z(t, planes, to, panel, wanted, end, like)
 
 cdef inline void panel_forward(const Tile* t, char* panel, int but, const lanes* like) noexcept nogil:
     """All passes but the last one (but = 1) or none."""

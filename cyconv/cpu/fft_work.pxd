@@ -3,6 +3,7 @@ from libc.string cimport memset
 
 from cyconv.cpu.fft_price cimport ALONE, Way
 from cyconv.cpu.fft_tile cimport Planes, Tile
+from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.packing cimport DOUBLE, Box, Stored, gather_floats, put_floats
 from cyconv.cpu.simd cimport VB, inlined, outlined
 
@@ -37,6 +38,8 @@ cdef struct Work:
     bint plain                          # whether results are written as they come
     bint read                           # whether input is read where it lies: numbers as they are computed with, side by side
     bint biased
+    bint past                           # whether results are written past the caches
+    int* spoiled                        # set where results are not finite
     int* doubtful                       # set where tiles of single precision need double precision
     Py_ssize_t high, wide               # rows and lines of a cell, see fft_range.pxd
     const char* input
@@ -198,6 +201,7 @@ cdef inline outlined scatter_tile(const Work* w, Py_ssize_t n, Py_ssize_t group,
     cdef Py_ssize_t[3] extent
     cdef Py_ssize_t o = group * w.rows + row, z, y, i, at
     cdef char* line
+    cdef char* to
     cdef const char* bias = w.bias + (o * w.parts + part) * w.size if w.biased else NULL
     locate(w, tile, place, extent)
     at = (n * w.groups * w.rows + o) * w.out[0]
@@ -211,6 +215,7 @@ cdef inline outlined scatter_tile(const Work* w, Py_ssize_t n, Py_ssize_t group,
                 if w.kind != DOUBLE:
                     for i in range(extent[2]):
                         (<float*> line)[i] = <float> (<double*> line)[i]
-            put_floats(w.kind, line,
-                       w.out_data + ((((at + place[0] + z) * w.out[1] + place[1] + y) * w.out[2] + place[2]) * w.parts + part) * w.stored_size,
-                       w.parts, extent[2])
+            to = w.out_data + ((((at + place[0] + z) * w.out[1] + place[1] + y) * w.out[2] + place[2]) * w.parts + part) * w.stored_size
+            put_floats(w.kind, line, to, w.parts, extent[2])
+            if not all_finite(to if w.parts == 1 else line, extent[2], <int> (w.stored_size if w.parts == 1 else w.size)):
+                w.spoiled[0] = True
