@@ -375,6 +375,7 @@ def amounts(problem):
     return {
         "call": 1,
         "weight": w.blocks * w.k[0] * w.k[1],
+        "cleared": w.height * w.width * (blocks * w.strips if w.strips > 1 else 1),
         "item": blocks * w.strips,
         "turned": blocks * (read + w.out[0] * w.out[1]),
         "tile": tiles,

@@ -111,7 +111,7 @@ def amounts(problem):
 def planned_amounts(problem):
     """That of a Plan's calls."""
     work = work_amounts(problem, False)
-    work["weight"] = 0
+    work["weight"] = work["split"] = work["split_weight"] = 0
     return work
 
 
@@ -139,10 +139,11 @@ cdef dict work_amounts(problem, bint copies):
     numbers = planes * b.channels * w.area if w.gathers else 0 if w.in_place else blocks * w.items * b.channels * b.plane
     run = w.pixels // w.items
     weights = problem.groups * rows * b.products
-    packed, copied, column_fma, read_in_place = problem.groups * lane * vectors * b.products, 0, 0, 0
+    packed, copied, column_fma, column_sums, read_in_place = problem.groups * lane * vectors * b.products, 0, 0, 0, 0
     if w.copies and copies:
         columns = columns_of(w.pixels, lane, has_dots(&w))
         column_fma = weights * (columns.vectors + columns.left / lane)
+        column_sums = problem.groups * rows * (columns.vectors + columns.left)
         copied = problem.groups * b.products * (columns.left + ceil_div(b.out[2], lane) * (w.pixels // b.out[2]))
         read_in_place = weights * size
         packed = fma = 0
@@ -151,8 +152,11 @@ cdef dict work_amounts(problem, bint copies):
         "call": 1,
         "block": blocks,
         "weight": packed,
+        "split": 1 if parts > 1 or b.kind == HALF else 0,
+        "split_weight": weights if parts > 1 or b.kind == HALF else 0,
         "copied": copied,
         "column_fma": column_fma,
+        "column_sum": column_sums,
         "weight_byte": read_in_place,
         "gathered_row": numbers / max(b.box.axis[2].length, 1),
         "gathered_byte": numbers * size,
