@@ -1,12 +1,10 @@
-"""cyconv.signal against scipy.signal, scikit-image, values worked out by hand, and SciPy's own tests."""
+"""cyconv.signal against scipy.signal, values worked out by hand, and SciPy's own tests."""
 
-import importlib.util
 import inspect
 import os
 import re
 import subprocess
 import sys
-import tracemalloc
 import warnings
 from decimal import Decimal
 from itertools import product
@@ -17,26 +15,14 @@ import pytest
 import scipy.signal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from signal_cases import MODES, array
 
-import cyconv
-from cyconv import select, signal
-from cyconv.problem import MAX_WORKSPACE
-from cyconv.signal import arrangement, scipys_transforms
+from cyconv import signal
 
-MODES = ("full", "same", "valid")
 METHODS = ("auto", "direct", "fft")
 INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 DTYPES = [*INTEGERS, "float16", "float32", "float64", "complex64", "complex128"]
 NAMES = [name for name in signal.__all__ if hasattr(scipy.signal, name)]
-
-
-def array(shape, dtype="float64", seed=0, high=50):
-    rng = np.random.default_rng([seed, *np.atleast_1d(shape)])
-    dtype = np.dtype(dtype)
-    if dtype.kind in "iub":
-        return rng.integers(0, high, shape).astype(dtype)
-    values = rng.standard_normal(shape)
-    return (values + 1j * rng.standard_normal(shape) if dtype.kind == "c" else values).astype(dtype)
 
 
 def both(name, *args, **kwargs):
@@ -440,173 +426,6 @@ def test_scipy_signal_is_not_imported():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-# ---- scratch memory, and what SciPy transforms ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def workspace(monkeypatch):
-    """A function that sets the workspace; arrangements remember what they decided with another one."""
-
-    def set_bytes(count):
-        monkeypatch.setattr(arrangement, "MAX_WORKSPACE", count)
-        arrangement.arrange.cache_clear()
-
-    yield set_bytes
-    arrangement.arrange.cache_clear()
-
-
-@pytest.fixture
-def transforms(monkeypatch):
-    """The names of scipy.signal's functions that were called, in order."""
-    called = []
-    for name in ("fftconvolve", "oaconvolve"):
-        function = getattr(scipy.signal, name)
-
-        def spy(*args, name=name, function=function, **kwargs):
-            called.append(name)
-            return function(*args, **kwargs)
-
-        monkeypatch.setattr(scipy.signal, name, spy)
-    return called
-
-
-@pytest.mark.parametrize("dtype", ["float32", "complex128"])
-@pytest.mark.parametrize(
-    ("shape", "kernel"),
-    [((10**6,), (10**6,)), ((10**7,), (10**5,)), ((1500, 1500), (1500, 1500)), ((2500, 2500), (2500, 2500)), ((6000, 6000), (3000, 3000)),
-     ((9000, 9000), (400, 400)), ((200,) * 3, (100,) * 3), ((300,) * 3, (9,) * 3), ((5, 60, 50, 40, 30), (1, 9, 9, 9, 9)),
-     ((50,) * 4, (9,) * 4)],
-)  # fmt: skip
-def test_no_shape_gets_more_workspace(shape, kernel, dtype):
-    a, b = (np.broadcast_to(np.zeros((), dtype), size) for size in (shape, kernel))
-    for mode in MODES:
-        found = arrangement.arrange(shape, kernel, mode, tuple(range(len(shape))))
-        if found is not None and not arrangement.left_to_scipy(found, a, b):
-            problem = arrangement._problem(found, a.dtype, "zeros")
-            assert problem.max_workspace == MAX_WORKSPACE == 256 * 2**20
-            chosen = select.choose(problem)
-            assert next(v.workspace for v in select.verdicts(problem) if v.algorithm is chosen) <= MAX_WORKSPACE
-            copied = np.prod(found.input_shape) * a.itemsize if found.windows and len(shape) > 4 else 0
-            assert copied <= MAX_WORKSPACE
-
-
-@pytest.mark.parametrize(("shape", "kernel"), [((600, 600), (90, 90)), ((10**6,), (20000,)), ((64, 64, 64), (12, 12, 12))])
-def test_as_much_memory_is_taken_as_is_allowed(shape, kernel, workspace, transforms):
-    """What a call takes at its height, beside its result."""
-    limit = 4 * 2**20
-    workspace(limit)
-    a, b = array(shape), array(kernel, seed=1)
-    for threads in (1, 2):
-        with cyconv.threads(threads):
-            cyconv.release_memory()
-            tracemalloc.start()
-            got = signal.fftconvolve(a, b, "same")
-            most = tracemalloc.get_traced_memory()[1] - got.nbytes
-            tracemalloc.stop()
-            assert limit / 16 < most < limit + 2**19
-    assert not transforms
-    assert signal.choose_conv_method(a, b, "same") == "fft"
-
-
-@pytest.mark.parametrize("name", ["convolve", "correlate", "fftconvolve", "oaconvolve", "convolve2d", "correlate2d"])
-def test_two_large_arrays_of_one_size_are_scipys(name, workspace, transforms):
-    workspace(2**21)  # else they would have to be twice as large
-    a, b = array((1100, 1101), "float32"), array((1100, 1100), "float32", 1)
-    want = scipy.signal.fftconvolve(a, b if "convolve" in name else b[::-1, ::-1])
-    del transforms[:]
-    got = getattr(signal, name)(a, b, mode="same")
-    assert transforms[0] == ("oaconvolve" if name == "oaconvolve" else "fftconvolve")
-    assert got.flags.c_contiguous and got.flags.writeable and got.dtype == np.float32
-    first = 550 if name == "correlate2d" else 549  # SciPy's centres are not the same
-    np.testing.assert_array_equal(got, want[first : first + 1100, first : first + 1101])  # all bits
-    for count in (1, 2):
-        with cyconv.threads(count):
-            np.testing.assert_array_equal(getattr(signal, name)(a, b, mode="same"), got)
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "complex128"])
-@pytest.mark.parametrize("name", ["convolve", "correlate", "fftconvolve", "oaconvolve"])
-def test_all_that_is_left_to_scipy(name, dtype, workspace, transforms):
-    workspace(2**19)
-    for shape, kernel in (((200, 210), (190, 180)), ((50000,), (40000,)), ((30, 31, 32), (28, 30, 31)), ((150, 160), (200, 210))):
-        a, b = array(shape, dtype), array(kernel, dtype, 1)
-        for mode, kwargs in product(MODES, ({}, {"method": "fft"}) if name in ("convolve", "correlate") else ({},)):
-            if mode == "valid" and not kwargs:
-                continue  # of few outputs, the sum is quicker
-            del transforms[:]
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                got = getattr(signal, name)(a, b, mode, **kwargs)
-            assert len(transforms) >= 1
-            assert got.dtype == (np.float32 if dtype == "float16" and name in ("fftconvolve", "oaconvolve") else dtype)
-            wide = "complex128" if np.dtype(dtype).kind == "c" else "float64"
-            want = getattr(scipy.signal, name)(a.astype(wide), b.astype(wide), mode, *(["fft"] if name[0] == "c" else []))
-            eps = max(np.finfo(dtype).eps, np.finfo("float32").eps if dtype == "float16" else 0)
-            assert np.abs(got - want).max() < 8 * eps * np.linalg.norm(a.astype(wide)) * np.linalg.norm(b.astype(wide))
-        assert signal.choose_conv_method(a, b) == "fft"
-
-
-def test_planes_whose_borders_are_left_to_scipy(workspace, transforms):
-    workspace(2**19)
-    a, b = array((100, 101)), array((90, 91), seed=1)
-    for boundary, (mode, name) in product(("fill", "wrap", "symm"), (("full", "convolve2d"), ("same", "correlate2d"))):
-        del transforms[:]
-        got = getattr(signal, name)(a, b, mode, boundary)
-        assert transforms == ["fftconvolve"]
-        want = getattr(scipy.signal, name)(a, b, mode, boundary)
-        np.testing.assert_allclose(got, want, rtol=0, atol=1e-10)
-
-
-def test_batches_that_are_left_to_scipy(workspace, transforms):
-    workspace(2**20)
-    a, b = array((5, 1, 20000)), array((1, 3, 19000), seed=1)
-    got = signal.fftconvolve(a, b, axes=2)
-    assert transforms == ["fftconvolve"]
-    np.testing.assert_allclose(got, scipy.signal.fftconvolve(a, b, axes=2), atol=1e-9)
-
-
-def test_a_nan_stays_in_its_windows_where_scipy_transforms(workspace, transforms):
-    workspace(2**20)
-    a, b = array((150, 150)), array((100, 100), seed=1)
-    a[20, 30] = np.nan
-    got = signal.fftconvolve(a, b)
-    assert transforms == ["fftconvolve"]
-    rows, columns = np.nonzero(np.isnan(got))
-    assert (rows.min(), rows.max(), columns.min(), columns.max(), rows.size) == (20, 119, 30, 129, 100 * 100)
-    with pytest.warns(RuntimeWarning, match="Use of fft convolution"):
-        assert np.isnan(signal.convolve(a, b, method="fft")).all()
-
-
-def test_a_kernel_that_is_an_outer_product_is_not_left_to_scipy(workspace, transforms):
-    workspace(2**20)
-    a = array((400, 400))
-    signal.convolve(a, np.ones((151, 151)), "same")
-    assert not transforms
-    signal.convolve(a, array((151, 151), seed=1), "same")
-    assert transforms == ["fftconvolve"]
-
-
-def test_what_is_never_left_to_scipy(workspace, transforms):
-    workspace(2**20)
-    a, b = array((130, 131)), array((120, 121), seed=1)
-    signal.convolve(a.astype(int), b.astype(int))  # exact
-    signal.convolve(a, b, method="direct")
-    signal.convolve(a[:40, :40], b[:40, :40])  # soon done: importing scipy.signal takes longer
-    assert not transforms
-    signal.convolve(a, b)
-    assert transforms
-
-
-def test_predictions_of_scipys_transforms_grow_as_they_should():
-    def seconds(shape, kernel, axes=None, dtype="float32"):
-        return scipys_transforms.scipys_seconds(shape, kernel, axes or tuple(range(len(shape))), dtype)
-
-    assert 1.9 < seconds((2 * 10**6,), (10**6,)) / seconds((10**6,), (500000,)) < 2.6
-    assert seconds((10**6,), (10**6,)) < seconds((10**6,), (10**6,), dtype="float64") < seconds((10**6,), (10**6,), dtype="complex128")
-    assert 4 < seconds((8, 10**5), (8, 10**5), (1,)) / seconds((1, 10**5), (1, 10**5), (1,)) < 9  # several lines at once
-    assert seconds((5, 1, 9999), (1, 3, 999), (2,)) < seconds((5, 3, 9999), (5, 3, 999), (2,))
-
-
 # ---- lags and methods ----------------------------------------------------------------------------------------------------
 
 
@@ -633,128 +452,6 @@ def test_measured_choice():
     method, times = signal.choose_conv_method(array(4), array(3), measure=True)
     assert set(times) == {"direct", "fft"} and all(isinstance(seconds, float) and seconds > 0 for seconds in times.values())
     assert method == min(times, key=times.get)
-
-
-# ---- templates -----------------------------------------------------------------------------------------------------------
-
-
-def coefficients(image, template):
-    """The formula, window by window, in long double."""
-    image, template = image.astype(np.longdouble), template.astype(np.longdouble)
-    windows = np.lib.stride_tricks.sliding_window_view(image, template.shape)
-    axes = tuple(range(image.ndim, 2 * image.ndim))
-    windows = windows - windows.mean(axes, keepdims=True)
-    template = template - template.mean()
-    squares = (windows * windows).sum(axes) * (template * template).sum()
-    with np.errstate(all="ignore"):
-        return np.where(squares > 0, (windows * template).sum(axes) / np.sqrt(squares), 0)
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "float16", "bool"])
-@pytest.mark.parametrize(("shape", "kernel"), [((20, 23), (5, 4)), ((9, 9), (9, 9)), ((7, 30), (1, 6)), ((8, 9, 10), (3, 2, 4)), ((100, 90), (40, 31))])
-def test_templates_as_in_scikit_image(shape, kernel, dtype):
-    match_template = pytest.importorskip("skimage.feature").match_template
-    image = (array(shape) * 40 + 100).astype(dtype) if dtype != "bool" else array(shape) > 0
-    template = image[tuple(slice(n - k, n) for n, k in zip(shape, kernel))]
-    for pad_input in (False, True):
-        want = match_template(*(a.astype("float32") if dtype == "float16" else a for a in (image, template)), pad_input)  # whose sums overflow
-        got = signal.match_template(image, template, pad_input)
-        assert got.dtype == want.dtype
-        np.testing.assert_allclose(got, want, atol=1e-2 if dtype in ("float32", "float16") else 1e-10)  # it sums squares in float32
-    got = signal.match_template(image, template)
-    assert got[-1, -1] == got.max() if image.ndim == 2 else got[-1, -1, -1] == got.max()
-    assert got.max() == pytest.approx(1)
-
-
-@pytest.mark.parametrize(("shape", "kernel"), [((500, 300), (20, 31)), ((90, 40, 41), (5, 6, 7))])
-def test_templates_strip_by_strip(shape, kernel, monkeypatch):
-    image, template = array(shape), array(kernel, seed=1)
-    most, whole = [], {}
-    for pixels in (2 * image.size, image.size // 4):
-        monkeypatch.setattr("cyconv.signal.template._PIXELS", pixels)
-        for pad_input in (False, True):
-            cyconv.release_memory()
-            tracemalloc.start()
-            got = signal.match_template(image, template, pad_input)
-            most.append((tracemalloc.get_traced_memory()[1] - got.nbytes) / image.nbytes)
-            tracemalloc.stop()
-            np.testing.assert_allclose(got, whole.setdefault(pad_input, got), atol=1e-12)
-    assert max(most[2:]) < 4 < 5 < min(most[:2])  # times the image: it is copied to float64, and once more with its border
-
-
-@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap", "symmetric", "mean", "linear_ramp", "maximum"])
-def test_templates_beyond_the_border(mode):
-    match_template = pytest.importorskip("skimage.feature").match_template
-    for shape, kernel in (((12, 15), (4, 5)), ((12, 15), (5, 4)), ((6, 7, 8), (2, 3, 4)), ((5, 5), (5, 2)), ((5, 6), (1, 3))):
-        image, template = array(shape), array(kernel, seed=1)
-        for value in (0, 1.5) if mode == "constant" else (0,):
-            want = match_template(image, template, True, mode, value)
-            np.testing.assert_allclose(signal.match_template(image, template, True, mode, value), want, atol=1e-10)
-
-
-@pytest.mark.parametrize("level", [0, 1e3, 1e6, 1e9])
-def test_templates_on_a_high_level(level):
-    texture = np.random.default_rng(3).integers(-20, 20, (60, 50)).astype(float)
-    image, template = texture + level, texture[20:29, 10:21]
-    np.testing.assert_allclose(signal.match_template(image, template), coefficients(image, template), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(signal.match_template(image, template + level), coefficients(image, template), rtol=0, atol=1e-12)
-    slope = image + 1e6 * np.arange(50.0)  # far from the mean nearly everywhere, and all windows unlike
-    np.testing.assert_allclose(signal.match_template(slope, template), coefficients(slope, template), rtol=0, atol=1e-7)
-    step = texture + level * (np.arange(50) > 25)
-    np.testing.assert_allclose(signal.match_template(step, template), coefficients(step, template), rtol=0, atol=1e-7)
-
-
-@pytest.mark.parametrize("scale", [1e-150, 1e-20, 1.0, 1e20, 1e150])
-def test_templates_of_any_scale(scale):
-    image, template = array((20, 20)), array((4, 3), seed=1)
-    want = signal.match_template(image, template)
-    np.testing.assert_allclose(signal.match_template(image * scale, template), want, atol=1e-12)
-    np.testing.assert_allclose(signal.match_template(image, template * scale), want, atol=1e-12)
-
-
-@pytest.mark.parametrize("value", [0.0, 0.1, -1e9, 255.0])
-def test_no_contrast_is_no_match(value):
-    image = np.full((30, 30), value)
-    image[20:] += array((10, 30))
-    template = array((3, 4), seed=1)
-    got = signal.match_template(image, template)
-    assert (got[:18] == 0).all() and (got[18:] != 0).all() and np.abs(got).max() <= 1
-    assert (signal.match_template(image, np.full((3, 4), value)) == 0).all()
-    assert (signal.match_template(np.full((9, 9), value), template, True, "edge") == 0).all()
-
-
-def test_a_nan_in_an_image_spoils_its_windows_only():
-    image, template = array((30, 30)), array((4, 5), seed=1)
-    want = signal.match_template(image, template)
-    image[10, 20] = np.nan
-    got = signal.match_template(image, template)
-    spoilt = np.zeros(got.shape, bool)
-    spoilt[7:11, 16:21] = True
-    assert (np.isnan(got) == spoilt).all()
-    np.testing.assert_allclose(got[~spoilt], want[~spoilt], atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("image", "template", "kwargs"),
-    [
-        (np.ones(5), np.ones(2), {}),
-        (np.ones((2, 2, 2, 2)), np.ones((1, 1, 1, 1)), {}),
-        (np.ones((5, 5)), np.ones((5, 6)), {}),
-        (np.ones((5, 5)), np.ones((2, 2, 2)), {}),
-        (np.ones((5, 5, 5)), np.ones((2, 2)), {}),
-        (np.ones((5, 0)), np.ones((2, 0)), {}),
-        (np.ones((5, 5), complex), np.ones((2, 2)), {}),
-        (array((5, 5)), array((2, 2)), {"pad_input": True, "mode": "some"}),
-    ],
-)
-def test_template_errors(image, template, kwargs):
-    with pytest.raises(ValueError):
-        signal.match_template(image, template, **kwargs)
-    if importlib.util.find_spec("skimage"):
-        from skimage.feature import match_template
-
-        with pytest.raises(ValueError):
-            match_template(image, template, **kwargs)
 
 
 # ---- SciPy's own tests ---------------------------------------------------------------------------------------------------
