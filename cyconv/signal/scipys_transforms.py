@@ -19,10 +19,10 @@ from .operands import scipy
 
 # By `python -m bench.beside_scipy --constants`, rounded; to be renewed with fft's costs
 _CALL = 5e-5
-_LINE = {"float32": 4.7e-10, "float64": 6.6e-10, "complex64": 7.2e-10, "complex128": 1.2e-9}  # one line alone: a signal
-_LINES = {"float32": 2.8e-10, "float64": 4.7e-10, "complex64": 4.5e-10, "complex128": 8.6e-10}  # pocketfft does several at once
+_LINE = {"float32": 5.0e-10, "float64": 6.9e-10, "complex64": 7.4e-10, "complex128": 1.24e-9}  # one line alone: a signal
+_LINES = {"float32": 2.4e-10, "float64": 4.1e-10, "complex64": 4.1e-10, "complex128": 7.4e-10}  # pocketfft does several at once
 _FAR = 0.13
-_OWN = 1.55  # cyconv's seconds in the same measurement, over those that the cost model predicts
+_OWN = 1.58  # cyconv's seconds in the same measurement, over those that the cost model predicts
 _DOUBT = 1.1  # both predictions are right to about a sixth: SciPy's is taken where there is next to nothing to be gained
 _SOON = 1e-3  # seconds of cyconv's in which it does not matter: importing scipy.signal takes hundreds of times as long
 
