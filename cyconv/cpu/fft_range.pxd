@@ -24,28 +24,22 @@ cdef extern from *:
        imaginary parts of the same samples, or NULL. */
     static void cy_sizes(const char *p, const char *q, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t lines, Py_ssize_t high, Py_ssize_t wide,
                          int32_t *least, int32_t *most) {
-        cy_bits low = {0}, large = {0}, cells[256], nearest[256];      /* largest and smallest; tiles are up to 4096 samples long */
+        cy_bits low = {0}, large = {0};
         low += 0x7f800000;
-        for (Py_ssize_t i = 0; i + high <= rows; i += high) {
-            for (Py_ssize_t y = i; y < i + high; y++)           /* row by row, as memory likes it */
-                for (Py_ssize_t j = 0; j + wide <= lines; j += wide) {
-                    cy_bits m = {0}, n = {0};
-                    n += 0x7f800000;
+        for (Py_ssize_t i = 0; i + high <= rows; i += high)
+            for (Py_ssize_t j = 0; j + wide <= lines; j += wide) {
+                cy_bits m = {0}, n = {0};                       /* the cell's largest and smallest */
+                n += 0x7f800000;
+                for (Py_ssize_t y = i; y < i + high; y++)
                     for (Py_ssize_t x = j; x < j + wide; x++) {
                         cy_bits v = cy_size(p + y * step + x * 64);
                         if (q) v = cy_larger(v, cy_size(q + y * step + x * 64));
                         m = cy_larger(m, v);
                         n = cy_smaller(n, v);
                     }
-                    nearest[j] = y > i ? cy_smaller(n, nearest[j]) : n;
-                    cells[j] = y > i ? cy_larger(m, cells[j]) : m;
-                }
-            for (Py_ssize_t j = 0; j + wide <= lines; j += wide) {
-                cy_bits m = cells[j];
                 large = cy_larger(m, large);
-                low = cy_smaller(low, cy_select(nearest[j] < 0x00800000, (cy_bits){0} + 0x7f800000, m));
+                low = cy_smaller(low, cy_select(n < 0x00800000, (cy_bits){0} + 0x7f800000, m));
             }
-        }
         for (int i = 0; i < 16; i++) {
             if (low[i] < *least) *least = low[i];
             if (large[i] > *most) *most = large[i];
