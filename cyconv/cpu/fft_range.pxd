@@ -8,39 +8,54 @@ number beside padding or in sparse data.
 
 cdef extern from *:
     """
-    typedef int32_t cy_bits __attribute__((vector_size(64), aligned(4), may_alias));       /* the same cells on all instruction sets */
-    static inline cy_bits cy_select(cy_bits mask, cy_bits a, cy_bits b) { return (a & mask) | (b & ~mask); }
-    #if defined(__AVX512F__)                                                                /* GCC makes two of it elsewhere */
+    #if defined(__SSE4_1__)
       #include <immintrin.h>
-      static inline cy_bits cy_larger(cy_bits a, cy_bits b) { return (cy_bits)_mm512_max_epi32((__m512i)a, (__m512i)b); }
-      static inline cy_bits cy_smaller(cy_bits a, cy_bits b) { return (cy_bits)_mm512_min_epi32((__m512i)a, (__m512i)b); }
-    #else
-      static inline cy_bits cy_larger(cy_bits a, cy_bits b) { return cy_select(a > b, a, b); }
-      static inline cy_bits cy_smaller(cy_bits a, cy_bits b) { return cy_select(a < b, a, b); }
     #endif
+    #if defined(__AVX512F__)
+      #define CY_PART 64
+      #define CY_EITHER(which, a, b) (cy_bits)_mm512_##which##_epi32((__m512i)(a), (__m512i)(b))
+    #elif defined(__AVX2__)
+      #define CY_PART 32
+      #define CY_EITHER(which, a, b) (cy_bits)_mm256_##which##_epi32((__m256i)(a), (__m256i)(b))
+    #else
+      #define CY_PART 16
+      #if defined(__SSE4_1__)
+        #define CY_EITHER(which, a, b) (cy_bits)_mm_##which##_epi32((__m128i)(a), (__m128i)(b))
+      #else
+        #define CY_max(a, b) cy_select((a) > (b), a, b)
+        #define CY_min(a, b) cy_select((a) < (b), a, b)
+        #define CY_EITHER(which, a, b) CY_##which(a, b)
+      #endif
+    #endif
+    typedef int32_t cy_bits __attribute__((vector_size(CY_PART), aligned(4), may_alias));
+    static inline cy_bits cy_select(cy_bits mask, cy_bits a, cy_bits b) { return (a & mask) | (b & ~mask); }
+    static inline cy_bits cy_larger(cy_bits a, cy_bits b) { return CY_EITHER(max, a, b); }
+    static inline cy_bits cy_smaller(cy_bits a, cy_bits b) { return CY_EITHER(min, a, b); }
     static inline cy_bits cy_size(const char *p) { return *(const cy_bits *)p & 0x7fffffff; }
 
-    /* Sizes are compared as the integers that their bits are. A cell is `high` rows of every 16th sample of `wide` lines; q: the
-       imaginary parts of the same samples, or NULL. */
+    /* Sizes are compared as the integers that their bits are. A cell is `high` rows of every 16th sample of `wide` lines of 64 bytes,
+       on all instruction sets; q: the imaginary parts of the same samples, or NULL. */
     static void cy_sizes(const char *p, const char *q, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t lines, Py_ssize_t high, Py_ssize_t wide,
                          int32_t *least, int32_t *most) {
         cy_bits low = {0}, large = {0};
         low += 0x7f800000;
         for (Py_ssize_t i = 0; i + high <= rows; i += high)
-            for (Py_ssize_t j = 0; j + wide <= lines; j += wide) {
-                cy_bits m = {0}, n = {0};                       /* the cell's largest and smallest */
-                n += 0x7f800000;
-                for (Py_ssize_t y = i; y < i + high; y++)
-                    for (Py_ssize_t x = j; x < j + wide; x++) {
-                        cy_bits v = cy_size(p + y * step + x * 64);
-                        if (q) v = cy_larger(v, cy_size(q + y * step + x * 64));
-                        m = cy_larger(m, v);
-                        n = cy_smaller(n, v);
-                    }
-                large = cy_larger(m, large);
-                low = cy_smaller(low, cy_select(n < 0x00800000, (cy_bits){0} + 0x7f800000, m));
-            }
-        for (int i = 0; i < 16; i++) {
+            for (Py_ssize_t j = 0; j + wide <= lines; j += wide)
+                for (Py_ssize_t part = 0; part < 64; part += CY_PART) {
+                    cy_bits m = {0}, n = {0};                   /* the cell's largest and smallest */
+                    n += 0x7f800000;
+                    for (Py_ssize_t y = i; y < i + high; y++)
+                        for (Py_ssize_t x = j; x < j + wide; x++) {
+                            Py_ssize_t at = y * step + x * 64 + part;
+                            cy_bits v = cy_size(p + at);
+                            if (q) v = cy_larger(v, cy_size(q + at));
+                            m = cy_larger(m, v);
+                            n = cy_smaller(n, v);
+                        }
+                    large = cy_larger(m, large);
+                    low = cy_smaller(low, cy_select(n < 0x00800000, (cy_bits){0} + 0x7f800000, m));
+                }
+        for (int i = 0; i < CY_PART / 4; i++) {
             if (low[i] < *least) *least = low[i];
             if (large[i] > *most) *most = large[i];
         }
