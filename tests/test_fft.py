@@ -5,36 +5,18 @@ import signal
 import subprocess
 import sys
 import tracemalloc
+from itertools import product
 
 import numpy as np
 import pytest
+from fft_cases import CONV, ROW, data, problem_of, wide
 
 import cyconv
-from cyconv import _platform, cpu, menu, reference
+from cyconv import _platform, cpu, reference
 from cyconv.cpu.fft_tables import LEAST, MATRICES, RADICES
-from cyconv.problem import MAX_WORKSPACE, conv_problem
 
-ROW = next(row for row in menu.CONV if row.name == "fft")
-CONV = {1: cyconv.conv1d, 2: cyconv.conv2d, 3: cyconv.conv3d}
 DTYPES = ("float16", "float32", "float64", "complex64", "complex128")
 COMPUTED = {"float16": "float32"}
-
-
-def data(rng, shape, dtype):
-    x = rng.standard_normal(shape)
-    if np.dtype(dtype).kind == "c":
-        x = x + 1j * rng.standard_normal(shape)
-    return x.astype(dtype)
-
-
-def problem_of(
-    x, w, b=None, stride=1, padding=0, dilation=1, groups=1, padding_mode="zeros", max_workspace=MAX_WORKSPACE
-):  # fmt: skip
-    return conv_problem(w.ndim - 2, x, w, b, stride, padding, dilation, groups, padding_mode, "default", max_workspace)
-
-
-def wide(array):
-    return None if array is None else array.astype("complex128" if array.dtype.kind == "c" else "float64")
 
 
 def norms(problem, x, w, b, groups):
@@ -219,6 +201,22 @@ def test_a_tile_does_not_read_beyond_its_windows():
     clean = cyconv.conv1d(y, w, stride=190, algorithm="fft")
     y[..., 389:] = np.nan  # no window reaches them
     np.testing.assert_array_equal(cyconv.conv1d(y, w, stride=190, algorithm="fft"), clean)
+
+
+def test_a_tile_read_in_place_does_not_read_beyond_its_windows():
+    """The last of an even number of tiles ends with the array, three samples behind the last window."""
+    w = data(np.random.default_rng(2), (1, 1, 9), "float32")
+    found = 0
+    for tiles, length in product(range(2, 41, 2), (64, 128, 256, 512, 1024, 2048)):
+        out = tiles * ((length - 9) // 4 + 1)
+        x = data(np.random.default_rng(3), (1, 1, (out - 1) * 4 + 9 + 3), "float32")
+        if tile_of(x, w, stride=4)[2] == length:
+            found += 1
+            want = cyconv.conv1d(x, w, stride=4, algorithm="direct")
+            x[..., -3:] = np.nan
+            got = cyconv.conv1d(x, w, stride=4, algorithm="fft")
+            np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
+    assert found > 3
 
 
 @pytest.mark.parametrize("value", (np.nan, np.inf, 3e38))
@@ -512,67 +510,3 @@ def test_problems_keep_no_large_tables():
     cyconv.conv1d(x, w, algorithm="fft")
     kept = [value for key, value in problem.kept.items() if key == ("work of fft",)]
     assert sum(table.nbytes for _, tables in kept for table in tables) <= 2**16
-
-
-# ---- results as they are written ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", ("float32", "float64"))
-@pytest.mark.parametrize("shape, kernel", [
-    ((1, 1, 1500, 1408), (1, 1, 9, 9)),
-    ((1, 2, 600, 608), (6, 2, 9, 7)),
-    ((1, 6, 600, 608), (6, 6, 9, 7)),
-    ((2, 1, 1_100_000), (1, 1, 201)),
-])  # fmt: skip
-def test_large_results_have_the_bits_of_others(shape, kernel, dtype):
-    """Whole lines of a large result go past the caches; those of an array that does not begin at a line cannot."""
-    rng = np.random.default_rng(4)
-    x, w = data(rng, shape, dtype), data(rng, kernel, dtype)
-    options = {"padding": tuple(k // 2 for k in kernel[2:]), "algorithm": "fft"}
-    got = CONV[w.ndim - 2](x, w, **options)
-    assert got.nbytes >= 8 << 20
-    shifted = np.empty(got.size + 1, dtype)[1:].reshape(got.shape)
-    for threads in (1, 2):
-        with cyconv.threads(threads):
-            CONV[w.ndim - 2](x, w, out=shifted, **options)
-            assert shifted.tobytes() == got.tobytes()
-    inner = tuple(slice(n // 2, n // 2 + 40) for n in got.shape[2:])
-    cut = x[(..., *(slice(s.start - k // 2, s.stop + k // 2) for s, k in zip(inner, kernel[2:])))]
-    want = CONV[w.ndim - 2](wide(cut), wide(w), algorithm="reference")
-    np.testing.assert_allclose(got[(..., *inner)], want, rtol=0, atol=100 * np.finfo(dtype).eps * np.abs(want).max())
-
-
-@pytest.mark.parametrize("dtype", ("float16", "float32", "float64", "complex64"))
-@pytest.mark.parametrize("shape, kernel, options", [
-    ((1, 1, 300, 304), (1, 1, 9, 9), {"padding": 4}),
-    ((1, 1, 1500, 1408), (1, 1, 9, 9), {"padding": 4}),
-    ((1, 1, 100, 700), (1, 1, 31, 31), {"padding": 15}),
-    ((1, 8, 200, 208), (9, 8, 9, 9), {}),
-    ((1, 3, 200, 208), (2, 3, 9, 9), {"stride": 2}),
-    ((1, 1, 500, 64), (1, 1, 41, 1), {}),
-    ((1, 1, 40_000), (1, 1, 201), {}),
-    ((1, 1, 60, 64, 64), (1, 1, 5, 5, 5), {}),
-])  # fmt: skip
-def test_results_that_are_not_finite_are_seen(shape, kernel, options, dtype):
-    rng = np.random.default_rng(5)
-    x, w = data(rng, shape, dtype), data(rng, kernel, dtype)
-    problem = problem_of(x, w, **options)
-    spectra = ROW.module.prepare(problem, w)
-    out = np.empty(problem.output_shape, dtype)
-    assert ROW.module.run(problem, x, spectra, None, out) is True
-    middle = tuple(n // 2 for n in shape)
-    for place in (middle, (0,) * len(shape), tuple(n - 2 for n in shape)):
-        for value in (np.nan, -np.inf):
-            bad = x.copy()
-            bad[(0, 0, *place[2:])] = value
-            assert ROW.module.run(problem, bad, spectra, None, out) is False
-            assert not np.isfinite(out).all()
-
-
-def test_a_half_that_overflows_is_seen():
-    x, w = np.full((1, 1, 300, 304), 6, "float16"), np.ones((1, 1, 9, 9), "float16")
-    problem = problem_of(x, w)
-    out = np.empty(problem.output_shape, "float16")
-    assert ROW.module.run(problem, x, ROW.module.prepare(problem, w), None, out) is True
-    x[0, 0, 150, 150] = 65504
-    assert ROW.module.run(problem, x, ROW.module.prepare(problem, w), None, out) is not True
