@@ -82,3 +82,19 @@ def test_a_single_result_that_overflows_is_seen(shape, dtype):
         x = np.zeros(shape, dtype)
         x[(0, 0, *(9 + (n - 18) * place // 16 - 1 for n in shape[2:]))] = np.finfo(dtype).max / 4
         assert ROW.module.run(problem, x, spectra, None, out) is False
+
+
+@pytest.mark.parametrize("dtype", ("float32", "complex64"))
+def test_an_overflow_on_the_way_back_from_doubles_is_seen(dtype):
+    w = np.zeros((1, 1, 1, 9), dtype)
+    w[..., 4] = 5
+    problem = problem_of(np.zeros((1, 1, 40, 304), dtype), w)
+    doubles = ROW.module._DOUBLES
+    spectra = doubles.prepare(problem, w)
+    out = np.empty(problem.output_shape, dtype)
+    for place in range(100, 104):
+        x = np.zeros((1, 1, 40, 304), dtype)
+        assert doubles.run(problem, x, spectra, None, out) is True
+        x[0, 0, 20, place] = np.finfo(np.float32).max / 4
+        assert doubles.run(problem, x, spectra, None, out) is False
+        assert np.isinf(out.real).sum() == 1

@@ -77,14 +77,14 @@ cdef inline void forward_z(const Tile* t, const Planes* from_, const Planes* to,
 cdef inline void finish(const Ending* end, const char* re, const char* im, Py_ssize_t step, char* to_re, char* to_im, Py_ssize_t to_step, Py_ssize_t rows,
                         const lanes* like) noexcept nogil:
     """Looks at a column's rows, while they are near, and writes them past the caches, if they are not where they should be."""
-    cdef lanes r, i, none
+    cdef lanes r, i, zero
     cdef lanes* seen = <lanes*> end.seen
     cdef lanes bad_r = seen[0], bad_i = seen[1]
     cdef Py_ssize_t y
-    constant(0, &none)
+    constant(0, &zero)
     for y in range(rows):
         r, i = (<const lanes*> (re + y * step))[0], (<const lanes*> (im + y * step))[0]
-        bad_r, bad_i = bad_r + r * none, bad_i + i * none       # NaN if that is a NaN or infinity
+        bad_r, bad_i = bad_r + r * zero, bad_i + i * zero       # NaN if that is a NaN or infinity
         if re != to_re:
             stream(to_re + y * to_step, <vf> r)
             stream(to_im + y * to_step, <vf> i)
@@ -148,14 +148,13 @@ cdef inline void close_panels(const Tile* t, char* panels, char* panel, const Pl
     cdef char* re
     cdef char* im
     cdef const char* twist
-    cdef bint past
+    cdef bint past = end != NULL and end.past
     used = blocks if t.twist != NULL else min((wanted[2] + side - 1) // side, blocks)
     for z in range(t.n[0]):
         for b in range(used):
             ask(t, next_, z * used + b, t.n[0] * used, True)
             at = z * p.plane + b * VB
             re, im = p.re + at, p.im + at
-            past = end != NULL and end.past
             if not t.squares:
                 inverse(&t.line[1], panels + (z * blocks + b) * t.n[1] * 2 * VB, re, im, p.row, rows, t.line[1].passes, NULL, like)
             else:

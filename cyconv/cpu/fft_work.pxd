@@ -217,5 +217,5 @@ cdef inline outlined scatter_tile(const Work* w, Py_ssize_t n, Py_ssize_t group,
                         (<float*> line)[i] = <float> (<double*> line)[i]
             to = w.out_data + ((((at + place[0] + z) * w.out[1] + place[1] + y) * w.out[2] + place[2]) * w.parts + part) * w.stored_size
             put_floats(w.kind, line, to, w.parts, extent[2])
-            if not all_finite(to if w.parts == 1 else line, extent[2], <int> (w.stored_size if w.parts == 1 else w.size)):
+            if not all_finite(to if w.parts == 1 else line, extent[2], <int> w.stored_size):
                 w.spoiled[0] = True
