@@ -145,3 +145,15 @@ def test_is_chosen_for_large_kernels_on_small_planes():
         for size in (7, 14):
             x, w = data((1, 512, size, size)), data((512, 1, 7, 7))
             assert cyconv.explain(x, w, padding=3, groups=512).chosen == "channel_lanes"
+
+
+@pytest.mark.parametrize("stride", [1, 5, 12])
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_rows_of_one_strip_are_padding_in_the_next(rows, stride):
+    """Boxes that hold few rows of input, and are too large for more than one row of outputs. Padding times infinity is a NaN."""
+    x, w = data((2, 35, rows, 4)), data((35, 1, 9, 9), seed=1)
+    w[7, 0, 5, 2] = np.inf
+    for threads in (1, 2):
+        with cyconv.threads(threads):
+            got = check(x, w, padding=(60, 48), dilation=12, stride=(stride, 1))
+    assert got.shape[2] > 1 and np.isnan(got[:, 7]).any() and np.isfinite(np.delete(got, 7, 1)).all()

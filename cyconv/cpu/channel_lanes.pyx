@@ -64,6 +64,7 @@ cdef struct Work:
     Py_ssize_t few                      # rows of outputs that are summed before they are transposed
     Py_ssize_t sums                     # bytes from the start of a thread's scratch to its sums
     Py_ssize_t packed                   # and to the weights of a block
+    Py_ssize_t filled                   # and to two numbers: the first row of the box that holds input, and the first one behind
     Py_ssize_t room                     # bytes of it
     bint flat                           # whether planes are runs
     bint raw                            # whether weights are yet to be packed
@@ -98,7 +99,8 @@ cdef int open_work(Work* w, object problem, Py_ssize_t vector) except -1:
     w.few = min(max(SUMS_BYTES // (LINE * max(w.out[1], 1)), 1), w.strip)
     w.sums = w.height * w.width * vector
     w.packed = w.sums + w.few * w.out[1] * vector
-    w.room = w.packed + (w.k[0] * w.k[1] + 1) * vector
+    w.filled = w.packed + (w.k[0] * w.k[1] + 1) * vector
+    w.room = w.filled + vector
     return 0
 
 
@@ -258,18 +260,18 @@ cdef inline inlined rows_by(const int s, const lanes* like, const Work* w, const
         rows_of(14, s, like, w, box, weight, bias, sums, rows, top)
 
 
-cdef void fill(const Work* w, const char* source, Py_ssize_t planes, Py_ssize_t corner, char* box) noexcept nogil:
-    """The box of so many channels, from row `corner` (of the padded input) on."""
-    cdef Py_ssize_t l, y, x, first = max(corner - w.pad[0], <Py_ssize_t> 0), last = min(corner + w.height - w.pad[0], w.n[0])
+cdef void fill(const Work* w, const char* source, Py_ssize_t planes, Py_ssize_t corner, char* box, Py_ssize_t* filled) noexcept nogil:
+    """The box of so many channels, from row `corner` (of the padded input) on. Padding is zeros, but for rows that were filled before."""
+    cdef Py_ssize_t l, y, x, begin, end, first = max(corner - w.pad[0], <Py_ssize_t> 0), last = min(corner + w.height - w.pad[0], w.n[0])
     cdef Py_ssize_t count = (last - first) * w.n[1], row = w.width * VB
     cdef const char* p
     cdef char* to = box + (first + w.pad[0] - corner) * row + w.pad[1] * VB
-    if w.strips > 1:                                        # columns of padding are still zeros, rows were others' in the last strip
-        y = min(max(w.pad[0] - corner, <Py_ssize_t> 0), w.height)
-        memset(box, 0, y * row)
-        if last > first:
-            y = last + w.pad[0] - corner
-        memset(box + y * row, 0, (w.height - y) * row)
+    begin = first + w.pad[0] - corner if last > first else 0
+    end = last + w.pad[0] - corner if last > first else 0
+    for y in range(filled[0], filled[1]):
+        if y < begin or y >= end:
+            memset(box + y * row, 0, row)
+    filled[0], filled[1] = begin, end
     if last <= first or w.n[1] == 0:
         return
     if w.flat:
@@ -330,7 +332,7 @@ cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
     if w.raw:
         weight = scratch + w.packed
         pack_block(w.weight + g * taps * w.size, taps, planes, w.size, scratch + w.packed)
-    fill(w, w.input + n * w.step[0] + g * w.step[1], planes, y0 * w.s[0], scratch)
+    fill(w, w.input + n * w.step[0] + g * w.step[1], planes, y0 * w.s[0], scratch, <Py_ssize_t*> (scratch + w.filled))
     while y < last:
         rows = min(w.few, last - y)
         few_rows(w, scratch + y * w.s[0] * w.width * VB, weight, w.bias + block * VB,
@@ -375,7 +377,7 @@ def amounts(problem):
     return {
         "call": 1,
         "weight": w.blocks * w.k[0] * w.k[1],
-        "cleared": w.height * w.width * (blocks * w.strips if w.strips > 1 else 1),
+        "cleared": w.width * (w.height + (blocks * w.strips * min(w.height, w.n[0]) if w.strips > 1 else 0)),
         "item": blocks * w.strips,
         "turned": blocks * (read + w.out[0] * w.out[1]),
         "tile": tiles,
@@ -440,4 +442,5 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     base += -<Py_ssize_t> base & (LINE - 1)
     for worker in range(workers):                           # the zeros of the padding
         memset(base + worker * w.room, 0, w.sums)
+        memset(base + worker * w.room + w.filled, 0, VB)
     run_items(<Item> do_item, &w, items, work, workers, base, w.room, problem.strict)
