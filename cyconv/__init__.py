@@ -3,11 +3,12 @@
 What a call goes through, from top to bottom; imports point the same way:
 
     functional/        public signatures and docstrings, one call each
-    grad.py            the same for gradients: cyconv.grad
+    grad/              the same for gradients: cyconv.grad
     signal/            the names and results of scipy.signal: cyconv.signal
     _calls.pyx         one call, from any arguments to the result
     plans.py           the same with what does not change done once
-    transpose.py       a transposed convolution, cut into plain ones
+    transpose.py       a transposed convolution, cut into plain ones (_weave.pyx joins what they give)
+    gradients.py       gradients of convolutions, as convolutions (gradient_problem.py)
     select.py          which algorithm a problem gets, and why
     menu.py            the list of algorithms, each with its error bound
     cpu/               the algorithms, one per .pyx; compiled once per processor level
@@ -21,6 +22,7 @@ What a call goes through, from top to bottom; imports point the same way:
     memory.py          arrays of warm memory, for results and scratch
     columns.py         unfold and fold
     scatter.py         max unpooling, and gradients of max pools (scatter_problem.py)
+    spread.py          gradients of other pools (spread_problem.py)
     filters.py         sliding filters, as pools of a few axes at a time
     cli/               the commands of `python -m cyconv`
 

@@ -44,6 +44,17 @@ class Algorithm:
         return self.module.run
 
     @cached_property
+    def exchanges(self):
+        """For weight gradients: whether `run` takes an input whose groups and channels stand on two axes, and an `out` whose first two
+        axes are exchanged in memory."""
+        return getattr(self.module, "EXCHANGES", False)
+
+    @cached_property
+    def packs_views(self):
+        """Whether `prepare_once` is quick with weights that lie in any order."""
+        return getattr(self.module, "PACKS_VIEWS", False)
+
+    @cached_property
     def prepare(self):
         """Of (problem, weight): what `run` takes as its weight; prepared once in a Plan."""
         return getattr(self.module, "prepare", lambda problem, weight: weight)
@@ -94,6 +105,7 @@ def _winograd_bound(problem):
 CONV = (
     _cpu("direct", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("depthwise", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
+    _cpu("dots", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|", spreads_nonfinite=True),
     _cpu("channel_lanes", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("implicit_gemm", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _cpu("im2col", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),

@@ -318,6 +318,7 @@ class TransposedProblem:
 
     output_shape: tuple
     groups: int
+    stride: tuple  # of `rank` axes
     dtype: str
     phases: tuple  # those that a tap reaches
     everywhere: bool  # whether these are all outputs
@@ -409,7 +410,7 @@ def _conv_transpose_problem(
             )
         )  # fmt: skip
     everywhere = len(phases) == prod(min(s, m) for s, m in zip(stride, out_size))
-    return TransposedProblem(shape, groups, dtype, tuple(phases), everywhere)
+    return TransposedProblem(shape, groups, stride, dtype, tuple(phases), everywhere)
 
 
 _remembered_transpose = lru_cache(CACHED)(_conv_transpose_problem)

@@ -56,9 +56,7 @@ def run(problem, input, weight, bias, out):
     x = pad(x, p.pad_before, p.pad_after, p.padding_mode)
     w = weight.reshape(p.groups, p.out_channels, p.in_channels, *p.kernel).astype(dtype)
     result = np.zeros((p.batch, p.groups, p.out_channels, *p.out_size), dtype)
-    for tap in itertools.product(*map(range, p.kernel)):
-        begin = [j * d for j, d in zip(tap, p.dilation)]
-        window = tuple(slice(b, b + (m - 1) * s + 1, s) for b, m, s in zip(begin, p.out_size, p.stride))
+    for tap, window in _windows_of_taps(p):
         result += np.einsum("ngczyx,goc->ngozyx", x[(..., *window)], w[(..., *tap)])
     if bias is not None:
         result += bias.astype(dtype).reshape(p.groups, p.out_channels, 1, 1, 1)
@@ -92,6 +90,47 @@ def conv_transpose(input, weight, bias, stride, padding, output_padding, groups,
     if bias is not None:
         result = result + bias.astype(dtype).reshape(-1, *(1,) * rank)
     return result.astype(input.dtype)
+
+
+def conv_input_gradient(problem, weight, grad_output):
+    """The gradient of a convolution with respect to its input: what comes back through each tap, then through the padding."""
+    p = problem
+    dtype = _WIDER.get(p.dtype, p.dtype)
+    g = grad_output.reshape(p.batch, p.groups, p.out_channels, *p.out_size).astype(dtype)
+    w = weight.reshape(p.groups, p.out_channels, p.in_channels, *p.kernel).astype(dtype)
+    lengths = [n + b + a for n, b, a in zip(p.size, p.pad_before, p.pad_after)]
+    result = np.zeros((p.batch, p.groups, p.in_channels, *lengths), dtype)
+    for tap, window in _windows_of_taps(p):
+        result[(..., *window)] += np.einsum("ngozyx,goc->ngczyx", g, w[(..., *tap)])
+    for axis, (n, before, after) in enumerate(zip(p.size, p.pad_before, p.pad_after), start=3):
+        samples = pad(np.arange(n), (before,), (after,), p.padding_mode)
+        inside = np.ones(len(samples), bool)
+        if p.padding_mode == "zeros":
+            inside[:before] = inside[before + n :] = False
+        folded = np.zeros((n, *np.moveaxis(result, axis, 0).shape[1:]), dtype)
+        np.add.at(folded, samples[inside], np.moveaxis(result, axis, 0)[inside])
+        result = np.moveaxis(folded, 0, axis)
+    return result.reshape(p.input_shape).astype(p.dtype)
+
+
+def conv_weight_gradient(problem, input, grad_output):
+    """The gradient of a convolution with respect to its weight: the products of grad_output and what each tap reads, added up."""
+    p = problem
+    dtype = _WIDER.get(p.dtype, p.dtype)
+    x = input.reshape(p.batch, p.groups, p.in_channels, *p.size).astype(dtype)
+    x = pad(x, p.pad_before, p.pad_after, p.padding_mode)
+    g = grad_output.reshape(p.batch, p.groups, p.out_channels, *p.out_size).astype(dtype)
+    result = np.zeros((p.groups, p.out_channels, p.in_channels, *p.kernel), dtype)
+    for tap, window in _windows_of_taps(p):
+        result[(..., *tap)] = np.einsum("ngozyx,ngczyx->goc", g, x[(..., *window)])
+    return result.reshape(p.weight_shape).astype(p.dtype)
+
+
+def _windows_of_taps(p):
+    """Each tap, and the samples of the padded input that it reads."""
+    for tap in itertools.product(*map(range, p.kernel)):
+        begin = [j * d for j, d in zip(tap, p.dilation)]
+        yield tap, tuple(slice(b, b + (m - 1) * s + 1, s) for b, m, s in zip(begin, p.out_size, p.stride))
 
 
 # ---- pooling -----------------------------------------------------------------------------------------------------------
@@ -197,3 +236,38 @@ def max_pool_input(size, indices, grad_output):
     for plane, at, values in zip(sums, indices.reshape(len(sums), -1), grad_output.reshape(len(sums), -1)):
         np.add.at(plane, at, values)
     return sums.reshape(*lead, *size).astype(grad_output.dtype)
+
+
+def avg_pool_input(problem, grad_output):
+    """The gradient of an average pool with respect to its input: what comes to each window, divided, to all of its samples."""
+    p = problem
+    g = grad_output.reshape(p.planes, *p.out_size).astype(_WIDER.get(p.dtype, p.dtype))
+    result = np.zeros((p.planes, *p.size), g.dtype)
+    axes = [enumerate(pool_windows(p, axis)) for axis in range(3)]
+    for (z, (zs, zc)), (y, (ys, yc)), (x, (xs, xc)) in itertools.product(*axes):
+        result[:, zs, ys, xs] += (g[:, z, y, x] / (p.divisor_override or zc * yc * xc))[:, None, None, None]
+    return result.reshape(p.input_shape).astype(p.dtype)
+
+
+def lp_pool_input(problem, input, grad_output):
+    """The gradient of a power-average pool with respect to its input: each window's derivatives times what comes to it."""
+    p, norm = problem, problem.norm_type
+    x = input.reshape(p.planes, *p.size).astype(np.float64)
+    g = grad_output.reshape(p.planes, *p.out_size).astype(np.float64)
+    result = np.zeros(x.shape)
+    axes = [enumerate(pool_windows(p, axis)) for axis in range(3)]
+    for (z, (zs, _)), (y, (ys, _)), (column, (xs, _)) in itertools.product(*axes):
+        window = x[:, zs, ys, xs]
+        rows = window.reshape(p.planes, -1)
+        if np.isinf(norm):
+            winner = np.abs(rows).argmax(axis=1) if norm > 0 else np.abs(rows).argmin(axis=1)
+            slopes = np.where(np.arange(rows.shape[1]) == winner[:, None], np.sign(rows), 0)
+        elif norm == 1:
+            slopes = np.full(rows.shape, prod(p.kernel) / rows.shape[1])
+        else:
+            with np.errstate(all="ignore"):
+                root = _norm(rows, norm, prod(p.kernel))[:, None]
+                slopes = prod(p.kernel) / rows.shape[1] * root ** (1 - norm) * rows ** (norm - 1)
+            slopes = np.where(root == 0, 0, slopes)
+        result[:, zs, ys, xs] += (g[:, z, y, column, None] * slopes).reshape(window.shape)
+    return result.reshape(p.input_shape).astype(p.dtype)

@@ -1,11 +1,19 @@
 """Transposed convolution: one plain convolution per phase of the stride (problem.conv_transpose_problem says how)."""
 
+from math import prod
+
+import numpy as np
+
 from ._calls import another, execute
 from ._taps import gather
+from ._weave import weave, weaves
 from .arguments import as_array, check_out
 from .memory import empty
 from .problem import conv_transpose_problem
 from .select import choose
+
+
+MOST_LOOKED_AT = 4  # input channels of a group where weights may be outer products
 
 
 def convolve_transposed(
@@ -19,18 +27,48 @@ def convolve_transposed(
     )
     if out is not None:
         check_out(out, whole.output_shape, whole.dtype)
-    result = empty(whole.output_shape, whole.dtype)
-    if not whole.everywhere:
-        result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * rank)
     in_channels, out_channels, *kernel = weight.shape
     grouped = weight.reshape(whole.groups, in_channels // whole.groups, out_channels, *kernel).swapaxes(1, 2)
-    for phase in whole.phases:
-        taps = empty(phase.problem.weight_shape, whole.dtype)
-        gather(grouped[(..., *phase.taps)], taps)
-        row = choose(phase.problem, algorithm, taps)
+
+    def computed(phase, to):
+        taps = grouped[(..., *phase.taps)]
+        # which algorithms look at the weights' values is a matter of few channels; with many, their order is what takes time
+        row = choose(phase.problem, algorithm) if whole.groups == 1 and phase.problem.in_channels > MOST_LOOKED_AT else None
+        if row is not None and row.packs_views:
+            taps = taps[0]
+        else:
+            taps, view = empty(phase.problem.weight_shape, whole.dtype), taps
+            gather(view, taps)
+            row = choose(phase.problem, algorithm, taps)
         prepared = row.prepare_once(phase.problem, taps)
-        execute(row, phase.problem, input, prepared, bias, result[(..., *phase.out)], another(row, phase.problem, algorithm, taps))
+        return execute(row, phase.problem, input, prepared, bias, to, another(row, phase.problem, algorithm, taps))
+
+    if len(whole.phases) == 1 and whole.everywhere:
+        return computed(whole.phases[0], out)
+    result = empty(whole.output_shape, whole.dtype)
+    _weave(whole, rank, computed, bias, result)
     if out is None:
         return result
     out[...] = result
     return out
+
+
+def _weave(whole, rank, computed, bias, result):
+    """All phases to their places in `result`, and what no tap reaches: the bias, or zeros."""
+    stride = (1,) * (3 - rank) + tuple(whole.stride)
+    if not weaves(stride):
+        result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * rank)
+        for phase in whole.phases:
+            computed(phase, result[(..., *phase.out)])
+        return
+    parts = [None] * prod(stride)
+    for phase in whole.phases:
+        place = 0
+        for s, one in zip(whole.stride, phase.out):
+            place = place * s + one.start
+        parts[place] = computed(phase, None)
+    channels = result.shape[-1 - rank]
+    unreached = np.zeros(channels, result.dtype) if bias is None else np.ascontiguousarray(bias)
+    planes = (-1, *(1,) * (3 - rank), *result.shape[-rank:])
+    if result.size:
+        weave(parts, stride, unreached, result.reshape(planes))

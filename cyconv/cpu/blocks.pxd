@@ -316,10 +316,11 @@ cdef inline object real_bias(const Blocks* b, object bias):
     return bias.view(number_type(b)) if b.parts == 2 else bias.astype(number_type(b), copy=False)
 
 cdef inline void input_steps(const Blocks* b, cnp.ndarray input, Py_ssize_t* step, Py_ssize_t* axis_step):
-    """Bytes from one batch item, group and channel to the next, and between neighbours along z, y and x."""
-    cdef Py_ssize_t a, rank = b.rank
+    """Bytes from one batch item, group and channel to the next, and between neighbours along z, y and x. An input with an axis more
+    has its groups and channels on two of them, and a batch."""
+    cdef Py_ssize_t a, rank = b.rank, apart = cnp.PyArray_NDIM(input) > rank + 1 + b.batched
     step[0] = cnp.PyArray_STRIDE(input, 0) if b.batched else 0
-    step[2] = cnp.PyArray_STRIDE(input, b.batched)
-    step[1] = step[2] * b.in_channels
+    step[2] = cnp.PyArray_STRIDE(input, b.batched + apart)
+    step[1] = cnp.PyArray_STRIDE(input, 1) if apart else step[2] * b.in_channels
     for a in range(3):
-        axis_step[a] = cnp.PyArray_STRIDE(input, b.batched + 1 + a - (3 - rank)) if a >= 3 - rank else 0
+        axis_step[a] = cnp.PyArray_STRIDE(input, b.batched + apart + 1 + a - (3 - rank)) if a >= 3 - rank else 0

@@ -302,12 +302,12 @@ cdef inline Py_ssize_t panels_at_once(const Work* w) noexcept nogil:
 cdef inline void put_columns(const lanes* like, const Work* w, const char* sums, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t count,
                              Py_ssize_t run, char* to) noexcept nogil:
     """Sums of a tile of neighbouring pixels to the planes of the output."""
-    cdef Py_ssize_t size = w.blocks.size, plane = w.area * size, p = first, n, i
+    cdef Py_ssize_t size = w.blocks.size, p = first, n, i
     while p < first + count:
         n = min(run - p % run, first + count - p)
         for i in range(rows):
             copy_numbers(like, sums + i * COLUMN_VECTORS * VB + (p - first) * size, n,
-                         to + p // run * w.groups * w.rows * plane + i * plane + p % run * size)
+                         to + (p // run * w.item + i * w.plane + p % run) * size)
         p += n
 
 
@@ -315,7 +315,7 @@ cdef inline void do_columns(const lanes* like, const Work* w, Room* room, Py_ssi
                             Py_ssize_t pixels, Py_ssize_t run, const char* base, char* to) noexcept nogil:
     """All pixels of a block and one share of the output channels, columns copied."""
     cdef const Blocks* b = &w.blocks
-    cdef Py_ssize_t size = b.size, lane = VB // size, products = b.products, pitch = products * size, plane = w.area * size
+    cdef Py_ssize_t size = b.size, lane = VB // size, products = b.products, pitch = products * size, plane = w.plane * size
     cdef Columns c = columns_of(pixels, lane, has_dots(w))
     cdef Py_ssize_t most = panels_at_once(w), panel, past = 0, first, t, o, p, v, k, part
     cdef int rows, i

@@ -5,7 +5,7 @@ the lanes, a piece of as many channels as a register tile has rows.
 """
 from libc.string cimport memcpy, memset
 
-from cyconv.cpu.gemm_work cimport Work
+from cyconv.cpu.gemm_work cimport View, Work
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, lanes
 from cyconv.cpu.simd cimport VB, vd, vf
 from cyconv.cpu.square cimport turn, turn_some
@@ -76,3 +76,39 @@ cdef inline void pack(const lanes* like, const char* from_, Py_ssize_t pitch, Py
                 else:
                     memset(panel + ((row * vectors + d) * side + i) * size, 0, size)
             k += 1
+
+
+cdef inline void pack_view(const lanes* like, const View* v, Py_ssize_t first, Py_ssize_t channels, Py_ssize_t k0, Py_ssize_t products,
+                           int vectors, char* panel) noexcept nogil:
+    """The same from weights that lie anyhow, as the flipped ones of a transposed convolution do: products k0 on, [channel][tap], of
+    `channels` output channels from `first` on. A channel's taps are turned together, those that are asked for are kept."""
+    cdef lanes[LANES_F] square, t
+    cdef Py_ssize_t channel, d, i, k, begin, side = LANES_F if lanes is vf else LANES_D, size = 4 if lanes is vf else 8, rows
+    cdef const char* from_
+    for channel in range(k0 // v.taps, ceil_div(k0 + products, v.taps)):
+        for d in range(vectors):
+            rows = min(channels - d * side, side)
+            if v.span == 1 and v.row == size:       # output channels lie side by side
+                from_ = v.weight + (first + d * side) * size + channel * v.channel
+                if rows == side:
+                    t[0] = (<const lanes*> from_)[0]
+                else:
+                    memset(&t[0], 0, VB)
+                    memcpy(&t[0], from_, max(rows, <Py_ssize_t> 0) * size)
+                (<lanes*> (panel + ((channel - k0) * vectors + d) * VB))[0] = t[0]
+                continue
+            begin = 0
+            while begin < v.span:
+                from_ = v.weight + (first + d * side) * v.row + channel * v.channel + begin * size
+                if rows == side and from_ + (side - 1) * v.row + side * size <= v.limit and v.row >= 0:
+                    turn(from_, v.row, t)
+                else:
+                    memset(&square, 0, VB * side)
+                    for i in range(rows):
+                        memcpy(&square[i], from_ + i * v.row, min(side, v.span - begin) * size)
+                    turn(<const char*> &square, VB, t)
+                for i in range(v.taps):
+                    k = channel * v.taps + i - k0
+                    if 0 <= k < products and begin <= v.place[i] < begin + side:
+                        (<lanes*> (panel + (k * vectors + d) * VB))[0] = t[v.place[i] - begin]
+                begin += side

@@ -23,7 +23,7 @@ cdef inline void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_
                          const char* base, char* to) noexcept nogil:
     """All pixels of a block and one share of the pieces of output channels, pixels on the lanes."""
     cdef const Blocks* b = &w.blocks
-    cdef Py_ssize_t size = b.size, lane = VB // size, p, x, length, shift, step, piece, first, rows, plane = w.area * size
+    cdef Py_ssize_t size = b.size, lane = VB // size, p, x, length, shift, step, piece, first, rows, plane = w.plane * size
     cdef Py_ssize_t begin = cut(w.panels, share, w.shares), end = cut(w.panels, share + 1, w.shares)
     cdef Panels panels = panels_of(w)
     cdef Py_ssize_t pitch = panels.vectors * VB
@@ -59,7 +59,7 @@ cdef inline void do_wide(const lanes* like, const Work* w, Room* room, Py_ssize_
         while p < pixels:
             length = run if w.joined else min(room.neighbours[p], run - p % run)
             start = base + (p // run * w.input_step[0] if w.joined else room.place[p])
-            out = to + p // run * w.groups * w.rows * plane + p % run * size + first * plane
+            out = to + (p // run * w.item + p % run) * size + first * plane
             shift = 0
             if length >= 8 * lane and (plane % VB == 0 and not w.copies_pixels or w.aligned):
                 # up to the first whole line one short tile, so that the others write whole lines, or read them; copies stand in whole ones

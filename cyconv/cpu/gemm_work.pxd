@@ -50,7 +50,16 @@ cdef enum:
     OWN_ONCE_BYTES = 512 * 1024         # which it need not where the input is hardly more than a block;
     OWN_TAPS_BYTES = 768 * 1024         # or tap by tap, which are not packed a chunk at a time
     ROOM = 192                          # bytes of a Room, in whole lines of a cache
+    MOST_VIEWED = 32                    # taps of weights that are packed from where they lie, whatever their strides,
+    VIEWED_SPAN = 64                    # if they are not farther apart
     WIDEST_VECTOR = 64                  # bytes, of any level: workspace is counted alike on all
+
+cdef struct View:                       # weights of one group that lie anyhow: bytes from one
+    const char* weight                  # (the lowest tap of the first kernel)
+    const char* limit                   # (behind the last number)
+    Py_ssize_t row, channel             # output channel, input channel to the next
+    Py_ssize_t taps, span               # of a kernel; numbers from its lowest tap to behind its highest
+    Py_ssize_t[MOST_VIEWED] place       # of each tap, numbers from the lowest
 
 cdef struct Work:
     Blocks blocks                       # numbers, boxes and table of offsets, as `direct` has them
@@ -78,6 +87,8 @@ cdef struct Work:
     bint copies                         # columns of pixels are copied, and weights stay as the caller has them (gemm_columns.pxd),
     bint raw                            # if they come like that; else each thread packs them when they are needed,
     bint own                            # or as soon as it begins: so few that they stay in its cache
+    bint viewed                         # not in order, but as `view` says
+    View view
     const char* bias
     char* out
     Py_ssize_t batch, groups
@@ -95,6 +106,8 @@ cdef struct Work:
     Py_ssize_t[MOST_PHASES] remainder   # of the phases into which boxes split rows, for strided pixels on the lanes
     Py_ssize_t chunks
     Py_ssize_t area                     # pixels of a plane of outputs
+    Py_ssize_t plane, item              # numbers from a plane of the output to that of the next channel, and of the next batch item
+    bint exchanged                      # the output lies as if its batch items were the channels: those of a block are one run
 
 cdef struct Room:                       # one thread's scratch; its parts stand behind it
     char* boxes
@@ -144,6 +157,7 @@ cdef inline int open_work(Work* w, problem, bint may_read_in_place, bint may_tur
     set_layout(b, problem)
     b.memory = NULL
     b.offset = NULL
+    w.viewed = False
     b.box.mode = ZEROS if mode == "zeros" else REFLECT if mode == "reflect" else REPLICATE if mode == "replicate" else CIRCULAR
     b.channels = b.in_channels * b.parts
     w.batch, w.groups = problem.batch, problem.groups

@@ -35,12 +35,12 @@ from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport Blocks, input_steps, number_type, real_bias, real_matrix, scratch_space
 from cyconv.cpu.finite cimport all_finite
 from cyconv.cpu.gemm_columns cimport COLUMN_ROWS, columns_of, do_columns, has_dots, panels_at_once
-from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, panels_of
+from cyconv.cpu.gemm_panels cimport Panels, first_of, pack, pack_view, panels_of
 from cyconv.cpu.gemm_pixels cimport far_apart, find_inside, find_pixels, find_taps, frame_products, gather_boxes, has_runs
 from cyconv.cpu.gemm_turned cimport turn_boxes, turned_start
 from cyconv.cpu.gemm_wide cimport do_wide
 from cyconv.cpu.gemm_work cimport (
-    CHUNK, FEW_WEIGHTS, PAGE, RAW_CHUNK, WIDEST_VECTOR, Room, Work, blocks_of, furnish, inside, inside_along, open_work, reopen_work, room_bytes,
+    CHUNK, FEW_WEIGHTS, MOST_VIEWED, PAGE, RAW_CHUNK, VIEWED_SPAN, WIDEST_VECTOR, Room, View, Work, blocks_of, furnish, inside, inside_along, open_work, reopen_work, room_bytes,
 )
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport HALF, put_stored
@@ -58,6 +58,8 @@ cdef extern from "Python.h":
 cdef double SECONDS_EACH = 2.2e-11      # of a multiply-add,
 cdef double BYTE_SECONDS = 4e-11        # of a byte of weights, for single pixels: enough to tell whether a second thread is worth its start
 cdef double PACK_SECONDS = 3e-10        # of a packed weight
+
+EXCHANGES = PACKS_VIEWS = True          # see menu.Algorithm
 
 cdef enum:
     FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead,
@@ -180,7 +182,7 @@ def prepare(problem, weight):
     cdef Blocks* b = &w.blocks
     reopen_work(&w, problem)
     cdef Panels panels = panels_of(&w)
-    matrix = real_matrix(b, problem, weight)
+    matrix = weight if look_at_view(&w, problem, weight) else real_matrix(b, problem, weight)
     packed = memory.empty(w.groups * panels.numbers + w.reordered, number_type(b))
     if w.reordered:                     # behind the panels stands whether taps may be left out
         packed[w.groups * panels.numbers] = all_finite(<const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix), matrix.size, <int> b.size)
@@ -210,6 +212,12 @@ cdef void pack_panel(const Packing* p, Py_ssize_t item, char* scratch) noexcept 
     cdef const char* source = p.source + (group * w.rows + first) * products * size
     cdef char* to = p.to + (group * p.panels.numbers + panel * p.panels.vectors * lane * products) * size
     cdef Py_ssize_t slice, each = products // w.slices
+    if w.viewed and size == 4:
+        pack_view(<vf*> NULL, &w.view, first, channels, 0, products, vectors, to)
+        return
+    if w.viewed:
+        pack_view(<vd*> NULL, &w.view, first, channels, 0, products, vectors, to)
+        return
     for slice in range(w.slices):
         if size == 4:
             pack(<vf*> NULL, source + slice * each * size, products * size, channels, each, vectors, taps, w.inner, to)
@@ -228,6 +236,37 @@ cdef void pack_own(const Work* w, Room* room) noexcept nogil:
     room.packed = True
 
 
+cdef bint look_at_view(Work* w, problem, cnp.ndarray weight) except -1:
+    """Whether weights that are not in order are packed from where they lie; fills w.view then."""
+    cdef View* v = &w.view
+    cdef Py_ssize_t[3] step
+    cdef Py_ssize_t[MOST_VIEWED] at
+    cdef Py_ssize_t a, i, rest, rank = w.blocks.rank, lowest = 0, highest = 0, size = w.blocks.size
+    w.viewed = False
+    if cnp.PyArray_IS_C_CONTIGUOUS(weight) or not w.straight or w.groups != 1 or w.wide or w.reordered or not 0 < problem.taps <= MOST_VIEWED:
+        return False
+    v.row, v.channel, v.taps = cnp.PyArray_STRIDE(weight, 0), cnp.PyArray_STRIDE(weight, 1), problem.taps
+    for a in range(3):
+        step[a] = cnp.PyArray_STRIDE(weight, a - 3 + rank + 2) if a >= 3 - rank else 0
+        if step[a] % size:
+            return False
+    for i in range(v.taps):
+        at[i], rest = 0, i
+        for a in range(2, -1, -1):
+            at[i] += rest % w.taps[a] * step[a]
+            rest //= w.taps[a]
+        lowest, highest = min(lowest, at[i]), max(highest, at[i])
+    v.span = (highest - lowest) // size + 1
+    if v.span > VIEWED_SPAN:
+        return False
+    for i in range(v.taps):
+        v.place[i] = (at[i] - lowest) // size
+    v.weight = <const char*> cnp.PyArray_DATA(weight) + lowest
+    v.limit = v.weight + (w.rows - 1) * v.row + (w.blocks.channels - 1) * v.channel + v.span * size
+    w.viewed = v.row >= 0 and v.channel >= 0
+    return w.viewed
+
+
 def prepare_once(problem, weight):
     """The weights as they are where they need no packing, or each thread had better pack them for itself: all of them where they
     are few, or a panel that one block alone uses, or where few pixels use them a chunk whenever it is needed."""
@@ -235,6 +274,8 @@ def prepare_once(problem, weight):
     reopen_work(&w, problem)
     if not w.straight or w.wide and not w.own:
         return prepare(problem, weight)
+    if look_at_view(&w, problem, weight):
+        return weight if w.own or w.batch * w.area <= FEW_PIXELS else prepare(problem, weight)
     if w.reordered and blocks_of(&w) > 1 and (not w.own or threads_of(&w, 0, problem) == 1):
         return prepare(problem, weight)
     if not w.own and not w.reordered and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS and w.batch * w.area > FEW_PIXELS:
@@ -260,7 +301,7 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
     cdef const char* start
     cdef bint last, row                 # row: whether a tile's pixels lie in one
     cdef bint begins = room.slice == 0, ends = room.slice == w.slices - 1
-    cdef Py_ssize_t item_step = w.groups * w.rows * w.area * size, plane = w.area * size
+    cdef Py_ssize_t item_step = w.item * size, plane = w.plane * size
     cdef char* sums
     memset(room.start, 0, 2 * VB)
     memcpy(room.start, w.bias + (g * w.rows + first) * size, channels * size)
@@ -283,6 +324,9 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
         products = room.first + cut(room.end - room.first, chunk + 1, chunks) - k0
         if w.raw and w.reordered and not w.own:
             weight = room.panel + (k0 - room.slice * each) * vectors * VB
+        elif w.viewed and not w.own:
+            pack_view(like, &w.view, first, channels, k0, products, vectors, room.panel)
+            weight = room.panel
         elif w.raw and not w.own:
             pack(like, w.weight + ((g * w.rows + first) * b.products + k0) * size, b.products * size, channels, products, vectors,
                  1, 1, room.panel)
@@ -339,8 +383,7 @@ cdef void do_panel(const lanes* like, const Work* w, Room* room, Py_ssize_t g, P
             p = t * run
             for d in range(channels):
                 put_stored(b.kind, room.planes + (d * w.pixels + p) * size,
-                           to + p // run * w.groups * w.rows * w.area * b.stored_size
-                           + (d // b.parts * w.area * b.parts + d % b.parts) * b.stored_size, b.parts, run)
+                           to + (p // run * w.item + d // b.parts * w.plane * b.parts + d % b.parts) * b.stored_size, b.parts, run)
 
 
 cdef inline void put(const lanes* like, const Work* w, Room* room, Py_ssize_t at, Py_ssize_t count, Py_ssize_t run, Py_ssize_t channels,
@@ -358,7 +401,7 @@ cdef inline void put(const lanes* like, const Work* w, Room* room, Py_ssize_t at
 cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     """One share of the panels of one block: gather, sum, write."""
     cdef const Blocks* b = &w.blocks
-    cdef Py_ssize_t share = item % w.shares, block = item // w.shares, left = block, g, panel, run, least = min(b.block[2], 2 * VB // b.size)
+    cdef Py_ssize_t share = item % w.shares, block = item // w.shares, left = block, g, panel, run, pixels, least = min(b.block[2], 2 * VB // b.size)
     cdef Py_ssize_t begin = cut(w.panels, share, w.shares), end = cut(w.panels, share + 1, w.shares), slice
     cdef bint found = room.gathered == block
     cdef Py_ssize_t[4] origin
@@ -403,7 +446,7 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
     if w.raw and w.own and not room.packed:
         pack_own(w, room)
     if w.wide:
-        to = w.out + (origin[0] * w.groups + g) * w.rows * w.area * b.size
+        to = w.out + (origin[0] * w.item + g * w.rows * w.plane) * b.size
         to += ((origin[1] * b.out[1] + origin[2]) * b.out[2] + origin[3]) * b.size
         if b.size == 4:
             do_wide(<vf*> NULL, w, room, g, share, extent[0] * run, run, base, to)
@@ -411,12 +454,15 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
             do_wide(<vd*> NULL, w, room, g, share, extent[0] * run, run, base, to)
         return
     if w.copies:
-        to = w.out + ((origin[0] * w.groups + g) * w.rows * w.area + (origin[1] * b.out[1] + origin[2]) * b.out[2] + origin[3]) * b.size
+        to = w.out + (origin[0] * w.item + g * w.rows * w.plane + (origin[1] * b.out[1] + origin[2]) * b.out[2] + origin[3]) * b.size
         if b.size == 4:
             do_columns(<vf*> NULL, w, room, g, share, block, extent[0] * run, run, base, to)
         else:
             do_columns(<vd*> NULL, w, room, g, share, block, extent[0] * run, run, base, to)
         return
+    pixels = extent[0] * run
+    if w.exchanged and run == w.area:
+        run = pixels
     for slice in range(w.slices):
         if w.slices > 1:
             room.slice, room.first = slice, slice * (b.products // w.slices)
@@ -425,14 +471,14 @@ cdef void do_item(const Work* w, Py_ssize_t item, Room* room) noexcept nogil:
             turn_boxes(w, g, slice, origin, extent, room.boxes)
         for panel in range(begin, end):
             # panels hold an even number of channels, so that parts of one complex number never part
-            to = w.out + (((origin[0] * w.groups + g) * w.rows + panel * 2 * VB // b.size) * w.area
+            to = w.out + (origin[0] * w.item + (g * w.rows + panel * 2 * VB // b.size) * w.plane
                           + ((origin[1] * b.out[1] + origin[2]) * b.out[2] + origin[3]) * b.parts) * b.stored_size
             if w.slices > 1:
                 room.sums = room.all_sums + (panel - begin) * w.pixels * 2 * VB
             if b.size == 4:
-                do_panel(<vf*> NULL, w, room, g, panel, extent[0] * run, run, base, to)
+                do_panel(<vf*> NULL, w, room, g, panel, pixels, run, base, to)
             else:
-                do_panel(<vd*> NULL, w, room, g, panel, extent[0] * run, run, base, to)
+                do_panel(<vd*> NULL, w, room, g, panel, pixels, run, base, to)
 
 
 cdef inline double work_of(const Work* w) noexcept nogil:
@@ -460,17 +506,20 @@ cdef bint collides(const Work* w) noexcept nogil:
 
 
 def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
-    """Writes the result to `out` (C-contiguous). `weight` is what `prepare` or `prepare_once` returned."""
+    """Writes the result to `out` (C-contiguous, or so with its first two axes exchanged). `weight` is what `prepare` or `prepare_once` returned."""
     cdef Work w
     cdef Blocks* b = &w.blocks
     cdef Py_ssize_t items, room
     cdef double[6] parts
     cdef int workers, i
     cdef char* base
+    cdef bint viewed
     reopen_work(&w, problem)
     try:
         input_steps(b, input, w.input_step, b.box.step)
         w.raw = cnp.PyArray_NDIM(weight) > 1
+        viewed = w.raw and look_at_view(&w, problem, weight)
+        w.copies = w.copies and not viewed
         if w.in_place and not w.by_tap and not (w.copies and w.raw) and collides(&w):
             open_work(&w, problem, False, False, VB)
         if w.turned and (b.box.step[2] != b.size or w.copies and w.raw):
@@ -484,7 +533,9 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         elif (w.wide and w.in_place and not has_runs(&w)) or (w.by_tap and not w.skips) or not find_taps(&w):
             open_work(&w, problem, False, False, VB)
             find_taps(&w)
-        w.copies = w.copies and w.raw
+        w.copies = w.copies and w.raw and not viewed
+        if viewed:                      # another opening forgot it
+            look_at_view(&w, problem, weight)
         if w.copies:
             w.panels = ceil_div(w.rows, COLUMN_ROWS)
         elif w.raw and not w.own and not w.reordered:
@@ -494,6 +545,9 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         sums_from = real_bias(b, bias)
         w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
         w.out = <char*> cnp.PyArray_DATA(out)
+        w.exchanged = not cnp.PyArray_IS_C_CONTIGUOUS(out)
+        w.plane = w.batch * w.area if w.exchanged else w.area
+        w.item = w.area * b.parts if w.exchanged else w.groups * w.rows * w.area
         items = w.groups * blocks_of(&w)
         room = <Py_ssize_t> room_bytes(&w, parts) // 64 * 64 + 64
         workers = threads_of(&w, room, problem)
@@ -508,7 +562,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         if w.aligned and w.joined and b.count[2] > 1:
             w.lead = (VB - <Py_ssize_t> (<size_t> w.input % VB)) % VB // b.size
         # whoever reads so large a result finds none of it in a cache anyway, and its lines need not be read before they are written
-        w.past = STREAMS and w.wide and not w.aligned and w.area * b.size % VB == 0
+        w.past = STREAMS and w.wide and not w.aligned and not w.exchanged and w.area * b.size % VB == 0
         w.past = w.past and <double> w.batch * w.groups * w.rows * w.area * b.size >= (VERY_FAR_BYTES if w.in_place else FAR_BYTES)
         space = scratch_space(room * workers + 64)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)

@@ -6,8 +6,8 @@ from .documentation import documented
 
 _SHARED = """
 algorithm : str
-    'auto' (default) takes the cheapest by a cost model, see `explain`; a name of the menu overrules it. 'fft' and 'winograd',
-    forced, may spread a NaN or infinity to all outputs of a tile; 'auto' never does.
+    'auto' (default) takes the cheapest by a cost model, see `explain`; a name of the menu overrules it. 'fft', 'winograd'
+    and 'dots', forced, may spread a NaN or infinity to other outputs; 'auto' never does.
 precision : {'default', 'strict'}
     'strict' leaves out algorithms whose error bound is above the direct sum's, and computes with subnormal numbers even where the
     processor is slow with them: on Intel's they count as zeros otherwise.
@@ -267,6 +267,7 @@ def explain(
     1x1x64x64 -> 1x62x62, kernel 3x3, int32
     ...
     depthwise ... exact...chosen: the least predicted time
+    dots ... no: made for real floating point, not int32
     channel_lanes ... no: made for float32 and float64, not int32
     implicit_gemm ... no: its register tiles are for floating point, not int32
     im2col ... no: BLAS has no int32

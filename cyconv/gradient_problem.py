@@ -1,0 +1,171 @@
+"""What the gradients of convolutions are, as plain convolutions: all their checks and shape arithmetic, as in problem.py.
+
+With out[n,o,p] = sum over c, j of weight[o,c,j] * input[n,c, p*s + j*d - b], the gradient with respect to the
+
+    input    is the transposed convolution of grad_output (conv_transpose_problem): the same weight, stride, dilation and
+             padding, and as output padding the samples that the last window did not reach;
+    weight   is  sum over n, p of grad_output[n,o,p] * input[n,c, p*s + j*d - b],  a convolution again: its batch are the
+             input channels c, its input channels the batch n, its kernel is grad_output, its outputs are the taps j; stride
+             and dilation change places.
+
+A transposed convolution's are these two with the parts of input and grad_output exchanged.
+
+As a product of matrices it may have so few results, of long sums, that several threads would find no work. Then the batch is cut into
+slices, which are groups of the convolution, and their results are added up in order. How many there are is a function of the shapes alone.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+
+import numpy as np
+
+from .arguments import dtype_name, integer, integers, one_of
+from .problem import (
+    CACHED,
+    CONV_DTYPES,
+    PADDING_MODES,
+    PADDING_WORDS,
+    PRECISIONS,
+    ConvProblem,
+    conv_transpose_problem,
+    known_conv_problem,
+    make_conv_problem,
+    padding_pairs,
+)
+
+LEAST_PRODUCTS = 4096  # of one sum of a slice
+SHARES = 8  # pieces of work that a product of matrices had better fall into
+PIXELS, CHANNELS = 448, 32  # of one piece, as implicit_gemm cuts it
+
+
+@dataclass(frozen=True, slots=True)
+class WeightGradient:
+    """A weight gradient as a convolution of exchanged axes."""
+
+    problem: ConvProblem
+    sliced: ConvProblem  # for `implicit_gemm`: each group `slices` times, of so much less of the batch
+    slices: int
+    batch: int  # of the convolution whose gradient it is
+    shape: tuple  # of the gradient
+
+
+# ---- of a convolution ----------------------------------------------------------------------------------------------------
+
+
+def conv_gradient_problem(
+    rank, input_size, weight_size, grad_output, stride, padding, dilation, groups, padding_mode, precision, max_workspace
+):
+    """The convolution itself, told by the shapes of its input and weight; grad_output must be like its result."""
+    if isinstance(padding, str):
+        padding = one_of("padding", padding, PADDING_WORDS)
+    else:
+        padding = padding_pairs(padding, rank)
+    dtype = grad_output.dtype
+    dtype_name("grad_output", dtype, CONV_DTYPES)
+    problem = known_conv_problem(
+        rank, input_size, weight_size, None, dtype, dtype, None,
+        integers("stride", stride, rank, 1), padding, integers("dilation", dilation, rank, 1), integer("groups", groups, 1),
+        one_of("padding_mode", padding_mode, PADDING_MODES), one_of("precision", precision, PRECISIONS),
+        integer("max_workspace", max_workspace, 0),
+    )  # fmt: skip
+    check_gradient(grad_output, problem.output_shape)
+    return problem
+
+
+def check_gradient(grad_output, shape):
+    if grad_output.shape != shape:
+        raise ValueError(f"grad_output must have the result's shape {shape}, got {grad_output.shape}")
+
+
+def sizes(name, value, least=0):
+    """`value`, the shape of an array, as a tuple of ints."""
+    what = "a sequence of ints, the shape of an array"
+    if not isinstance(value, (tuple, list, np.ndarray)):
+        raise TypeError(f"{name} must be {what}, got {value!r}")
+    return tuple(integer(name, length, least, what) for length in value)
+
+
+def input_gradient_padding(problem):
+    """((before, after) per axis, output padding per axis) of the transposed convolution that is the input's gradient."""
+    first = 3 - problem.rank
+    pads = tuple(zip(problem.pad_before, problem.pad_after))[first:]
+    axes = zip(problem.size, problem.span, problem.stride, problem.pad_before, problem.pad_after)
+    rest = tuple((before + n + after - span) % s for n, span, s, before, after in axes)[first:]
+    return pads, rest
+
+
+@lru_cache(CACHED)
+def weight_gradient(problem):
+    """Of the convolution `problem` with respect to its weight."""
+    p = problem
+    return _weight_gradient(
+        p.rank, p.dtype, p.batch, p.groups, p.in_channels, p.out_channels, p.size, p.out_size, p.dilation, p.stride,
+        p.pad_before, p.padding_mode, p.kernel, p.strict, p.max_workspace,
+    )  # fmt: skip
+
+
+# ---- of a transposed convolution -----------------------------------------------------------------------------------------
+
+
+def conv_transpose_gradient_problem(
+    rank, input_size, weight_size, grad_output, stride, padding, output_padding, groups, dilation, precision, max_workspace
+):
+    """(the convolution that is the input's gradient, and of the weight's a WeightGradient), of a transposed convolution."""
+    dtype_name("grad_output", grad_output.dtype, CONV_DTYPES)
+    like = [np.broadcast_to(np.zeros((), grad_output.dtype), size) for size in (input_size, weight_size)]
+    whole = conv_transpose_problem(
+        rank, *like, None, stride, padding, output_padding, groups, dilation, precision, max_workspace
+    )
+    check_gradient(grad_output, whole.output_shape)
+    return _conv_transpose_gradients(
+        rank, input_size, weight_size, whole.output_shape, whole.dtype, integers("stride", stride, rank, 1), padding_pairs(padding, rank, ()),
+        groups, integers("dilation", dilation, rank, 1), precision == "strict", max_workspace,
+    )  # fmt: skip
+
+
+@lru_cache(CACHED)
+def _conv_transpose_gradients(rank, input_size, weight_size, output_shape, dtype, stride, padding, groups, dilation, strict, max_workspace):
+    batched = len(input_size) == rank + 2
+    batch = input_size[0] if batched else 1
+    kernel, size, out_size = weight_size[2:], output_shape[-rank:], input_size[-rank:]
+    in_channels, out_channels = weight_size[1], weight_size[0] // groups
+    before = [b for b, _ in padding]
+    values = zip(out_size, stride, kernel, dilation, size, before)
+    after = [(m - 1) * s + d * (k - 1) + 1 - n - b for m, s, k, d, n, b in values]
+    gradient = make_conv_problem(
+        rank, batched, dtype, batch, groups, in_channels, out_channels, size, kernel, stride, dilation, before, after, "zeros", out_size,
+        False, strict, max_workspace,
+    )  # fmt: skip
+    return gradient, _weight_gradient(
+        rank, dtype, batch, groups, in_channels, out_channels, gradient.size, gradient.out_size, gradient.dilation,
+        gradient.stride, gradient.pad_before, "zeros", gradient.kernel, strict, max_workspace,
+    )  # fmt: skip
+
+
+# ---- what both share -----------------------------------------------------------------------------------------------------
+
+
+def _weight_gradient(
+    rank, dtype, batch, groups, in_channels, out_channels, size, kernel, stride, dilation, before, mode, out_size, strict, max_workspace
+):
+    first = 3 - rank
+    values = zip(out_size, stride, kernel, dilation, size, before)
+    after = [(m - 1) * s + d * (k - 1) + 1 - n - b for m, s, k, d, n, b in values]
+
+    def cut(slices):
+        return make_conv_problem(
+            rank, True, "float32" if dtype == "float16" else dtype, in_channels, groups * slices, batch // slices, out_channels,
+            size[first:], kernel[first:], stride[first:], dilation[first:], before[first:], after[first:], mode, out_size[first:],
+            False, strict, max_workspace,
+        )  # fmt: skip
+
+    pieces = -(-in_channels * prod(out_size) // PIXELS) * -(-out_channels // CHANNELS)
+    slices = _slices(batch, prod(kernel), pieces) if groups == 1 and pieces else 1
+    return WeightGradient(cut(1), cut(slices), slices, batch, (groups * out_channels, in_channels, *out_size[first:]))
+
+
+def _slices(batch, outputs, pieces):
+    """The largest divisor of the batch that is no more than there is work for."""
+    wanted = min(-(-SHARES // pieces), batch * outputs // LEAST_PRODUCTS)
+    return max((count for count in range(1, wanted + 1) if batch % count == 0), default=1)

@@ -1,0 +1,183 @@
+"""Gradients of convolutions, from any arguments to the result: convolutions again (gradient_problem.py says which)."""
+
+import numpy as np
+
+from ._calls import another, execute
+from .arguments import as_array, check_out, dtype_name
+from .gradient_problem import (
+    conv_gradient_problem,
+    conv_transpose_gradient_problem,
+    input_gradient_padding,
+    sizes,
+    weight_gradient,
+)
+from .memory import empty
+from .problem import CONV_DTYPES
+from .select import choose
+from .transpose import convolve_transposed
+
+
+def conv_input(
+    rank, input_size, weight, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+):
+    """With respect to the input."""
+    weight, grad_output = as_array("weight", weight), as_array("grad_output", grad_output)
+    _check_dtypes(grad_output, weight=weight)
+    p = conv_gradient_problem(
+        rank, sizes("input_size", input_size), weight.shape, grad_output, stride, padding, dilation, groups, padding_mode, precision, max_workspace
+    )
+    if out is not None:
+        check_out(out, p.input_shape, p.dtype)
+    if 0 in p.size:  # all samples were padding
+        return np.empty(p.input_shape, p.dtype) if out is None else out
+    axes = slice(3 - rank, None)
+    pads, rest = input_gradient_padding(p)
+    if p.padding_mode == "zeros":
+        return convolve_transposed(
+            rank, grad_output, weight, None, p.stride[axes], pads, rest, groups, p.dilation[axes], algorithm, precision, max_workspace, out
+        )
+    half = p.dtype == "float16"  # borders are added up before the result is rounded
+    padded = convolve_transposed(
+        rank, grad_output.astype(np.float32) if half else grad_output, weight.astype(np.float32) if half else weight, None,
+        p.stride[axes], ((0, 0),) * rank, rest, groups, p.dilation[axes], algorithm, precision, max_workspace, None,
+    )  # fmt: skip
+    for axis, pair in enumerate(pads):
+        padded = _borders_folded(padded, axis - rank, *pair, p.padding_mode)
+    return _delivered(padded, p.dtype, out)
+
+
+def _borders_folded(padded, axis, before, after, mode):
+    """What padding has read beyond the borders of an axis, added to the samples that it read."""
+    padded = np.moveaxis(padded, axis, 0)
+    n = len(padded) - before - after
+    inner = padded[before : before + n].copy()
+    head, tail = padded[:before], padded[before + n :]
+    if mode == "circular":
+        inner[n - before :] += head
+        inner[:after] += tail
+    elif mode == "reflect":
+        inner[1 : before + 1] += head[::-1]
+        inner[n - 1 - after : n - 1] += tail[::-1]
+    else:
+        inner[0] += head.sum(axis=0, dtype=head.dtype)
+        inner[-1] += tail.sum(axis=0, dtype=tail.dtype)
+    return np.moveaxis(inner, 0, axis)
+
+
+def conv_weight(
+    rank, input, weight_size, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+):
+    """With respect to the weight."""
+    input, grad_output = as_array("input", input), as_array("grad_output", grad_output)
+    _check_dtypes(grad_output, input=input)
+    p = conv_gradient_problem(
+        rank, input.shape, sizes("weight_size", weight_size), grad_output, stride, padding, dilation, groups, padding_mode, precision, max_workspace
+    )
+    return _weight(weight_gradient(p), input, grad_output, algorithm, out)
+
+
+def conv_transpose_input(
+    rank, input_size, weight, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, out
+):
+    """With respect to the input of a transposed convolution: a plain one."""
+    weight, grad_output = as_array("weight", weight), as_array("grad_output", grad_output)
+    _check_dtypes(grad_output, weight=weight)
+    problem, _ = conv_transpose_gradient_problem(
+        rank, sizes("input_size", input_size), weight.shape, grad_output, stride, padding, output_padding, groups, dilation, precision, max_workspace
+    )
+    return _convolved(problem, grad_output, weight, algorithm, out)
+
+
+def conv_transpose_weight(
+    rank, input, weight_size, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, out
+):
+    """With respect to the weight of a transposed convolution: that of a plain one from its result to its input."""
+    input, grad_output = as_array("input", input), as_array("grad_output", grad_output)
+    _check_dtypes(grad_output, input=input)
+    _, gradient = conv_transpose_gradient_problem(
+        rank, input.shape, sizes("weight_size", weight_size), grad_output, stride, padding, output_padding, groups, dilation, precision, max_workspace
+    )
+    return _weight(gradient, grad_output, input, algorithm, out)
+
+
+def _weight(gradient, input, grad_output, algorithm, out):
+    """`gradient` from the arrays of the plain convolution; a transposed one's are exchanged."""
+    g, p, slices = gradient, gradient.problem, 1
+    dtype, axes = grad_output.dtype, grad_output.shape[-p.rank :]
+    if out is not None:
+        check_out(out, g.shape, dtype.name)
+    if 0 in (g.batch, *g.shape):
+        return _delivered(np.zeros(g.shape, dtype), dtype, out)
+    # half precision is summed in single, and rounded once
+    input, grad_output = input.astype(p.dtype, copy=False), grad_output.astype(p.dtype, copy=False)
+    kernel = _kernel(p, 1, grad_output, axes)
+    row = choose(p, algorithm, kernel)
+    if row.name == "implicit_gemm" and g.slices > 1:
+        p, slices = g.sliced, g.slices
+        kernel = _kernel(p, slices, grad_output, axes)
+    x = input.reshape(slices, p.in_channels, p.groups // slices, p.batch, *input.shape[-p.rank :])
+    x = np.moveaxis(x, (0, 1, 2, 3), (2, 3, 1, 0))
+    x = x.reshape(p.batch, p.groups, p.in_channels, *input.shape[-p.rank :])
+    found = _exchanged(p, x, kernel, row, algorithm)
+    if slices > 1:
+        found = np.add.reduce(found.reshape(slices, *g.shape), axis=0)
+    return _delivered(found.reshape(g.shape), dtype, out)
+
+
+def _kernel(p, slices, grad_output, axes):
+    """grad_output as a weight: (groups and slices * output channels, batch / slices, ...)."""
+    kernel = grad_output.reshape(slices, p.in_channels, p.groups // slices, p.out_channels, *axes)
+    return np.moveaxis(kernel, (0, 1, 2, 3), (1, 3, 0, 2)).reshape(p.weight_shape)
+
+
+def _exchanged(problem, input, weight, row, algorithm):
+    """A convolution of (batch, groups, channels, ...): (output channels, batch, ...)."""
+    batch, channels, *size = problem.output_shape
+    if row.exchanges:
+        found = empty((channels, batch, *size), problem.dtype)
+        fine = row.run(problem, input, row.prepare_once(problem, weight), None, found.swapaxes(0, 1))
+        if fine is None or fine is True or algorithm != "auto":
+            return found
+        row = choose(problem, "auto", weight, finite=False)
+    found = execute(
+        row, problem, input.reshape(problem.input_shape), row.prepare_once(problem, weight), None, None, another(row, problem, algorithm, weight)
+    )
+    return np.ascontiguousarray(found.swapaxes(0, 1))
+
+
+def bias(rank, grad_output, out):
+    """With respect to the bias, of either convolution: the sum over batch and outputs."""
+    grad_output = as_array("grad_output", grad_output)
+    dtype = dtype_name("grad_output", grad_output.dtype, CONV_DTYPES)
+    if grad_output.ndim not in (rank + 1, rank + 2):
+        raise ValueError(f"grad_output must have {rank} spatial axes behind (N, out_channels) or (out_channels,), got shape {grad_output.shape}")
+    batch, channels = grad_output.shape[0] if grad_output.ndim == rank + 2 else 1, grad_output.shape[-1 - rank]
+    if out is not None:
+        check_out(out, (channels,), dtype)
+    wide = {"float16": np.float32}.get(dtype, grad_output.dtype)
+    planes = np.ascontiguousarray(grad_output.reshape(batch, channels, -1), wide)  # so that the order of additions is one and the same
+    rows_first = planes.shape[2] >= batch  # NumPy adds long rows in pairs, but takes a while to begin a short one
+    sums = planes.sum(axis=2 if rows_first else 0, dtype=wide).sum(axis=0 if rows_first else 1, dtype=wide)
+    return _delivered(sums, dtype, out)
+
+
+# ---- what they share -----------------------------------------------------------------------------------------------------
+
+
+def _convolved(problem, input, weight, algorithm, out):
+    row = choose(problem, algorithm, weight)
+    return execute(row, problem, input, row.prepare_once(problem, weight), None, out, another(row, problem, algorithm, weight))
+
+
+def _check_dtypes(grad_output, **others):
+    for name, array in others.items():
+        if array.dtype != grad_output.dtype:
+            raise TypeError(f"{name} and grad_output must have the same dtype; {name} has {array.dtype}, grad_output has {grad_output.dtype}")
+
+
+def _delivered(result, dtype, out):
+    with np.errstate(over="ignore"):
+        if out is None:
+            return np.ascontiguousarray(result, dtype)
+        out[...] = result
+    return out
