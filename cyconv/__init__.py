@@ -4,6 +4,7 @@ What a call goes through, from top to bottom; imports point the same way:
 
     functional/        public signatures and docstrings, one call each
     grad/              the same for gradients: cyconv.grad
+    nn/                layers with parameters, forward and backward, losses and optimizers: cyconv.nn
     signal/            the names and results of scipy.signal: cyconv.signal
     _calls.pyx         one call, from any arguments to the result
     plans.py           the same with what does not change done once
@@ -29,10 +30,10 @@ What a call goes through, from top to bottom; imports point the same way:
 README.md says how to add an algorithm.
 """
 
-from . import functional, grad, signal
+from . import functional, grad, nn, signal
 from ._version import __version__
 from .functional import *  # noqa: F403
 from .memory import release_memory
 from .threads import get_num_threads, set_num_threads, threads
 
-__all__ = [*functional.__all__, "__version__", "get_num_threads", "grad", "release_memory", "set_num_threads", "signal", "threads"]
+__all__ = [*functional.__all__, "__version__", "get_num_threads", "grad", "nn", "release_memory", "set_num_threads", "signal", "threads"]

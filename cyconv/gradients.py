@@ -1,5 +1,7 @@
 """Gradients of convolutions, from any arguments to the result: convolutions again (gradient_problem.py says which)."""
 
+from math import prod
+
 import numpy as np
 
 from ._calls import another, execute
@@ -155,7 +157,7 @@ def bias(rank, grad_output, out):
     if out is not None:
         check_out(out, (channels,), dtype)
     wide = {"float16": np.float32}.get(dtype, grad_output.dtype)
-    planes = np.ascontiguousarray(grad_output.reshape(batch, channels, -1), wide)  # so that the order of additions is one and the same
+    planes = np.ascontiguousarray(grad_output.reshape(batch, channels, prod(grad_output.shape[-rank:])), wide)  # so that the order of additions is one and the same
     rows_first = planes.shape[2] >= batch  # NumPy adds long rows in pairs, but takes a while to begin a short one
     sums = planes.sum(axis=2 if rows_first else 0, dtype=wide).sum(axis=0 if rows_first else 1, dtype=wide)
     return _delivered(sums, dtype, out)

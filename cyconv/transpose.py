@@ -12,7 +12,6 @@ from .memory import empty
 from .problem import conv_transpose_problem
 from .select import choose
 
-
 MOST_LOOKED_AT = 4  # input channels of a group where weights may be outer products
 
 

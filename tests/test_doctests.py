@@ -19,7 +19,7 @@ def test_examples(name):
     assert not failed
 
 
-PUBLIC = {name: getattr(module, name) for module in (cyconv, cyconv.grad, cyconv.signal) for name in module.__all__}
+PUBLIC = {name: getattr(module, name) for module in (cyconv, cyconv.grad, cyconv.nn, cyconv.signal) for name in module.__all__}
 
 
 @pytest.mark.parametrize("name", [name for name, value in PUBLIC.items() if inspect.isfunction(value)])
@@ -28,7 +28,13 @@ def test_public_functions_are_documented(name):
     sections = ["Examples", ">>>"]
     if inspect.signature(function).parameters:
         sections.append("Parameters")
-    if name not in ("set_num_threads", "threads"):
+    if name not in ("save", "set_num_threads", "threads"):
         sections.append("Returns")
     for section in sections:
         assert section in inspect.getdoc(function), f"{name} has no {section}"
+
+
+@pytest.mark.parametrize("name", [name for name in cyconv.nn.__all__ if inspect.isclass(getattr(cyconv.nn, name))])
+def test_layers_are_documented(name):
+    text = inspect.getdoc(getattr(cyconv.nn, name))
+    assert "Examples" in text and ">>>" in text, f"nn.{name} has no example"

@@ -11,6 +11,7 @@ from .convolution import (
     plan_conv,
 )
 from .filters import maximum_filter, minimum_filter, uniform_filter
+from .network import batch_norm, cross_entropy, dropout, linear, log_softmax, relu, softmax
 from .pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -46,14 +47,19 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "batch_norm",
     "conv1d",
     "conv2d",
     "conv3d",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "cross_entropy",
+    "dropout",
     "explain",
     "fold",
+    "linear",
+    "log_softmax",
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
@@ -69,6 +75,8 @@ __all__ = [
     "min_pool3d",
     "minimum_filter",
     "plan_conv",
+    "relu",
+    "softmax",
     "unfold",
     "uniform_filter",
 ]

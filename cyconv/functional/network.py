@@ -1,0 +1,477 @@
+"""What networks compute between convolutions and pools: activations, linear layers, normalisation and losses.
+
+Parts that a backward needs again (the layers of cyconv.nn call them) stand at the end of each section, under names that are not
+exported.
+"""
+
+from math import isfinite, prod
+
+import numpy as np
+
+from .. import _norms
+from ..arguments import FLOATS, INTEGERS, as_array, check_out, dtype_name, flag, integer, one_of
+from ..memory import empty
+from .convolution import conv1d
+
+__all__ = ["batch_norm", "cross_entropy", "dropout", "linear", "log_softmax", "relu", "softmax"]
+
+REDUCTIONS = ("mean", "sum")
+
+
+# ---- linear --------------------------------------------------------------------------------------------------------------
+
+
+def linear(input, weight, bias=None):
+    """Weighted sums of the last axis: input @ weight.T + bias.
+
+    It runs as a convolution whose kernels have one tap: on cyconv's threads, with the same bits at every number of them.
+
+    Parameters
+    ----------
+    input : array_like
+        (..., in_features). float16, float32, float64, complex64, complex128 or any integer type.
+    weight : array_like
+        (out_features, in_features), of the input's dtype.
+    bias : array_like or None
+        (out_features,), of the input's dtype.
+
+    Returns
+    -------
+    ndarray
+        (..., out_features), of the input's dtype.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
+    TypeError
+        If dtypes differ or are not supported.
+
+    Examples
+    --------
+    >>> import numpy as np, cyconv
+    >>> from cyconv.functional.network import linear
+    >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [0.0, 1.0]]), np.array([0.5, 0.0]))
+    array([[11.5,  2. ]])
+    """
+    input, weight = as_array("input", input), as_array("weight", weight)
+    if weight.ndim != 2:
+        raise ValueError(f"weight must have 2 axes, (out_features, in_features), got shape {weight.shape}")
+    outputs, features = weight.shape
+    lead = input.shape[:-1]
+    if not input.ndim or input.shape[-1] != features:
+        raise ValueError(f"input must be (..., {features}) for a weight of shape {weight.shape}, got shape {input.shape}")
+    return conv1d(input.reshape(prod(lead), features, 1), weight[:, :, None], bias).reshape(*lead, outputs)
+
+
+# ---- activations ---------------------------------------------------------------------------------------------------------
+
+
+def relu(input, *, out=None):
+    """max(x, 0), element by element.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; any floating or integer dtype.
+    out : ndarray or None
+        Where to write the result: its shape and dtype exactly. May be the input.
+
+    Returns
+    -------
+    ndarray
+        Of the input's shape and dtype. NaN stays NaN.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cyconv.functional.network import relu
+    >>> relu(np.array([-1.5, 0.0, 2.5]))
+    array([0. , 0. , 2.5])
+    """
+    input = as_array("input", input)
+    dtype = dtype_name("input", input.dtype, FLOATS + INTEGERS)
+    if out is None:
+        out = empty(input.shape, input.dtype)
+    else:
+        check_out(out, input.shape, dtype)
+    return np.maximum(input, 0, out=out)
+
+
+def softmax(input, dim=-1):
+    """exp(x) divided by its sum along one axis.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape but (); any floating dtype.
+    dim : int, optional
+        The axis.
+
+    Returns
+    -------
+    ndarray
+        Of the input's shape and dtype. float16 is computed in float32.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such axis or the dtype is not floating.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cyconv.functional.network import softmax
+    >>> softmax(np.log([1.0, 3.0])).round(12)
+    array([0.25, 0.75])
+    """
+    input, _, powers, total = _exponentials(input, dim)
+    powers /= total
+    return powers.astype(input.dtype, copy=False)
+
+
+def log_softmax(input, dim=-1):
+    """The logarithm of `softmax`, without its underflow.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape but (); any floating dtype.
+    dim : int, optional
+        The axis.
+
+    Returns
+    -------
+    ndarray
+        Of the input's shape and dtype. float16 is computed in float32.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such axis or the dtype is not floating.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cyconv.functional.network import log_softmax
+    >>> log_softmax(np.array([0.0, 1000.0]))
+    array([-1000.,     0.])
+    """
+    input, shifted, _, total = _exponentials(input, dim)
+    shifted -= np.log(total)
+    return shifted.astype(input.dtype, copy=False)
+
+
+def dropout(input, p=0.5, training=True, *, seed=None):
+    """In training, sets each element to 0 with probability `p` and divides the others by 1 - p.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; any floating dtype.
+    p : float, optional
+        0 to 1.
+    training : bool, optional
+        False: the result is the input.
+    seed : None, int or numpy.random.Generator, optional
+        Where the random numbers come from.
+
+    Returns
+    -------
+    ndarray
+        Of the input's shape and dtype.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cyconv.functional.network import dropout
+    >>> sorted(set(dropout(np.ones(100), 0.75, seed=0).tolist()))
+    [0.0, 4.0]
+    """
+    input, p = as_array("input", input), check_probability("p", p)
+    dtype_name("input", input.dtype, FLOATS)
+    if not flag("training", training):
+        return input
+    return input * dropout_mask(input, p, generator_of(seed))
+
+
+def generator_of(seed):
+    """The random generator that a seed stands for: None, an int, or a generator, which is shared."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(seed if seed is None else integer("seed", seed, 0, "None, an int or a numpy.random.Generator"))
+
+
+def dropout_mask(input, p, generator):
+    """What dropout multiplies an array with: 0 with probability p, else 1 / (1 - p)."""
+    dtype = input.dtype
+    dtype_name("input", dtype, FLOATS)
+    if p == 1:
+        return np.zeros(input.shape, dtype)
+    return np.multiply(generator.random(input.shape, dtype=np.float32) >= p, dtype.type(1 / (1 - p)), out=empty(input.shape, dtype))
+
+
+def check_probability(name, value):
+    """`value` as a float from 0 to 1."""
+    value = real(name, value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, got {value}")
+    return value
+
+
+def real(name, value):
+    """`value` as a finite float."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    if not isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return float(value)
+
+
+def _exponentials(input, dim):
+    """The input as an array, and in at least single precision: x - max, exp(x - max) and the sum of that."""
+    input = as_array("input", input)
+    dtype = dtype_name("input", input.dtype, FLOATS)
+    dim = integer("dim", dim, -64)
+    if not -input.ndim <= dim < input.ndim:
+        raise ValueError(f"dim must be an axis of the input, got {dim} with shape {input.shape}")
+    shifted = empty(input.shape, np.dtype("float32" if dtype == "float16" else dtype))
+    with np.errstate(invalid="ignore"):  # infinity - infinity: all of that axis becomes NaN
+        np.subtract(input, input.max(axis=dim, keepdims=True, initial=-np.inf), out=shifted)
+    powers = np.exp(shifted)
+    return input, shifted, powers, powers.sum(axis=dim, keepdims=True)
+
+
+# ---- cross entropy -------------------------------------------------------------------------------------------------------
+
+
+def cross_entropy(input, target, reduction="mean", label_smoothing=0.0):
+    """How far softmax(input) is from the classes that are right: -log of the probability that it gives them.
+
+    Parameters
+    ----------
+    input : array_like
+        Logits, (N, K) or (N, K, ...) for K classes; any floating dtype.
+    target : array_like
+        (N,) or (N, ...), of any integer dtype: the class of each, from 0 to K - 1.
+    reduction : {"mean", "sum"}, optional
+        Over all of them.
+    label_smoothing : float, optional
+        0 to 1: so much of the target is spread evenly over all classes (Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking
+        the Inception architecture", 2016).
+
+    Returns
+    -------
+    float
+        Summed in double precision. The mean of none is NaN.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cyconv.functional.network import cross_entropy
+    >>> round(cross_entropy(np.log([[0.25, 0.75]]), np.array([1])), 6)  # -log(0.75)
+    0.287682
+    """
+    return cross_entropy_forward(input, target, check_reduction(reduction), check_probability("label_smoothing", label_smoothing))[0]
+
+
+def check_reduction(value):
+    return one_of("reduction", value, REDUCTIONS)
+
+
+def cross_entropy_forward(input, target, reduction, smoothing):
+    """The loss, and what its gradient needs: probabilities, targets as indices along axis 1, and how much each counts."""
+    input, target = as_array("input", input), as_array("target", target)
+    if input.ndim < 2:
+        raise ValueError(f"input must have shape (N, K) or (N, K, ...), got {input.shape}")
+    dtype_name("target", target.dtype, INTEGERS)
+    classes, shape = input.shape[1], input.shape[:1] + input.shape[2:]
+    if target.shape != shape:
+        raise ValueError(f"target must have shape {shape} for an input of shape {input.shape}, got {target.shape}")
+    if target.size and not (0 <= target.min() and target.max() < classes):
+        wrong = target[(target < 0) | (target >= classes)][0]
+        raise ValueError(f"target must be from 0 to {classes - 1}, since the input has {classes} classes; got {wrong}")
+    _, shifted, powers, total = _exponentials(input, 1)
+    target = np.expand_dims(target.astype(np.intp, copy=False), 1)
+    log_total = float(np.log(total).sum(dtype=np.float64))
+    loss = (1 - smoothing) * (log_total - float(np.take_along_axis(shifted, target, 1).sum(dtype=np.float64)))
+    if smoothing:
+        loss += smoothing * (log_total - float(shifted.sum(dtype=np.float64)) / classes)
+    weight = 1.0
+    if reduction == "mean":
+        weight = 1 / target.size if target.size else float("nan")
+    powers /= total
+    return loss * weight, powers, target, weight
+
+
+def cross_entropy_backward(probabilities, target, weight, smoothing):
+    """The gradient with respect to the logits; overwrites the probabilities."""
+    gradient, classes = probabilities, probabilities.shape[1]
+    if smoothing:
+        gradient -= smoothing / classes
+    np.put_along_axis(gradient, target, np.take_along_axis(gradient, target, 1) - (1 - smoothing), 1)
+    gradient *= weight
+    return gradient
+
+
+# ---- batch normalisation -------------------------------------------------------------------------------------------------
+
+
+def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+    """Each channel with its mean subtracted, divided by its standard deviation, times a weight, plus a bias.
+
+    Ioffe and Szegedy, "Batch normalization", 2015.
+
+    Parameters
+    ----------
+    input : array_like
+        (N, C) or (N, C, ...); any floating dtype.
+    running_mean, running_var : ndarray or None
+        (C,), of any floating dtype. Used as they are unless `training`; otherwise moved towards the batch's own by `momentum`,
+        in place. None: the batch's own are used in any case.
+    weight, bias : array_like or None
+        (C,), of the input's dtype.
+    training : bool, optional
+        Whether the batch's own mean and variance are used.
+    momentum : float, optional
+        0 to 1.
+    eps : float, optional
+        Added to the variance.
+
+    Returns
+    -------
+    ndarray
+        Of the input's shape and dtype. Mean and variance are computed in double precision; the running variance is the unbiased one.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or a batch with one value per channel is to give the variance.
+    TypeError
+        If dtypes differ or are not floating.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cyconv.functional.network import batch_norm
+    >>> mean, var = np.zeros(1), np.ones(1)
+    >>> batch_norm(np.array([[1.0], [3.0]]), mean, var, training=True, momentum=0.5).round(4)
+    array([[-1.],
+           [ 1.]])
+    >>> mean, var
+    (array([1.]), array([1.5]))
+    """
+    input = as_array("input", input)
+    weight, bias = (None if a is None else as_array(name, a) for name, a in (("weight", weight), ("bias", bias)))
+    momentum, eps = check_probability("momentum", momentum), real("eps", eps)
+    running = [("running_mean", running_mean), ("running_var", running_var)]
+    if running_mean is None and running_var is None:
+        running = []
+    for name, array in running:
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+            what = type(array).__name__ if not isinstance(array, np.ndarray) else f"dtype {array.dtype}"
+            raise TypeError(f"{name} must be an ndarray of a floating dtype, or None like the other one; got {what}")
+    own = flag("training", training) or not running
+    check_batch_norm(input, [("weight", weight), ("bias", bias)], running, own)
+    output, _, mean, var = batch_norm_forward(input, None if own else running_mean, None if own else running_var, weight, bias, eps)
+    if training and running:
+        move_towards(running_mean, mean, momentum)
+        move_towards(running_var, unbiased(var, input), momentum)
+    return output
+
+
+def check_batch_norm(input, parameters, running, own):
+    """Raises unless the arrays fit the input's channels; `own`: whether the batch's own statistics are wanted."""
+    dtype_name("input", input.dtype, FLOATS)
+    if input.ndim < 2:
+        raise ValueError(f"input must have shape (N, C) or (N, C, ...), got {input.shape}")
+    channels = input.shape[1]
+    for name, array in parameters + running:
+        if array is None:
+            continue
+        if array.shape != (channels,):
+            raise ValueError(f"{name} of shape {array.shape} is for {array.size} channels; input of shape {input.shape} has {channels}")
+    for name, array in parameters:
+        if array is not None and array.dtype != input.dtype:
+            raise TypeError(f"input, weight and bias must have the same dtype; input has {input.dtype}, {name} has {array.dtype}")
+    if own:
+        check_variance(input)
+
+
+def check_variance(input):
+    """Raises if there is no more than one value per channel."""
+    if input.size <= input.shape[1]:
+        raise ValueError(f"a variance needs more than one value per channel, got an input of shape {input.shape}")
+
+
+def batch_norm_forward(input, mean, var, weight, bias, eps):
+    """The output, what the gradient needs, mean and variance (in float64; mean None: those of the input)."""
+    batch, channels = input.shape[:2]
+    half = input.dtype == np.float16  # computed in single precision
+    x = np.ascontiguousarray(input.reshape(batch, channels, prod(input.shape[2:])), np.float32 if half else input.dtype)
+    own = mean is None
+    if own:
+        mean, var = _norms.statistics(x)
+    else:
+        mean, var = np.asarray(mean, np.float64), np.asarray(var, np.float64)
+    inverse = 1 / np.sqrt(var + eps)
+    scale = inverse if weight is None else inverse * weight
+    middle = mean.astype(x.dtype).astype(np.float64)  # so that deviations from it are exact, however far it is from 0
+    shift = (middle - mean) * scale
+    output = empty(x.shape, x.dtype)
+    _norms.scaled(x, middle, scale, shift if bias is None else shift + bias, output)
+    with np.errstate(over="ignore"):
+        output = output.reshape(input.shape).astype(input.dtype, copy=False)
+    return output, (x, mean, inverse, own), mean, var
+
+
+def batch_norm_backward(grad_output, kept, weight, input_grad):
+    """The gradients with respect to input (None if not wanted), weight and bias, the latter in float64.
+
+    With n = (x - mean) / std and g the gradient of n, that of x is (g - mean(g) - n * mean(g * n)) / std if mean and std are the
+    batch's own, else g / std.
+    """
+    x, mean, inverse, own = kept
+    g = np.ascontiguousarray(grad_output.reshape(x.shape), x.dtype)
+    middle = mean.astype(x.dtype).astype(np.float64)
+    bias_gradient, weight_gradient = _norms.products(g, x, middle)
+    weight_gradient = (weight_gradient - (mean - middle) * bias_gradient) * inverse
+    if not input_grad:
+        return None, weight_gradient, bias_gradient
+    scale = inverse if weight is None else inverse * weight
+    result, zeros = empty(x.shape, x.dtype), np.zeros(len(scale))
+    if own:
+        count = x.shape[0] * x.shape[2]
+        slope = -weight_gradient * inverse * scale / count
+        _norms.combined(g, x, middle, scale, slope, (middle - mean) * slope - bias_gradient * scale / count, result)
+    else:
+        _norms.scaled(g, zeros, scale, zeros, result)
+    with np.errstate(over="ignore"):
+        return result.reshape(grad_output.shape).astype(grad_output.dtype, copy=False), weight_gradient, bias_gradient
+
+
+def unbiased(var, input):
+    """The unbiased estimate from the variance of a batch."""
+    count = input.size // input.shape[1]
+    return var * (count / (count - 1))
+
+
+def move_towards(running, value, momentum):
+    """running = (1 - momentum) * running + momentum * value, in place."""
+    running += momentum * (value - running)
+

@@ -1,0 +1,93 @@
+"""Layers that work on each element alone."""
+
+import numpy as np
+
+from .. import _norms
+from ..arguments import as_array
+from ..functional.network import check_probability, dropout_mask, relu
+from ..memory import empty
+from .initial import generator_of
+from .module import Module
+
+
+class ReLU(Module):
+    """max(x, 0), element by element; any shape.
+
+    The gradient passes where x is above 0; at 0 it is 0.
+
+    Examples
+    --------
+    >>> import numpy as np, cyconv
+    >>> layer = cyconv.nn.ReLU()
+    >>> layer(np.array([-1.0, 2.0]))
+    array([0., 2.])
+    >>> layer.backward(np.array([5.0, 5.0]))
+    array([0., 5.])
+    """
+
+    def forward(self, x):
+        y = relu(x)
+        self._keep(y, y)  # which the next layer keeps, too
+        return y
+
+    def backward(self, grad_output, *, input_grad=True):
+        grad_output, y = self._kept(grad_output)
+        if not input_grad:
+            return None
+        result = empty(y.shape, y.dtype)
+        if y.dtype in (np.float32, np.float64):
+            _norms.passed(np.ascontiguousarray(grad_output), np.ascontiguousarray(y), result)
+        else:
+            result[...] = np.where(y > 0, grad_output, 0)
+        return result
+
+
+class Dropout(Module):
+    """In training, sets each element to 0 with probability `p` and divides the others by 1 - p; does nothing in eval mode.
+
+    Input of any shape and a floating dtype, output alike. (Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a
+    simple way to prevent neural networks from overfitting", 2014; scaled in training, so that nothing is left to do afterwards.)
+
+    Parameters
+    ----------
+    p : float, optional
+        0 to 1.
+    seed : None, int or numpy.random.Generator, optional
+        Where the random numbers come from.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as described; in a call, if the input's dtype is not floating.
+
+    Examples
+    --------
+    >>> import numpy as np, cyconv
+    >>> layer = cyconv.nn.Dropout(0.5, seed=0)
+    >>> sorted(set(layer(np.ones(100)).tolist()))
+    [0.0, 2.0]
+    >>> layer.eval()(np.ones(3))
+    array([1., 1., 1.])
+    """
+
+    def __init__(self, p=0.5, *, seed=None):
+        self.p = check_probability("p", p)
+        self._generator = generator_of(seed)
+
+    def forward(self, x):
+        x = as_array("input", x)
+        if not self.training or self.p == 0:
+            self._keep(x, None)
+            return x
+        mask = dropout_mask(x, self.p, self._generator)
+        y = np.multiply(x, mask, out=empty(x.shape, x.dtype))
+        self._keep(y, mask)
+        return y
+
+    def backward(self, grad_output, *, input_grad=True):
+        grad_output, mask = self._kept(grad_output)
+        if input_grad:
+            return grad_output if mask is None else np.multiply(grad_output, mask, out=empty(mask.shape, mask.dtype))
+
+    def extra_repr(self):
+        return f"p={self.p}"

@@ -1,0 +1,132 @@
+"""Losses: a call gives a number, backward its gradient with respect to the first argument."""
+
+import numpy as np
+
+from ..arguments import FLOATS, as_array, dtype_name
+from ..functional.network import check_probability, check_reduction, cross_entropy_backward, cross_entropy_forward, real
+from ..memory import empty
+from .module import Module
+
+
+class _Loss(Module):
+    """A module whose output is a float; `_slope` makes the gradient from what was kept."""
+
+    def backward(self, grad_output=1.0, *, input_grad=True):
+        """The gradient with respect to the first argument of the last call.
+
+        Parameters
+        ----------
+        grad_output : float, optional
+            What it is multiplied with, where the loss is a part of another one.
+        input_grad : bool, optional
+            Whether it is wanted.
+
+        Returns
+        -------
+        ndarray or None
+            Of the first argument's shape and dtype.
+        """
+        if not self._stack:
+            raise ValueError(self._nothing_kept())
+        grad_output = real("grad_output", grad_output)
+        _, dtype, what = self._stack.pop()
+        vars(self)["_spent"] = True
+        return self._slope(grad_output, *what).astype(dtype, copy=False) if input_grad else None
+
+
+class CrossEntropyLoss(_Loss):
+    """How far softmax(logits) is from the classes that are right: -log of the probability that it gives them.
+
+    A call takes logits, (N, K) or (N, K, ...) of a floating dtype, and targets, (N,) or (N, ...) of an integer dtype with classes from 0
+    to K - 1, and returns a float. `backward()` returns the gradient with respect to the logits, of their dtype.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}, optional
+        Over all targets.
+    label_smoothing : float, optional
+        0 to 1: so much of the target is spread evenly over all classes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as described; in a call, if shapes do not fit, or targets are out of range or no integers.
+
+    Examples
+    --------
+    >>> import numpy as np, cyconv
+    >>> loss = cyconv.nn.CrossEntropyLoss()
+    >>> round(loss(np.log([[0.25, 0.75]]), np.array([1])), 6)  # -log(0.75)
+    0.287682
+    >>> loss.backward().round(6)
+    array([[ 0.25, -0.25]])
+    """
+
+    def __init__(self, reduction="mean", label_smoothing=0.0):
+        self.reduction, self.label_smoothing = check_reduction(reduction), check_probability("label_smoothing", label_smoothing)
+
+    def forward(self, logits, target):
+        logits = as_array("logits", logits)
+        loss, *what = cross_entropy_forward(logits, target, self.reduction, self.label_smoothing)
+        self._keep(logits, *what)
+        return loss
+
+    def _slope(self, factor, probabilities, target, weight):
+        return cross_entropy_backward(probabilities, target, weight * factor, self.label_smoothing)
+
+    def extra_repr(self):
+        parts = [f"reduction={self.reduction!r}"] if self.reduction != "mean" else []
+        parts += [f"label_smoothing={self.label_smoothing}"] if self.label_smoothing else []
+        return ", ".join(parts)
+
+
+class MSELoss(_Loss):
+    """The mean, or the sum, of squared differences.
+
+    A call takes two arrays of one shape and one floating dtype and returns a float, summed in double precision. `backward()` returns
+    the gradient with respect to the first.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}, optional
+        Over all elements.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `reduction` is not as described; in a call, if shapes or dtypes differ or are not floating.
+
+    Examples
+    --------
+    >>> import numpy as np, cyconv
+    >>> loss = cyconv.nn.MSELoss()
+    >>> loss(np.array([1.0, 5.0]), np.array([1.0, 2.0]))
+    4.5
+    >>> loss.backward()
+    array([0., 3.])
+    """
+
+    def __init__(self, reduction="mean"):
+        self.reduction = check_reduction(reduction)
+
+    def forward(self, input, target):
+        input, target = as_array("input", input), as_array("target", target)
+        dtype_name("input", input.dtype, FLOATS)
+        if target.shape != input.shape:
+            raise ValueError(f"target must have the input's shape {input.shape}, got {target.shape}")
+        if target.dtype != input.dtype:
+            raise TypeError(f"target must have the input's dtype {input.dtype}, got {target.dtype}")
+        difference = np.subtract(input, target, out=empty(input.shape, input.dtype))
+        flat = difference.reshape(-1)
+        weight = 1.0
+        if self.reduction == "mean":
+            weight = 1 / flat.size if flat.size else float("nan")
+        self._keep(input, difference, weight)
+        return float(np.einsum("i,i->", flat, flat, dtype=np.float64)) * weight
+
+    def _slope(self, factor, difference, weight):
+        difference *= 2 * weight * factor
+        return difference
+
+    def extra_repr(self):
+        return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
