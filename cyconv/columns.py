@@ -1,7 +1,10 @@
-"""Unfold and fold, one strided copy or sum per tap: no padded copy of the image, and no other memory."""
+"""Unfold and fold, one strided copy or sum (_fold.pyx) per tap: no padded copy of the image, and no other memory."""
+
+from math import prod
 
 import numpy as np
 
+from ._fold import fold as add_up
 from .arguments import as_array, check_out
 from .fold_problem import fold_problem, unfold_problem
 
@@ -24,15 +27,18 @@ def fold(input, output_size, kernel_size, dilation, padding, stride, out):
     """The sum of columns at the places of their windows."""
     input = as_array("input", input)
     p = fold_problem(input, output_size, kernel_size, dilation, padding, stride)
-    columns = input.reshape(p.batch, p.channels, *p.kernel, *p.counts)
     result = _room(p.image_shape, p.dtype, input, out)
-    sums = np.zeros(p.image_shape, np.float32) if p.dtype == "float16" else result
-    sums[...] = 0
-    image = sums.reshape(p.batch, p.channels, *p.size)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for tap, windows, samples in p.taps():
-            image[(..., *samples)] += columns[(..., *tap, *windows)]
-        if sums is not result:
+    half = p.dtype == "float16"  # rounded to it once
+    sums = np.empty(p.image_shape, np.float32) if half else result
+    columns = np.ascontiguousarray(input, sums.dtype)
+    front, zeros = (1,) * (3 - len(p.size)), (0,) * (3 - len(p.size))
+    taps, windows = prod(p.kernel), prod(p.counts)
+    add_up(
+        columns, sums, p.batch, p.channels, front + p.size, front + p.kernel, front + p.counts, front + p.stride, front + p.dilation,
+        zeros + p.padding, (p.channels * taps * windows, taps * windows, windows, 1),
+    )  # fmt: skip
+    if half:
+        with np.errstate(over="ignore", invalid="ignore"):
             result[...] = sums
     return _delivered(result, out)
 

@@ -20,7 +20,7 @@ from math import prod
 
 import numpy as np
 
-from .arguments import dtype_name, integer, integers, one_of
+from .arguments import dtype_name, integer, integers, one_of, plain_ints
 from .problem import (
     CACHED,
     CONV_DTYPES,
@@ -34,6 +34,7 @@ from .problem import (
     padding_pairs,
 )
 
+PLAIN = (int, str)
 LEAST_PRODUCTS = 4096  # of one sum of a slice
 SHARES = 8  # pieces of work that a product of matrices had better fall into
 PIXELS, CHANNELS = 448, 32  # of one piece, as implicit_gemm cuts it
@@ -57,18 +58,20 @@ def conv_gradient_problem(
     rank, input_size, weight_size, grad_output, stride, padding, dilation, groups, padding_mode, precision, max_workspace
 ):
     """The convolution itself, told by the shapes of its input and weight; grad_output must be like its result."""
-    if isinstance(padding, str):
-        padding = one_of("padding", padding, PADDING_WORDS)
-    else:
-        padding = padding_pairs(padding, rank)
     dtype = grad_output.dtype
     dtype_name("grad_output", dtype, CONV_DTYPES)
-    problem = known_conv_problem(
-        rank, input_size, weight_size, None, dtype, dtype, None,
-        integers("stride", stride, rank, 1), padding, integers("dilation", dilation, rank, 1), integer("groups", groups, 1),
-        one_of("padding_mode", padding_mode, PADDING_MODES), one_of("precision", precision, PRECISIONS),
-        integer("max_workspace", max_workspace, 0),
-    )  # fmt: skip
+    arguments = stride, padding, dilation, groups, padding_mode, precision, max_workspace
+    if not all([type(each) in PLAIN or plain_ints(each) for each in arguments]):  # else they are found by what was remembered
+        arguments = (
+            integers("stride", stride, rank, 1),
+            one_of("padding", padding, PADDING_WORDS) if isinstance(padding, str) else padding_pairs(padding, rank),
+            integers("dilation", dilation, rank, 1),
+            integer("groups", groups, 1),
+            one_of("padding_mode", padding_mode, PADDING_MODES),
+            one_of("precision", precision, PRECISIONS),
+            integer("max_workspace", max_workspace, 0),
+        )
+    problem = known_conv_problem(rank, input_size, weight_size, None, dtype, dtype, None, *arguments)
     check_gradient(grad_output, problem.output_shape)
     return problem
 
@@ -80,12 +83,15 @@ def check_gradient(grad_output, shape):
 
 def sizes(name, value, least=0):
     """`value`, the shape of an array, as a tuple of ints."""
+    if plain_ints(value) and min(value) >= least:
+        return value
     what = "a sequence of ints, the shape of an array"
     if not isinstance(value, (tuple, list, np.ndarray)):
         raise TypeError(f"{name} must be {what}, got {value!r}")
     return tuple(integer(name, length, least, what) for length in value)
 
 
+@lru_cache(CACHED)
 def input_gradient_padding(problem):
     """((before, after) per axis, output padding per axis) of the transposed convolution that is the input's gradient."""
     first = 3 - problem.rank

@@ -118,7 +118,7 @@ def _weight(gradient, input, grad_output, algorithm, out):
         p, slices = g.sliced, g.slices
         kernel = _kernel(p, slices, grad_output, axes)
     x = input.reshape(slices, p.in_channels, p.groups // slices, p.batch, *input.shape[-p.rank :])
-    x = np.moveaxis(x, (0, 1, 2, 3), (2, 3, 1, 0))
+    x = x.transpose(3, 2, 0, 1, *range(4, 4 + p.rank))
     x = x.reshape(p.batch, p.groups, p.in_channels, *input.shape[-p.rank :])
     found = _exchanged(p, x, kernel, row, algorithm)
     if slices > 1:
@@ -129,7 +129,7 @@ def _weight(gradient, input, grad_output, algorithm, out):
 def _kernel(p, slices, grad_output, axes):
     """grad_output as a weight: (groups and slices * output channels, batch / slices, ...)."""
     kernel = grad_output.reshape(slices, p.in_channels, p.groups // slices, p.out_channels, *axes)
-    return np.moveaxis(kernel, (0, 1, 2, 3), (1, 3, 0, 2)).reshape(p.weight_shape)
+    return kernel.transpose(2, 0, 3, 1, *range(4, 4 + p.rank)).reshape(p.weight_shape)
 
 
 def _exchanged(problem, input, weight, row, algorithm):
@@ -178,6 +178,8 @@ def _check_dtypes(grad_output, **others):
 
 
 def _delivered(result, dtype, out):
+    if out is None and result.dtype == dtype and result.flags.c_contiguous:
+        return result
     with np.errstate(over="ignore"):
         if out is None:
             return np.ascontiguousarray(result, dtype)

@@ -36,6 +36,7 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 PADDING_WORDS = ("valid", "same", "same_upper", "same_lower", "full")
 PRECISIONS = ("default", "strict")
 MAX_WORKSPACE = 256 * 2**20
+COLUMN_SAMPLES, COLUMN_CHANNELS = 512, 32  # of a transposed convolution that may be worth columns
 CACHED = 1024  # problems remembered; a bound, so that a million different shapes leave nothing behind
 
 
@@ -322,6 +323,11 @@ class TransposedProblem:
     dtype: str
     phases: tuple  # those that a tap reaches
     everywhere: bool  # whether these are all outputs
+    columns: ConvProblem | None  # of few samples by many weights: of the weights as a signal, one output channel for each sample
+    size: tuple  # of the input, as are those below of `rank` axes
+    kernel: tuple
+    dilation: tuple
+    pad_before: tuple
 
 
 def conv_transpose_problem(
@@ -410,7 +416,16 @@ def _conv_transpose_problem(
             )
         )  # fmt: skip
     everywhere = len(phases) == prod(min(s, m) for s, m in zip(stride, out_size))
-    return TransposedProblem(shape, groups, stride, dtype, tuple(phases), everywhere)
+    columns = None
+    few = batch * prod(size) <= COLUMN_SAMPLES and in_channels >= COLUMN_CHANNELS
+    if few and groups == 1 and prod(kernel) > 1 and batch and out_channels and dtype in ("float32", "float64"):
+        columns = make_conv_problem(
+            1, True, dtype, 1, 1, in_channels, batch * prod(size), (out_channels * prod(kernel),), (1,), (1,), (1,), (0,), (0,), "zeros",
+            (out_channels * prod(kernel),), False, strict, max_workspace,
+        )  # fmt: skip
+    return TransposedProblem(
+        shape, groups, stride, dtype, tuple(phases), everywhere, columns, tuple(size), tuple(kernel), dilation, tuple(before for before, _ in padding)
+    )
 
 
 _remembered_transpose = lru_cache(CACHED)(_conv_transpose_problem)

@@ -1,6 +1,7 @@
 """What is special about implicit_gemm: tiles of any height, pixels from anywhere, panels of one or two vectors, chunks of products."""
 
 import ctypes
+import itertools
 import mmap
 import sys
 
@@ -538,3 +539,27 @@ def test_nothing_behind_few_pixels_and_their_weights_is_read(pixels, stride, dty
         x, w = whole(rng, (1, channels, *pixels), dtype), whole(rng, (260, channels, 1, 1), dtype)
         got = cyconv.conv2d(before_a_wall(x), before_a_wall(w), stride=stride, algorithm=NAME)
         np.testing.assert_array_equal(got, cyconv.conv2d(x, w, stride=stride, algorithm="reference"))
+
+
+# ---- weights that lie anyhow ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("taps", [(1, 1), (3, 3), (2, 5), (1, 7)])
+def test_weights_are_packed_from_where_they_lie(taps, dtype):
+    """Flipped, exchanged and stepped over, in few and many pixels and channels: exactly as in order."""
+    rng = np.random.default_rng(sum(taps))
+    for rows, channels, side in itertools.product((1, 15, 33, 70), (6, 40), (9, 30)):
+        base = rng.integers(-2, 3, (channels, rows, *(2 * k for k in taps))).astype(dtype)
+        x = rng.integers(-2, 3, (2, channels, side, side)).astype(dtype)
+        views = {
+            "flipped": base.swapaxes(0, 1)[:, :, taps[0] - 1 :: -1, taps[1] - 1 :: -1],
+            "every_second": base.swapaxes(0, 1)[:, :, ::2, 1::2],
+            "in_order": base.swapaxes(0, 1)[:, :, : taps[0], : taps[1]],
+            "channels_backwards": base.swapaxes(0, 1)[:, ::-1, : taps[0], : taps[1]],
+            "taps_last": np.ascontiguousarray(base.swapaxes(0, 1)[:, :, : taps[0], : taps[1]].transpose(2, 3, 0, 1)).transpose(2, 3, 0, 1),
+        }
+        for name, w in views.items():
+            want = cyconv.conv2d(x, np.ascontiguousarray(w), algorithm="implicit_gemm")
+            np.testing.assert_array_equal(cyconv.conv2d(x, w, algorithm="implicit_gemm"), want, err_msg=name)
+            np.testing.assert_array_equal(cyconv.plan_conv(x.shape, w, algorithm="implicit_gemm")(x), want, err_msg=name)

@@ -7,7 +7,8 @@ import pytest
 from cases import FAST, FLOATS, INTEGERS, ROWS, suited
 
 import cyconv
-from cyconv import reference
+from cyconv import reference, transpose
+from cyconv.problem import conv_transpose_problem
 
 
 def check(rank, x, w, bias, stride, padding, output_padding, groups, dilation, **more):
@@ -93,3 +94,59 @@ def test_gathered_taps_are_numpys(dtype):
         weight = np.empty((view.shape[0] * view.shape[1], *view.shape[2:]), dtype)
         gather(view, weight)
         np.testing.assert_array_equal(weight.reshape(view.shape), view)
+
+
+# ---- the two ways of computing it ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["columns", "phases"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_columns_and_phases(rank, dtype, way, monkeypatch):
+    """Of few samples by many weights either may be quicker; both are exact on small integers."""
+    monkeypatch.setattr(transpose, "_columns_pay", lambda whole: way == "columns")
+    rng = np.random.default_rng(rank)
+    for stride, dilation, padding, extra in [(1, 1, 1, 0), (2, 1, 0, 1), (3, 1, 1, 2), (2, 3, 2, 2), (1, 2, (1,) * rank, 0)]:
+        size, kernel = (3, 2, 2)[:rank], (3, 2, 3)[:rank]
+        x, w, b = (rng.integers(-3, 4, shape).astype(dtype) for shape in ((2, 40, *size), (40, 5, *kernel), (5,)))
+        steps = (stride,) * rank, padding if isinstance(padding, tuple) else (padding,) * rank, (extra,) * rank, 1, (dilation,) * rank
+        whole = conv_transpose_problem(rank, x, w, b, *steps, "default", 2**28)
+        assert whole.columns is not None
+        for bias in (b, None):
+            check(rank, x, w, bias, *steps)
+        check(rank, np.asfortranarray(x), np.asfortranarray(w), b, *steps)
+        with cyconv.threads(3):
+            check(rank, x, w, b, *steps)
+
+
+def test_columns_are_for_few_samples_by_many_weights():
+    def ways(*shapes, groups=1, dtype="float32"):
+        x, w = (np.zeros(shape, dtype) for shape in shapes)
+        whole = conv_transpose_problem(2, x, w, None, 1, 1, 0, groups, 1, "default", 2**28)
+        return whole.columns is not None and transpose._columns_pay(whole)
+
+    assert ways((8, 512, 2, 2), (512, 512, 3, 3))
+    assert not ways((8, 256, 4, 4), (256, 256, 3, 3))  # winograd
+    assert not ways((8, 64, 16, 16), (64, 64, 3, 3))
+    assert not ways((8, 512, 2, 2), (512, 256, 3, 3), groups=2)
+    assert not ways((8, 512, 2, 2), (512, 512, 3, 3), dtype="complex64")
+
+
+@pytest.mark.parametrize("stride", [(1, 1, 3), (2, 2, 2), (3, 1, 2), (5, 4, 4), (9, 9, 1)])
+@pytest.mark.parametrize("dtype", ["int8", "float16", "float32", "float64", "complex128"])
+def test_phases_are_woven_in_any_dtype(stride, dtype):
+    """Kernels shorter than a stride leave outputs that no tap reaches; more phases than can be woven are put there one by one."""
+    rng = np.random.default_rng(4)
+    x, w, b = (rng.integers(-3, 4, shape).astype(dtype) for shape in ((2, 2, 3, 4, 5), (2, 3, 2, 3, 2), (3,)))
+    for bias in (b, None):
+        check(3, x, w, bias, stride, (0, 1, 0), (0, 0, 0), 1, (1, 1, 1), algorithm="direct")
+
+
+def test_threads_weave_as_one_does():
+    rng = np.random.default_rng(5)
+    x, w = rng.standard_normal((4, 8, 90, 91), dtype="float32"), rng.standard_normal((8, 6, 4, 4), dtype="float32")
+    with cyconv.threads(1):
+        expected = cyconv.conv_transpose2d(x, w, stride=2, padding=1).tobytes()
+    for count in (2, 3):
+        with cyconv.threads(count):
+            assert cyconv.conv_transpose2d(x, w, stride=2, padding=1).tobytes() == expected

@@ -6,10 +6,14 @@ the lanes, a piece of as many channels as a register tile has rows.
 from libc.string cimport memcpy, memset
 
 from cyconv.cpu.gemm_work cimport View, Work
-from cyconv.cpu.shuffle cimport LANES_D, LANES_F, lanes
+from cyconv.cpu.shuffle cimport LANES_D, LANES_F, fetch, lanes
 from cyconv.cpu.simd cimport VB, vd, vf
 from cyconv.cpu.square cimport turn, turn_some
 from cyconv.cpu.tile cimport LONE_TILE, TILE_ROWS, ceil_div, cut
+
+
+cdef enum:
+    VIEW_AHEAD = 24                     # input channels between the one that is copied and the one that is asked for
 
 
 cdef struct Panels:                     # how the weights of one group are packed
@@ -90,6 +94,7 @@ cdef inline void pack_view(const lanes* like, const View* v, Py_ssize_t first, P
             rows = min(channels - d * side, side)
             if v.span == 1 and v.row == size:       # output channels lie side by side
                 from_ = v.weight + (first + d * side) * size + channel * v.channel
+                fetch(from_ + VIEW_AHEAD * v.channel)       # on another page, where the processor expects nothing
                 if rows == side:
                     t[0] = (<const lanes*> from_)[0]
                 else:
