@@ -29,12 +29,15 @@ BASELINE = "base"  # the one level of every other architecture, and of compilers
 COMMON = ["-O3", "-g0", "-fno-math-errno", "-Wno-discarded-qualifiers"]  # Cython drops const from locals
 # Nothing is ever thrown through C; the tables for that were a fortieth of the wheel.
 COMMON += ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
+# Together a fiftieth more: no table for functions of other libraries, equal constants once, no number of the build.
+COMMON += ["-fno-plt", "-fmerge-all-constants"]
+LINKED = ["-s", "-Wl,--build-id=none"] if sys.platform.startswith("linux") else ["-s"]
 # Sources whose results must not depend on whether the processor has FMA: contraction is switched off for them. `direct` and `separable`
 # keep it, because there FMA is the whole speed; their results on v2 (no FMA) differ in the last bits for inexact data.
 UNCONTRACTED = {"im2col", "pool", "sliding"}
 # What -O3 unrolls and unswitches is a quarter to a third of these, since their loops are there for many types, and makes them no faster on average.
 # Where loops begin in a line of the instruction cache made up to 10 % of difference between builds.
-SMALLER = {"pool", "sliding"}
+SMALLER = {"pool", "sliding", "_calls", "_fold", "_scatter", "_spread", "_weave"}
 SMALL = ["-O2", "-ftree-vectorize", "-fpeel-loops", "-falign-loops=64"]
 # All of the level that processors from before 2013 have: 10 to 20 % smaller, up to 10 % slower there (separable, fft), and the wheel is for everybody.
 SMALL_LEVEL = "v2"
@@ -42,6 +45,7 @@ SMALL_LEVEL = "v2"
 UNTHREADED = {"_calls", "_cython", "_memory", "_taps", "_threads"}
 # What Cython gives to every module that it compiles, once instead of 36 times: 0.2 MB of the wheel.
 SHARED = "cyconv._cython"
+SMALLEST = {"_cython", "_platform", "_threads"}  # where speed does not matter at all
 
 
 def source_name(extension):
@@ -92,13 +96,13 @@ class BuildPerLevel(build_ext):
         extension.extra_compile_args = COMMON + LEVELS.get(level, []) + openmp
         if source_name(extension) in UNCONTRACTED:
             extension.extra_compile_args.append("-ffp-contract=off")
-        if extension.name == SHARED:
+        if source_name(extension) in SMALLEST:
             extension.extra_compile_args.append("-Os")
         elif source_name(extension) in SMALLER:
             extension.extra_compile_args += SMALL
         elif extension.name.startswith(f"cyconv.cpu.{SMALL_LEVEL}."):
             extension.extra_compile_args += SMALL[:-1]
-        extension.extra_link_args = ["-s", *openmp]
+        extension.extra_link_args = [*LINKED, *openmp]
         command = copy.copy(self)  # of its own, since extensions are built side by side
         command.build_temp = os.path.join(self.build_temp, level)  # one object file per level, not one overwriting the other
         build_ext.build_extension(command, extension)
@@ -122,7 +126,7 @@ def extensions():
         "wraparound": False,
         "cdivision": True,
         "initializedcheck": False,
-        "embedsignature": True,
+        "binding": False,  # functions like those of C modules, without what Python's own have besides: 3 KB a module
     }
     macros = [("NPY_NO_DEPRECATED_API", "NPY_1_22_API_VERSION")]
     headers = glob("cyconv/*.pxd") + glob("cyconv/cpu/*.pxd")

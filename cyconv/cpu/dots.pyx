@@ -17,6 +17,7 @@ Threads share out pieces, groups and batch items.
 import numpy as np
 
 cimport numpy as cnp
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from cyconv._threads cimport workers as worth_workers
@@ -39,8 +40,8 @@ EXCHANGES = True                        # see menu.Algorithm
 cdef extern from *:
     """
     #if defined(__AVX512F__)
-      #define CY_ONE 12
-      #define CY_TWO 8
+      #define CY_ONE 9
+      #define CY_TWO 6
       #define CY_FOUR 5
     #else
       #define CY_ONE 9
@@ -62,13 +63,16 @@ cdef enum:
     BOX_BYTES = 48 * 1024               # of a piece, which every tile reads
     MOST_BYTES = 1 << 20                # of the box for one row of the kernel
     TALLEST = 4                         # output channels of a tile,
-    MOST_AT_ONCE = 12
+    MOST_AT_ONCE = 9
+    MOST_APART = 3                      # weights that stand so far apart, at most, in rows of so many,
+    SHORT_ROW = 32                      # take less time than splitting the samples' rows (measured: 0.88 -> 0.55 ms for rows of 14)
 
 cdef struct Work:
     Blocks blocks                       # numbers and boxes; `out` are outputs, `block` and `count` cut the kernel
     Py_ssize_t batch, groups, rows      # rows: output channels of a group
     Py_ssize_t outputs                  # of a channel
     Py_ssize_t[3] kernel
+    Py_ssize_t apart                    # a row's weights stand so many numbers apart, zeros between them, instead of splitting short rows
     Py_ssize_t channels, channel_blocks # of a piece, and how many times so many
     Py_ssize_t pieces
     Py_ssize_t runs, run                # of a piece; bytes of one, in whole lines
@@ -101,7 +105,7 @@ cdef Py_ssize_t open_plainly(Work* w, object problem) except -1:
     cdef Blocks* b = &w.blocks
     cdef tuple size = problem.size, kernel = problem.kernel, stride = problem.stride, dilation = problem.dilation
     cdef tuple pad = problem.pad_before, out = problem.out_size
-    cdef Py_ssize_t a, m, period
+    cdef Py_ssize_t a, m, period, d
     cdef str mode = problem.padding_mode
     set_layout(b, problem)
     b.memory = NULL
@@ -112,10 +116,16 @@ cdef Py_ssize_t open_plainly(Work* w, object problem) except -1:
     for a in range(3):
         w.kernel[a], b.out[a] = kernel[a], out[a]
         w.outputs *= b.out[a]
-        b.box.axis[a].n, b.box.axis[a].pad, b.box.axis[a].stride = size[a], pad[a], dilation[a]
-        period = <Py_ssize_t> dilation[a] // gcd(dilation[a], stride[a])
+        b.box.axis[a].n, b.box.axis[a].pad = size[a], pad[a]
+        d = dilation[a]
+        if a == 2:
+            w.apart = d if d <= MOST_APART and w.kernel[2] <= SHORT_ROW else 1
+            d //= w.apart
+        b.box.axis[a].stride = d
+        period = d // gcd(d, stride[a])
         b.box.axis[a].phases = min(b.out[a], period)
-        b.reach[a] = (b.out[a] - 1) * <Py_ssize_t> stride[a] // <Py_ssize_t> dilation[a]
+        b.reach[a] = (b.out[a] - 1) * <Py_ssize_t> stride[a] // d
+    b.reach[2] += (w.kernel[2] - 1) * (w.apart - 1)
     m = w.kernel[2]
     while m > LINE and box_bytes(b, 1, 1, m) > BOX_BYTES:
         m = (m + 1) // 2
@@ -141,7 +151,8 @@ cdef Py_ssize_t open_plainly(Work* w, object problem) except -1:
         b.box.axis[a].length = b.block[a] + b.reach[a]
     b.plane = <Py_ssize_t> min(box_bytes(b, b.block[0], b.block[1], b.block[2]), 2.0**62) // b.size
     w.runs = w.channels * b.block[0]
-    w.run = ceil_div(((b.block[1] - 1) * b.box.axis[2].length + b.block[2]) * b.size, LINE) * LINE
+    m = (b.block[1] - 1) * b.box.axis[2].length + (b.block[2] - 1) * w.apart + 1
+    w.run = ceil_div(m * b.size, LINE) * LINE
     return 0
 
 
@@ -149,7 +160,7 @@ cdef Py_ssize_t open_work(void* work, object problem) except -1:
     """Everything that follows from the problem alone; returns the bytes of its tables."""
     cdef Work* w = <Work*> work
     cdef Blocks* b = &w.blocks
-    cdef tuple stride = problem.stride, dilation = problem.dilation
+    cdef tuple stride = problem.stride
     cdef Py_ssize_t[3] j
     cdef Py_ssize_t[3] s
     cdef Py_ssize_t[3] d
@@ -163,7 +174,7 @@ cdef Py_ssize_t open_work(void* work, object problem) except -1:
     w.place, w.start = b.memory, b.memory + w.outputs
     remainder = w.start + w.runs
     for a in range(3):
-        s[a], d[a] = stride[a], dilation[a]
+        s[a], d[a] = stride[a], b.box.axis[a].stride
         b.box.axis[a].remainder = remainder
         for i in range(b.box.axis[a].phases):
             remainder[i] = i * s[a] % d[a]
@@ -233,7 +244,7 @@ def amounts(problem):
     items = <double> w.groups * w.pieces * w.batch
     rows = w.channels * (b.block[0] + b.reach[0]) * (b.block[1] + b.reach[1]) * b.box.axis[0].phases * b.box.axis[1].phases * b.box.axis[2].phases
     fours, rest = divmod(w.rows, 4)     # as level v4 has them
-    tiles = fours * -(-w.outputs // 5) + rest // 2 * -(-w.outputs // 8) + rest % 2 * -(-w.outputs // 12)
+    tiles = fours * -(-w.outputs // 5) + rest // 2 * -(-w.outputs // 6) + rest % 2 * -(-w.outputs // 9)
     lines = w.runs * w.run // LINE
     return {
         "call": 1,
@@ -270,6 +281,7 @@ cdef inline void pack_piece(const Work* w, Py_ssize_t g, Py_ssize_t piece, char*
     cdef Py_ssize_t[3] origin
     cdef Py_ssize_t first, channels, o, c, z, y, x, columns, size = b.size, pitch = b.box.axis[2].length * size
     cdef const char* row
+    cdef char* place
     cut_piece(w, piece, origin, &first, &channels)
     columns = min(b.block[2], w.kernel[2] - origin[2])
     memset(to, 0, w.rows * w.runs * w.run)
@@ -279,11 +291,16 @@ cdef inline void pack_piece(const Work* w, Py_ssize_t g, Py_ssize_t piece, char*
                 for y in range(min(b.block[1], w.kernel[1] - origin[1])):
                     row = w.raw + (g * w.rows + o) * w.raw_step[0] + (first + c) * w.raw_step[1]
                     row += (origin[0] + z) * w.raw_step[2] + (origin[1] + y) * w.raw_step[3] + origin[2] * w.raw_step[4]
-                    if w.raw_step[4] == size:
+                    if w.raw_step[4] == size and w.apart == 1:
                         copy_run(to + (c * b.block[0] + z) * w.run + y * pitch, row, columns * size)
                         continue
-                    for x in range(columns):
-                        copy_run(to + (c * b.block[0] + z) * w.run + y * pitch + x * size, row + x * w.raw_step[4], size)
+                    place = to + (c * b.block[0] + z) * w.run + y * pitch
+                    if size == 4:
+                        for x in range(columns):
+                            (<uint32_t*> place)[x * w.apart] = (<const uint32_t*> (row + x * w.raw_step[4]))[0]
+                    else:
+                        for x in range(columns):
+                            (<uint64_t*> place)[x * w.apart] = (<const uint64_t*> (row + x * w.raw_step[4]))[0]
         to += w.runs * w.run
 
 
@@ -379,12 +396,6 @@ cdef inline void dots(int rows, int count, const lanes* like, const Work* w, Py_
         dots_of(1, 8, like, w, runs, weight, box, place, sums, 1)
     elif rows == 1 and count == 9:
         dots_of(1, 9, like, w, runs, weight, box, place, sums, 1)
-    elif rows == 1 and count == 10 and 10 <= ONE:
-        dots_of(1, 10, like, w, runs, weight, box, place, sums, 1)
-    elif rows == 1 and count == 11 and 11 <= ONE:
-        dots_of(1, 11, like, w, runs, weight, box, place, sums, 1)
-    elif rows == 1 and count == 12 and 12 <= ONE:
-        dots_of(1, 12, like, w, runs, weight, box, place, sums, 1)
     elif rows == 2 and count == 1:
         dots_of(2, 1, like, w, runs, weight, box, place, sums, 1)
     elif rows == 2 and count == 2:
@@ -397,10 +408,6 @@ cdef inline void dots(int rows, int count, const lanes* like, const Work* w, Py_
         dots_of(2, 5, like, w, runs, weight, box, place, sums, 1)
     elif rows == 2 and count == 6 and 6 <= TWO:
         dots_of(2, 6, like, w, runs, weight, box, place, sums, 1)
-    elif rows == 2 and count == 7 and 7 <= TWO:
-        dots_of(2, 7, like, w, runs, weight, box, place, sums, 1)
-    elif rows == 2 and count == 8 and 8 <= TWO:
-        dots_of(2, 8, like, w, runs, weight, box, place, sums, 1)
     elif rows == 4 and count == 1:
         dots_of(4, 1, like, w, runs, weight, box, place, sums, 1)
     elif rows == 4 and count == 2:
