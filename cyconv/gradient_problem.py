@@ -3,7 +3,7 @@
 With out[n,o,p] = sum over c, j of weight[o,c,j] * input[n,c, p*s + j*d - b], the gradient with respect to the
 
     input    is the transposed convolution of grad_output (conv_transpose_problem): the same weight, stride, dilation and
-             padding, and as output padding the samples that the last window did not reach;
+             padding, less the samples that the last window did not reach;
     weight   is  sum over n, p of grad_output[n,o,p] * input[n,c, p*s + j*d - b],  a convolution again: its batch are the
              input channels c, its input channels the batch n, its kernel is grad_output, its outputs are the taps j; stride
              and dilation change places.
@@ -32,6 +32,7 @@ from .problem import (
     known_conv_problem,
     make_conv_problem,
     padding_pairs,
+    transposed_problem,
 )
 
 PLAIN = (int, str)
@@ -91,14 +92,20 @@ def sizes(name, value, least=0):
     return tuple(integer(name, length, least, what) for length in value)
 
 
-@lru_cache(CACHED)
-def input_gradient_padding(problem):
-    """((before, after) per axis, output padding per axis) of the transposed convolution that is the input's gradient."""
-    first = 3 - problem.rank
-    pads = tuple(zip(problem.pad_before, problem.pad_after))[first:]
-    axes = zip(problem.size, problem.span, problem.stride, problem.pad_before, problem.pad_after)
-    rest = tuple((before + n + after - span) % s for n, span, s, before, after in axes)[first:]
-    return pads, rest
+def input_gradient(problem):
+    """The transposed convolution that is the gradient with respect to the input; beyond borders that are not zeros, to the padded input."""
+    p, first = problem, 3 - problem.rank
+    whole = p.padding_mode != "zeros"
+    axes = zip(p.size, p.span, p.stride, p.pad_before, p.pad_after, p.out_size)
+    # what the last window does not reach is no padding of the result
+    reached = [(before + n + after, (m - 1) * s + span) for n, span, s, before, after, m in axes]
+    padding = [
+        (0 if whole else before, (0 if whole else after) - (length - end)) for (length, end), before, after in zip(reached, p.pad_before, p.pad_after)
+    ]
+    return transposed_problem(
+        p.rank, p.output_shape, p.weight_shape, None, p.dtype, p.stride[first:], tuple(padding[first:]), (0,) * p.rank, p.groups,
+        p.dilation[first:], p.strict, p.max_workspace,
+    )  # fmt: skip
 
 
 @lru_cache(CACHED)

@@ -1,5 +1,6 @@
 """Gradients of convolutions, from any arguments to the result: convolutions again (gradient_problem.py says which)."""
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -9,14 +10,14 @@ from .arguments import as_array, check_out, dtype_name
 from .gradient_problem import (
     conv_gradient_problem,
     conv_transpose_gradient_problem,
-    input_gradient_padding,
+    input_gradient,
     sizes,
     weight_gradient,
 )
 from .memory import empty
 from .problem import CONV_DTYPES
 from .select import choose
-from .transpose import convolve_transposed
+from .transpose import run_transposed
 
 
 def conv_input(
@@ -30,22 +31,19 @@ def conv_input(
     )
     if out is not None:
         check_out(out, p.input_shape, p.dtype)
+    dtype = grad_output.dtype
     if 0 in p.size:  # all samples were padding
-        return np.empty(p.input_shape, p.dtype) if out is None else out
-    axes = slice(3 - rank, None)
-    pads, rest = input_gradient_padding(p)
+        return np.empty(p.input_shape, dtype) if out is None else out
     if p.padding_mode == "zeros":
-        return convolve_transposed(
-            rank, grad_output, weight, None, p.stride[axes], pads, rest, groups, p.dilation[axes], algorithm, precision, max_workspace, out
-        )
-    half = p.dtype == "float16"  # borders are added up before the result is rounded
-    padded = convolve_transposed(
-        rank, grad_output.astype(np.float32) if half else grad_output, weight.astype(np.float32) if half else weight, None,
-        p.stride[axes], ((0, 0),) * rank, rest, groups, p.dilation[axes], algorithm, precision, max_workspace, None,
-    )  # fmt: skip
+        return run_transposed(input_gradient(p), rank, grad_output, weight, None, algorithm, out)
+    if p.dtype == "float16":  # borders are added up before the result is rounded
+        grad_output, weight = grad_output.astype(np.float32), weight.astype(np.float32)
+        p = replace(p, dtype="float32")
+    padded = run_transposed(input_gradient(p), rank, grad_output, weight, None, algorithm, None)
+    pads = list(zip(p.pad_before, p.pad_after))[3 - rank :]
     for axis, pair in enumerate(pads):
         padded = _borders_folded(padded, axis - rank, *pair, p.padding_mode)
-    return _delivered(padded, p.dtype, out)
+    return _delivered(padded, dtype, out)
 
 
 def _borders_folded(padded, axis, before, after, mode):

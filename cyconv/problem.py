@@ -342,8 +342,7 @@ def conv_transpose_problem(
     dtype = dtype_name("input", input.dtype, CONV_DTYPES)
     check_same_dtype(dtype, weight.dtype, None if bias is None else bias.dtype)
     stride = integers("stride", stride, rank, 1)
-    few = prod(min(k, s) for k, s in zip(weight.shape[2:], stride)) <= 64  # phases; more of them would fill the memory
-    return (_remembered_transpose if few else _conv_transpose_problem)(
+    return transposed_problem(
         rank,
         input.shape,
         weight.shape,
@@ -357,6 +356,13 @@ def conv_transpose_problem(
         one_of("precision", precision, PRECISIONS) == "strict",
         integer("max_workspace", max_workspace, 0),
     )
+
+
+def transposed_problem(rank, input_shape, weight_shape, bias_shape, dtype, stride, padding, *others):
+    """The same from checked arguments; a negative padding adds outputs that no tap reaches, or few."""
+    few = prod(min(k, s) for k, s in zip(weight_shape[2:], stride)) <= 64  # phases; more of them would fill the memory
+    make = _remembered_transpose if few else _conv_transpose_problem
+    return make(rank, input_shape, weight_shape, bias_shape, dtype, stride, padding, *others)
 
 
 def _conv_transpose_problem(

@@ -27,9 +27,14 @@ def convolve_transposed(
     whole = conv_transpose_problem(
         rank, input, weight, bias, stride, padding, output_padding, groups, dilation, precision, max_workspace
     )
+    return run_transposed(whole, rank, input, weight, bias, algorithm, out)
+
+
+def run_transposed(whole, rank, input, weight, bias, algorithm, out):
+    """The transposed convolution that `whole` describes."""
     if out is not None:
         check_out(out, whole.output_shape, whole.dtype)
-    if whole.columns is not None and algorithm == "auto" and _columns_pay(whole):
+    if whole.columns is not None and algorithm == "auto" and columns_pay(whole):
         result = _by_columns(whole, rank, input, weight, bias)
         if out is None:
             return result
@@ -85,7 +90,7 @@ def _weave(whole, rank, computed, bias, result):
 # ---- few samples, many weights ---------------------------------------------------------------------------------------------
 
 
-def _columns_pay(whole):
+def columns_pay(whole):
     """Whether all taps of all samples, added up afterwards, are predicted to be there sooner than the phases."""
     found = whole.columns.kept.get("pays")
     if found is None:

@@ -53,6 +53,25 @@ def test_dtypes(rank, dtype):
     assert_exact(case, x, w, grad_output_of(case, x, w))
 
 
+def test_strides_dilations_and_paddings_in_1d():
+    """All of them, with what a last window leaves over, and with single windows, whose stride is no matter."""
+    rng = np.random.default_rng(0)
+    ran = 0
+    for n, k, s, d in itertools.product((1, 2, 3, 4, 6), (1, 2, 3), (1, 2, 3, 5), (1, 2, 3)):
+        for pads in itertools.product((0, 1, 3), (0, 1, 2)):
+            if n + sum(pads) < d * (k - 1) + 1:
+                continue
+            case = Case("", (1, 2, n), (3, 2, k), {"stride": s, "dilation": d, "padding": (pads,)})
+            x, w = rng.integers(-3, 4, (1, 2, n)), rng.integers(-3, 4, (3, 2, k))
+            assert_exact(case, x, w, grad_output_of(case, x, w))
+            mode = ("replicate", "circular", "reflect")[ran % 3]
+            if mode == "replicate" or max(pads) < n:
+                case = Case("", case.input, case.weight, case.arguments | {"padding_mode": mode})
+                assert_exact(case, x, w, grad_output_of(case, x, w))
+            ran += 1
+    assert ran > 1000
+
+
 OPTIONS = [
     case
     for case in CASES

@@ -104,7 +104,7 @@ def test_gathered_taps_are_numpys(dtype):
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_columns_and_phases(rank, dtype, way, monkeypatch):
     """Of few samples by many weights either may be quicker; both are exact on small integers."""
-    monkeypatch.setattr(transpose, "_columns_pay", lambda whole: way == "columns")
+    monkeypatch.setattr(transpose, "columns_pay", lambda whole: way == "columns")
     rng = np.random.default_rng(rank)
     for stride, dilation, padding, extra in [(1, 1, 1, 0), (2, 1, 0, 1), (3, 1, 1, 2), (2, 3, 2, 2), (1, 2, (1,) * rank, 0)]:
         size, kernel = (3, 2, 2)[:rank], (3, 2, 3)[:rank]
@@ -123,7 +123,7 @@ def test_columns_are_for_few_samples_by_many_weights():
     def ways(*shapes, groups=1, dtype="float32"):
         x, w = (np.zeros(shape, dtype) for shape in shapes)
         whole = conv_transpose_problem(2, x, w, None, 1, 1, 0, groups, 1, "default", 2**28)
-        return whole.columns is not None and transpose._columns_pay(whole)
+        return whole.columns is not None and transpose.columns_pay(whole)
 
     assert ways((8, 512, 2, 2), (512, 512, 3, 3))
     assert not ways((8, 256, 4, 4), (256, 256, 3, 3))  # winograd
