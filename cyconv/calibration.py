@@ -14,11 +14,13 @@ import numpy as np
 
 from . import costs, menu, select
 from ._calls import execute
+from .gradient_problem import weight_gradient
 from .problem import MAX_WORKSPACE, conv_problem
 
 MOST_WORK = 4e9  # multiply-adds of a problem
 MOST_NUMBERS = 6e6  # of input, weight and output together
 MOST_SECONDS = 0.3  # algorithms predicted (by the table in force) to take longer are not timed
+GRADIENTS = 0.15  # of all problems: gradients with respect to weights, whose kernels are as large as other convolutions' results
 PASSES = 2  # over all problems, so that what disturbs the machine for a while disturbs only one of them
 SPENT = 0.015  # seconds for the timing of one algorithm on one problem in one pass
 ROUNDS = 5  # at most
@@ -69,7 +71,9 @@ def random_problem(rng):
     except ValueError:  # a kernel larger than its input
         return None
     numbers = math.prod(problem.input_shape) + math.prod(problem.weight_shape) + problem.outputs
-    return problem if problem.multiply_adds <= MOST_WORK and numbers <= MOST_NUMBERS else None
+    if problem.multiply_adds > MOST_WORK or numbers > MOST_NUMBERS:
+        return None
+    return weight_gradient(problem).problem if rng.random() < GRADIENTS else problem
 
 
 def random_problems(count, seed):

@@ -8,7 +8,9 @@
     activation.py      ReLU, Dropout
     normalization.py   BatchNorm1d, BatchNorm2d, BatchNorm3d
     containers.py      Sequential
-    residual.py        BasicBlock, and how to write a backward of one's own
+    residual.py        BasicBlock, and how to write a backward and a trace of one's own
+    summary.py         summary: a network in a table
+    receptive.py       receptive_field: what a unit sees of the input
     loss.py            CrossEntropyLoss, MSELoss
     optimizers.py      SGD, Adam
     saving.py          save, load: .npz and .safetensors
@@ -54,8 +56,10 @@ from .pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from .receptive import receptive_field
 from .residual import BasicBlock
 from .saving import load, save
+from .summary import summary
 
 __all__ = [
     "Adam",
@@ -99,5 +103,7 @@ __all__ = [
     "SGD",
     "Sequential",
     "load",
+    "receptive_field",
     "save",
+    "summary",
 ]

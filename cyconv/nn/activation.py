@@ -41,6 +41,9 @@ class ReLU(Module):
             result[...] = np.where(y > 0, grad_output, 0)
         return result
 
+    def trace(self, flow):
+        return flow.step(self)
+
 
 class Dropout(Module):
     """In training, sets each element to 0 with probability `p` and divides the others by 1 - p; does nothing in eval mode.
@@ -88,6 +91,9 @@ class Dropout(Module):
         grad_output, mask = self._kept(grad_output)
         if input_grad:
             return grad_output if mask is None else np.multiply(grad_output, mask, out=empty(mask.shape, mask.dtype))
+
+    def trace(self, flow):
+        return flow.step(self)
 
     def extra_repr(self):
         return f"p={self.p}"

@@ -71,6 +71,11 @@ class Sequential(Module):
             layer._skip()
         return grad_output if input_grad else None
 
+    def trace(self, flow):
+        for _, module in self._members():
+            flow = module.trace(flow)
+        return flow
+
     def _skippable(self):
         own = type(self).forward is Sequential.forward and type(self).backward is Sequential.backward
         return own and all(module._skippable() for _, module in self._members())

@@ -3,18 +3,28 @@
 The three of a kind share their code and their docstring; what differs is `_rank` and the functions.
 """
 
-from math import prod
+from math import lcm, prod
 
 import numpy as np
 
-from .. import grad, menu
+from .. import grad, menu, transpose
 from ..arguments import FLOATS, as_array, dtype_name, flag, integer, integers, one_of, plain_ints
 from ..functional import convolution as functional
 from ..functional.documentation import documented
-from ..problem import MAX_WORKSPACE, PADDING_MODES, PADDING_WORDS, PRECISIONS, padding_pairs
+from ..problem import (
+    MAX_WORKSPACE,
+    PADDING_MODES,
+    PADDING_WORDS,
+    PRECISIONS,
+    conv_problem,
+    conv_transpose_problem,
+    padding_pairs,
+)
+from ..select import choose
 from .initial import fill_uniform
 from .module import Module
 from .parameter import Parameter
+from .receptive import pads_of, reaching, windowed, windows
 
 _ALGORITHMS = ("auto", *(row.name for row in menu.CONV))
 
@@ -209,6 +219,20 @@ class _Conv(_Layer):
         if input_grad:
             return self._input_gradient(x.shape, weight, grad_output, *steps, **options)
 
+    def trace(self, flow):
+        steps = self.kernel_size, self.stride, self.dilation
+        seen = windowed(windows, *steps, pads_of(flow, self.padding, *steps, PADDING_WORDS), self.in_channels)
+        if flow.shape is None:
+            return flow.step(self, seen=seen)
+        problem = conv_problem(
+            self._rank, flow.stand_in, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups,
+            self.padding_mode, self.precision, self.max_workspace,
+        )  # fmt: skip
+        return flow.step(
+            self, problem.output_shape, seen, beyond=self.padding_mode, multiply_adds=problem.multiply_adds,
+            algorithm=lambda: choose(problem, self.algorithm, self.weight).name,
+        )  # fmt: skip
+
 
 class _ConvTranspose(_Layer):
     _padding_words = ()
@@ -268,6 +292,33 @@ class _ConvTranspose(_Layer):
             weight.accumulate(self._weight_gradient(x, weight.shape, grad_output, *steps, **options))
         if input_grad:
             return self._input_gradient(x.shape, weight, grad_output, *steps, **options)
+
+    def trace(self, flow, output_size=None):
+        steps, period = (self.kernel_size, self.stride, self.dilation), lcm(*self.stride)
+        seen = windowed(reaching, *steps, pads_of(flow, self.padding, *steps, ()), self.in_channels)
+        if flow.shape is None:
+            return flow.step(self, seen=seen, period=period)
+        x = flow.stand_in
+        problem = conv_transpose_problem(
+            self._rank, x, self.weight, self.bias, self.stride, self.padding,
+            self.output_padding if output_size is None else self._rest(x, output_size), self.groups, self.dilation, self.precision,
+            self.max_workspace,
+        )  # fmt: skip
+        return flow.step(
+            self, problem.output_shape, seen, period=period, algorithm=lambda: self._algorithms(problem),
+            multiply_adds=x.size // self.in_channels * self.weight.size,  # each sample by each tap, where they reach no output, too
+        )  # fmt: skip
+
+    def _algorithms(self, problem):
+        """The names of those that compute the phases."""
+        if problem.columns is not None and self.algorithm == "auto" and transpose.columns_pay(problem):
+            return f"{choose(problem.columns).name}, fold"
+        weight = self.weight.reshape(self.groups, -1, *self.weight.shape[1:]).swapaxes(1, 2)
+        names = {}
+        for phase in problem.phases:
+            taps = np.ascontiguousarray(weight[(..., *phase.taps)]).reshape(phase.problem.weight_shape)
+            names[choose(phase.problem, self.algorithm, taps).name] = None
+        return ", ".join(names)
 
 
 @_documented(

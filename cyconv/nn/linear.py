@@ -11,9 +11,12 @@ import numpy as np
 from .. import grad
 from ..arguments import FLOATS, as_array, dtype_name, flag, integer
 from ..functional.network import linear
+from ..problem import MAX_WORKSPACE, known_conv_problem
+from ..select import choose
 from .initial import fill_uniform
 from .module import Module
 from .parameter import Parameter
+from .receptive import unravelled, whole
 
 
 class Linear(Module):
@@ -85,6 +88,20 @@ class Linear(Module):
         if input_grad:
             return grad.conv1d_input(x3.shape, weight[:, :, None], g).reshape(x.shape)
 
+    def trace(self, flow):
+        *lead, features = flow.known()
+        if features != self.in_features:
+            raise ValueError(f"input must be (..., {self.in_features}), got shape {flow.shape}")
+        weight, bias = self.weight[:, :, None], self.bias
+        problem = known_conv_problem(
+            1, (prod(lead), features, 1), weight.shape, None if bias is None else bias.shape,
+            flow.dtype, weight.dtype, None if bias is None else bias.dtype, 1, 0, 1, 1, "zeros", "default", MAX_WORKSPACE,
+        )  # fmt: skip
+        return flow.step(
+            self, (*lead, self.out_features), lambda region: (*region[:-1], whole(features)),
+            multiply_adds=problem.multiply_adds, algorithm=lambda: choose(problem, weight=weight).name,
+        )  # fmt: skip
+
     def extra_repr(self):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
@@ -112,19 +129,31 @@ class Flatten(Module):
     def __init__(self, start_dim=1, end_dim=-1):
         self.start_dim, self.end_dim = integer("start_dim", start_dim, -64), integer("end_dim", end_dim, -64)
 
-    def forward(self, x):
-        x = as_array("input", x)
-        shape, rank = x.shape, x.ndim
+    def _parts(self, shape):
+        """The lengths before, among and after those that become one."""
+        rank = len(shape)
         start, end = (dim + rank if dim < 0 else dim for dim in (self.start_dim, self.end_dim))
         if not 0 <= start <= end < rank:
             raise ValueError(f"the input must have axes {self.start_dim} to {self.end_dim}, in this order; got shape {shape}")
-        y = x.reshape(*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :])
-        self._keep(y, shape)
+        return shape[:start], shape[start : end + 1], shape[end + 1 :]
+
+    def forward(self, x):
+        x = as_array("input", x)
+        before, among, after = self._parts(x.shape)
+        y = x.reshape(*before, prod(among), *after)
+        self._keep(y, x.shape)
         return y
 
     def backward(self, grad_output, *, input_grad=True):
         grad_output, shape = self._kept(grad_output)
         return grad_output.reshape(shape) if input_grad else None
+
+    def trace(self, flow):
+        before, among, after = self._parts(flow.known())
+        place = len(before)
+        return flow.step(
+            self, (*before, prod(among), *after), lambda region: (*region[:place], *unravelled(region[place], among), *region[place + 1 :])
+        )
 
     def extra_repr(self):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -148,3 +177,6 @@ class Identity(Module):
     def backward(self, grad_output, *, input_grad=True):
         (grad_output,) = self._kept(grad_output)
         return grad_output if input_grad else None
+
+    def trace(self, flow):
+        return flow.step(self)

@@ -41,8 +41,8 @@ class Module:
 
     A subclass gives its attributes in ``__init__``: modules and `Parameter` arrays are found by their type. It defines
     ``forward(self, ...)`` and, to be trained, ``backward(self, grad_output, *, input_grad=True)``, which calls the backward of its
-    children in reverse order. Calls in training mode, and backward, belong to one thread at a time; in eval mode a module may be
-    called from many threads at once.
+    children in reverse order; for `summary` and `receptive_field`, `trace`. Calls in training mode, and backward, belong to one thread
+    at a time; in eval mode a module may be called from many threads at once.
 
     Arrays that are passed to layers must not be written to between forward and backward: they are remembered, not copied.
 
@@ -86,8 +86,11 @@ class Module:
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
-        if "backward" in vars(cls):
-            cls.backward = _with_names(vars(cls)["backward"])
+        own = vars(cls)
+        if "forward" in own and "trace" not in own and super(cls, cls).forward is not Module.forward:
+            cls.trace = Module.trace  # what would be inherited tells of another forward
+        for name in {"backward", "trace"} & own.keys():
+            setattr(cls, name, _with_names(own[name]))
 
     _parameters = ()  # names of attributes that are a Parameter or None
     _optional_state = ()  # names that states of old versions of PyTorch lack
@@ -129,6 +132,34 @@ class Module:
             If the dtype is another one.
         """
         raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def trace(self, flow):
+        """What `forward` does, without values, for `receptive_field` and `summary`.
+
+        A module made of others defines it as it does `forward`: ``self.inner.trace(flow)`` in place of ``self.inner(x)``. One that
+        works on each element alone returns ``flow.step(self)``.
+
+        Parameters
+        ----------
+        flow : cyconv.nn.receptive.Flow
+            Stands for the input.
+
+        Returns
+        -------
+        Flow
+            Stands for the output.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the input does not fit. TypeError if there is no such method.
+        """
+        error = TypeError(
+            f"{self._label()} has no trace for its forward: define trace(self, flow), which returns what the trace of its layers do, "
+            "or flow.step(self) if it works on each element alone"
+        )
+        error._names_a_layer = True
+        raise error
 
     def _outermost(self, inputs, options):
         training = self.training
@@ -489,16 +520,16 @@ _OWN = frozenset(vars(Module()))  # attributes that every module has
 
 
 def _with_names(method):
-    """A backward whose errors name the layer."""
+    """A backward or trace whose errors name the layer."""
 
     @functools.wraps(method)
-    def backward(self, *arguments, **options):
+    def named(self, *arguments, **options):
         try:
             return method(self, *arguments, **options)
         except (ValueError, TypeError) as error:
             self._complain(error)
 
-    return backward
+    return named
 
 
 def _check_fit(name, present, value):

@@ -75,14 +75,17 @@ class _BatchNorm(Module):
         for name, value in (("running_mean", zeros), ("running_var", ones), ("num_batches_tracked", np.array(0, np.int64))):
             self.register_buffer(name, value if tracked else None)
 
-    def forward(self, x):
-        x = as_array("input", x)
+    def _check(self, x):
         if x.ndim not in self._ranks:
             raise ValueError(f"input must have shape {self._shapes}, got {x.shape}")
         if x.shape[1] != self.num_features:
             raise ValueError(f"input must have shape {self._shapes} with {self.num_features} channels, got {x.shape}")
         if x.dtype != self._dtype:
             raise TypeError(f"input must have the layer's dtype {self._dtype}, got {x.dtype}")
+
+    def forward(self, x):
+        x = as_array("input", x)
+        self._check(x)
         own = self.training or self.running_mean is None
         if own:
             check_variance(x)
@@ -105,6 +108,11 @@ class _BatchNorm(Module):
         if bias is not None:
             bias.accumulate(bias_gradient.astype(bias.dtype))
         return result
+
+    def trace(self, flow):
+        if flow.shape is not None:
+            self._check(flow.stand_in)
+        return flow.step(self)
 
     def extra_repr(self):
         return (
@@ -142,7 +150,7 @@ class BatchNorm1d(_BatchNorm):
     (True, np.float32(1.0))""",
 )
 class BatchNorm2d(_BatchNorm):
-    _ranks, _shapes = (4,), "(N, C, H, W)"
+    _rank, _ranks, _shapes = 2, (4,), "(N, C, H, W)"
 
 
 @documented(
@@ -155,4 +163,4 @@ class BatchNorm2d(_BatchNorm):
     (1, 2, 3, 4, 5)""",
 )
 class BatchNorm3d(_BatchNorm):
-    _ranks, _shapes = (5,), "(N, C, D, H, W)"
+    _rank, _ranks, _shapes = 3, (5,), "(N, C, D, H, W)"

@@ -3,15 +3,20 @@
 The three of a kind share their code and their docstring; what differs is `_rank` and the functions.
 """
 
+from functools import partial
+from math import lcm
+
 import numpy as np
 
 from .. import grad
 from ..arguments import as_array, flag, integer, integers
 from ..functional import pooling as functional
 from ..functional.documentation import documented
-from ..pool_problem import PADDING_WORDS
+from ..pool_problem import PADDING_WORDS, adaptive_pool_problem, avg_pool_problem, lp_pool_problem, max_pool_problem
 from ..problem import padding_pairs
+from ..select import choose_pool
 from .module import Module
+from .receptive import pads_of, per_axis, shares, shares_period, windowed, windows
 
 _INPUT = """Input (N, C, <axes>), or (C, <axes>) without a batch; output alike, each axis as long as `<function><rank>d` says."""
 
@@ -124,6 +129,17 @@ class _Pool(Module):
         named = zip(self._arguments, self._values())
         return ", ".join(f"{name}={value!r}" for name, value in named if name not in self._usual or value != self._usual[name])
 
+    def trace(self, flow):
+        own = vars(self)
+        steps = tuple(integers(name, own.get(name, 1), self._rank, 1) for name in ("kernel_size", "stride", "dilation"))
+        return self._step(flow, windowed(windows, *steps, pads_of(flow, own.get("padding", 0), *steps, PADDING_WORDS)))
+
+    def _step(self, flow, seen, period=1):
+        if flow.shape is None:
+            return flow.step(self, seen=seen, period=period)
+        problem = self._problem(flow.stand_in)
+        return flow.step(self, problem.output_shape, seen, period=period, algorithm=lambda: choose_pool(problem).name)
+
     def _take_window(self, kernel_size, stride):
         self.kernel_size = _sizes("kernel_size", kernel_size, self._rank)
         self.stride = self.kernel_size if stride is None else _sizes("stride", stride, self._rank)
@@ -167,6 +183,9 @@ class _MaxPool(_Pool):
         grad_output, shape, indices = self._kept(grad_output)
         return self._gradient(shape, indices, grad_output) if input_grad else None
 
+    def _problem(self, x):
+        return max_pool_problem(self._rank, x, *self._values(), bool(self.return_indices or self._keeping))
+
 
 class _AdaptiveMaxPool(_Pool):
     _arguments = ("output_size",)
@@ -185,10 +204,20 @@ class _AdaptiveMaxPool(_Pool):
 
     backward = _MaxPool.backward
 
+    def _problem(self, x):
+        return adaptive_pool_problem(self._rank, x, "max", self.output_size, bool(self.return_indices or self._keeping))
+
+    def trace(self, flow):
+        size = flow.known()[-self._rank :]
+        outputs = [max(o, 1) for o in self._problem(flow.stand_in).output_shape[-self._rank :]]  # of no windows, any will do
+        axes = [partial(shares, size=n, outputs=o) for n, o in zip(size, outputs)]
+        return self._step(flow, per_axis(axes), lcm(*map(shares_period, size, outputs)))
+
 
 class _AvgPool(_Pool):
     _arguments = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
     _usual = {"ceil_mode": False, "count_include_pad": True, "divisor_override": None}
+    divisor_override = None
 
     def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
         self._take_window(kernel_size, stride)
@@ -204,6 +233,11 @@ class _AvgPool(_Pool):
     def backward(self, grad_output, *, input_grad=True):
         grad_output, shape = self._kept(grad_output)
         return self._gradient(shape, grad_output, *self._values()) if input_grad else None
+
+    def _problem(self, x):
+        return avg_pool_problem(
+            self._rank, x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad, self.divisor_override
+        )
 
 
 class _AvgPoolOverridden(_AvgPool):
@@ -228,6 +262,11 @@ class _AdaptiveAvgPool(_Pool):
         grad_output, shape = self._kept(grad_output)
         return self._gradient(shape, grad_output) if input_grad else None
 
+    def _problem(self, x):
+        return adaptive_pool_problem(self._rank, x, "average", self.output_size)
+
+    trace = _AdaptiveMaxPool.trace
+
 
 class _LPPool(_Pool):
     _arguments = ("norm_type", "kernel_size", "stride", "ceil_mode")
@@ -251,6 +290,9 @@ class _LPPool(_Pool):
         grad_output, x = self._kept(grad_output)
         return self._gradient(x, grad_output, *self._values()) if input_grad else None
 
+    def _problem(self, x):
+        return lp_pool_problem(self._rank, x, *self._values())
+
 
 class _MaxUnpool(_Pool):
     _arguments = ("kernel_size", "stride", "padding")
@@ -268,6 +310,9 @@ class _MaxUnpool(_Pool):
     def backward(self, grad_output, *, input_grad=True):
         grad_output, indices = self._kept(grad_output)
         return self._gradient(grad_output, indices) if input_grad else None
+
+    def trace(self, flow):
+        raise ValueError("where its values go is a matter of indices, so that shapes do not tell what a unit sees")
 
 
 def _output_size(value, rank):

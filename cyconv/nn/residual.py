@@ -1,4 +1,4 @@
-"""The basic block of residual networks, and an example of a module that writes its own backward."""
+"""The basic block of residual networks, and an example of a module that writes its own backward and trace."""
 
 import numpy as np
 
@@ -72,3 +72,9 @@ class BasicBlock(Module):
         if self.downsample is not None:
             grad_output = self.downsample.backward(grad_output, input_grad=input_grad)
         return np.add(g, grad_output, out=empty(g.shape, g.dtype)) if input_grad else None
+
+    def trace(self, flow):
+        y = self.relu.trace(self.bn1.trace(self.conv1.trace(flow)))
+        y = self.bn2.trace(self.conv2.trace(y))
+        shortcut = flow if self.downsample is None else self.downsample.trace(flow)
+        return self.relu.trace(y + shortcut)
