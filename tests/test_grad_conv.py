@@ -241,15 +241,20 @@ def test_number_of_slices(batch, outputs, pieces, slices):
     assert gradient_problem._slices(batch, outputs, pieces) == slices
 
 
-def test_nan_reaches_the_taps_that_read_it_only():
-    x, g = np.ones((2, 3, 6, 7), "float32"), np.ones((2, 4, 6, 7), "float32")
-    x[1, 2, 0, 0] = np.nan  # read by taps (0, 0) to (1, 1), of which padding leaves those from (0, 0) to the middle
-    got = cyconv.grad.conv2d_weight(x, (4, 3, 3, 3), g, padding=1)
-    want = np.zeros((4, 3, 3, 3), bool)
-    want[:, 2, :2, :2] = True
-    np.testing.assert_array_equal(np.isnan(got), want)
-    depthwise = cyconv.grad.conv2d_weight(x, (3, 1, 3, 3), g[:, :3], padding=1, groups=3)
-    np.testing.assert_array_equal(np.isnan(depthwise)[:, 0], want[0])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_reaches_the_taps_that_read_it_only(value):
+    """Also where `dots` is taken, whose zeros between rows meet samples of the next row."""
+    case = Case("", (4, 48, 20, 20), (48, 1, 3, 3), {"padding": 1, "groups": 48})
+    x, _, _ = arrays(case, "float32", small=False)
+    g = np.random.default_rng(0).standard_normal(x.shape).astype("float32")
+    problem = problem_of(case, "float32", None)
+    assert cyconv.select.choose(weight_gradient(problem).problem).name == "dots"
+    x[1, 2, 3, 0] = value  # in the first column, which the last taps of a row never read
+    got = cyconv.grad.conv2d_weight(x, case.weight, g, **case.arguments)
+    want = np.zeros(case.weight, bool)
+    want[2, :, :, :2] = True
+    np.testing.assert_array_equal(~np.isfinite(got), want)
+    np.testing.assert_allclose(got[~want], reference.conv_weight_gradient(problem, x, g)[~want], rtol=1e-5, atol=1e-3)
 
 
 def test_unbatched_out_and_half():
