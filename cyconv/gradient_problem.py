@@ -14,6 +14,7 @@ As a product of matrices it may have so few results, of long sums, that several 
 slices, which are groups of the convolution, and their results are added up in order. How many there are is a function of the shapes alone.
 """
 
+from collections import namedtuple
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -39,6 +40,9 @@ PLAIN = (int, str)
 LEAST_PRODUCTS = 4096  # of one sum of a slice
 SHARES = 8  # pieces of work that a product of matrices had better fall into
 PIXELS, CHANNELS = 448, 32  # of one piece, as implicit_gemm cuts it
+
+
+_Described = namedtuple("_Described", "shape dtype")  # all that a problem wants to know about an array
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,9 @@ def conv_gradient_problem(
             one_of("precision", precision, PRECISIONS),
             integer("max_workspace", max_workspace, 0),
         )
+    for name, size, allowed in (("input_size", input_size, (rank + 1, rank + 2)), ("weight_size", weight_size, (rank + 2,))):
+        if len(size) not in allowed:
+            raise ValueError(f"{name} must have {' or '.join(map(str, allowed))} numbers for {rank} spatial axes, got {size}")
     problem = known_conv_problem(rank, input_size, weight_size, None, dtype, dtype, None, *arguments)
     check_gradient(grad_output, problem.output_shape)
     return problem
@@ -126,7 +133,7 @@ def conv_transpose_gradient_problem(
 ):
     """(the convolution that is the input's gradient, and of the weight's a WeightGradient), of a transposed convolution."""
     dtype_name("grad_output", grad_output.dtype, CONV_DTYPES)
-    like = [np.broadcast_to(np.zeros((), grad_output.dtype), size) for size in (input_size, weight_size)]
+    like = [_Described(size, grad_output.dtype) for size in (input_size, weight_size)]
     whole = conv_transpose_problem(
         rank, *like, None, stride, padding, output_padding, groups, dilation, precision, max_workspace
     )

@@ -25,9 +25,9 @@ def _scattered(problem, values, indices, out):
     if not values.size:
         return np.zeros(problem.output_shape, problem.dtype)
     result = out if direct else empty(problem.output_shape, values.dtype)
-    values, indices = np.ascontiguousarray(values), np.ascontiguousarray(_as_int64(indices))
+    given, values, indices = indices, np.ascontiguousarray(values), np.ascontiguousarray(_as_int64(indices))
     if not _scatter.scatter(problem.planes, problem.plane, values, indices, result, problem.adds, direct):
-        impossible = indices[(indices < 0) | (indices >= problem.plane)][0]
+        impossible = given[(indices < 0) | (indices >= problem.plane)][0]
         raise ValueError(
             f"indices must be at least 0 and below {problem.plane}, the size of one plane of the result; got {impossible}"
         )

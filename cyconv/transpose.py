@@ -36,10 +36,11 @@ def run_transposed(whole, rank, input, weight, bias, algorithm, out):
         check_out(out, whole.output_shape, whole.dtype)
     if whole.columns is not None and algorithm == "auto" and columns_pay(whole):
         result = _by_columns(whole, rank, input, weight, bias)
-        if out is None:
+        if result is not None and out is not None:
+            out[...] = result
+            return out
+        if result is not None:
             return result
-        out[...] = result
-        return out
     in_channels, out_channels, *kernel = weight.shape
     grouped = weight.reshape(whole.groups, in_channels // whole.groups, out_channels, *kernel).swapaxes(1, 2)
 
@@ -108,7 +109,8 @@ def _seconds(problem):
 
 def _by_columns(whole, rank, input, weight, bias):
     """What each sample gives to each output channel and tap, then the sums of that. As a product of matrices it has the samples for
-    weights, so that the weights themselves, which are many, are read once and as they lie."""
+    weights, so that the weights themselves, which are many, are read once and as they lie. None if anything is not finite:
+    where a sample is none, phases multiply a zero by it, and this way does not."""
     problem, channels = whole.columns, weight.shape[1]
     samples = input.reshape(-1, len(weight), *whole.size)
     batch = len(samples)
@@ -116,6 +118,8 @@ def _by_columns(whole, rank, input, weight, bias):
     signal = np.ascontiguousarray(weight).reshape(problem.input_shape)
     row = choose(problem)
     columns = execute(row, problem, signal, row.prepare_once(problem, rows), None, None)
+    if not np.isfinite(columns).all():
+        return None
     result = empty(whole.output_shape, whole.dtype)
     zeros, ones = (0,) * (3 - rank), (1,) * (3 - rank)
     taps, windows = prod(whole.kernel), prod(whole.size)

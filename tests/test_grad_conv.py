@@ -297,7 +297,7 @@ X, W, G = np.zeros((2, 3, 8, 8)), np.zeros((4, 3, 3, 3)), np.zeros((2, 4, 6, 6))
         (lambda: cyconv.grad.conv2d_input(X.shape, W, G[:, :, 1:]), ValueError, r"grad_output must have the result's shape \(2, 4, 6, 6\), got"),
         (lambda: cyconv.grad.conv2d_weight(X, W.shape, G[:1]), ValueError, r"grad_output must have the result's shape"),
         (lambda: cyconv.grad.conv2d_input((2, 5, 8, 8), W, G), ValueError, r"is for an input of 3 channels; input of shape \(2, 5, 8, 8\) has 5"),
-        (lambda: cyconv.grad.conv2d_weight(X, (4, 3, 3), G), ValueError, r"weight must have 4 axes"),
+        (lambda: cyconv.grad.conv2d_weight(X, (4, 3, 3), G), ValueError, r"weight_size must have 4 numbers for 2 spatial axes"),
         (lambda: cyconv.grad.conv2d_weight(X, W, G), TypeError, r"weight_size must be an? .*int"),
         (lambda: cyconv.grad.conv2d_weight(X, 3, G), TypeError, r"weight_size must be a sequence of ints, the shape of an array, got 3"),
         (lambda: cyconv.grad.conv2d_input((2, 3, 8, 8.5), W, G), TypeError, r"input_size must be a sequence of ints"),

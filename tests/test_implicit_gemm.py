@@ -563,3 +563,18 @@ def test_weights_are_packed_from_where_they_lie(taps, dtype):
             want = cyconv.conv2d(x, np.ascontiguousarray(w), algorithm="implicit_gemm")
             np.testing.assert_array_equal(cyconv.conv2d(x, w, algorithm="implicit_gemm"), want, err_msg=name)
             np.testing.assert_array_equal(cyconv.plan_conv(x.shape, w, algorithm="implicit_gemm")(x), want, err_msg=name)
+
+
+@pytest.mark.parametrize("shape", [(32, 8, 3, 3), (32, 200, 3, 3), (7, 40, 2, 2)])
+def test_kernels_of_one_number_each(shape):
+    """Views whose taps are all the same number, of strides 0."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(-2, 3, (1, shape[1], 9, 8)).astype("float64")
+    for w in (
+        np.broadcast_to(rng.integers(-3, 4, (shape[0], 1, 1, 1)).astype("float64"), shape),
+        np.broadcast_to(np.asfortranarray(rng.integers(-3, 4, shape[:2]).astype("float64"))[:, :, None, None], shape),
+        np.broadcast_to(rng.integers(-3, 4, (1, 1, *shape[2:])).astype("float64"), shape),
+    ):
+        want = cyconv.conv2d(x, np.ascontiguousarray(w), algorithm="reference")
+        for _ in range(5):
+            np.testing.assert_array_equal(cyconv.conv2d(x, w, algorithm="implicit_gemm"), want)

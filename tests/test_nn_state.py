@@ -550,3 +550,50 @@ def test_without_safetensors(tmp_path, monkeypatch):
     for call in (lambda path: nn.save({"w": np.ones(2)}, path), nn.load):
         with pytest.raises(ImportError, match=r"^files that end in \.safetensors need .*: pip install 'cyconv\[safetensors\]'$"):
             call(tmp_path / "net.safetensors")
+
+
+def test_a_state_is_loaded_as_a_whole_or_not_at_all():
+    net = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    before = net.state_dict()
+    net[1].bias.flags.writeable = False
+    with pytest.raises(ValueError, match=r"1.bias of Linear\(.*read-only"):
+        net.load_state_dict({name: np.ones_like(value) for name, value in before.items()})
+    for name, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_state_may_be_made_of_the_parameters_themselves():
+    net = nn.Sequential(nn.Linear(2, 2, seed=0), nn.Linear(2, 2, seed=1))
+    first, second = np.array(net[0].weight), np.array(net[1].weight)
+    net.load_state_dict({"0.weight": np.asarray(net[1].weight), "1.weight": np.asarray(net[0].weight)}, strict=False)
+    np.testing.assert_array_equal(net[0].weight, second)
+    np.testing.assert_array_equal(net[1].weight, first)
+
+
+def test_integers_that_do_not_fit_are_refused():
+    layer = nn.BatchNorm2d(2)
+    with pytest.raises(ValueError, match="num_batches_tracked .* must be at most 9223372036854775807"):
+        layer.load_state_dict(layer.state_dict() | {"num_batches_tracked": np.uint64(2**63 + 5)})
+
+
+def test_damaged_files_are_refused(tmp_path):
+    """Whatever bit is wrong: a ValueError, or, where nothing tells, other numbers."""
+    path = tmp_path / "net.npz"
+    nn.save(nn.Linear(10, 10, seed=0), path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(150):
+        broken = bytearray(whole)
+        broken[rng.integers(len(broken))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(broken)
+        try:
+            nn.load(path)
+        except ValueError:
+            refused += 1
+    assert refused > 75
+
+
+def test_a_gradient_is_real():
+    with pytest.raises(TypeError, match="grad has dtype complex128"):
+        nn.Parameter([1.0]).grad = np.array([1j])

@@ -538,3 +538,26 @@ def test_an_error_leaves_the_thread_as_it_was():
     layer = nn.Linear(3, 2).eval()
     layer(np.ones((1, 3), np.float32))
     assert kept(layer) == 0
+
+
+# ---- half precision, and what cannot be computed ---------------------------------------------------------------------------
+
+
+def test_losses_of_half_precision_are_computed_in_single():
+    half = np.float16
+    assert network.cross_entropy(np.array([[6e4, -6e4]], half), np.array([1])) == pytest.approx(120000, rel=1e-3)
+    assert network.softmax(np.array([[0.0012, 10.0]], half))[0, 0] == half(np.exp(-10 + float(half(0.0012))))
+    loss = nn.MSELoss()
+    loss(np.array([0.0, 1e-3], half), np.zeros(2, half))
+    np.testing.assert_allclose(loss.backward(131072.0), [0, 131], atol=0.2)
+    a = np.full(10**6, 300, half)
+    loss(a, np.zeros_like(a))
+    assert loss.backward()[0] == half(6e-4)
+    assert loss(np.array([6e4], half), np.array([-6e4], half)) == pytest.approx(1.44e10, rel=1e-3)
+
+
+def test_a_variance_needs_a_positive_eps_or_none():
+    with pytest.raises(ValueError, match="eps must be at least 0, got -1.0"):
+        nn.BatchNorm1d(2, eps=-1.0)
+    with pytest.raises(ValueError, match="eps must be at least 0"):
+        network.batch_norm(np.zeros((2, 2)), None, None, eps=-1e-5)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cyconv
-from cyconv import cpu, functional, grad, menu
+from cyconv import cpu, functional, grad, menu, nn
 from cyconv.__main__ import main
 from cyconv.cli import kernels
 
@@ -28,6 +28,26 @@ def test_first_example_runs_as_pasted(text, capsys):
     assert names["features"].shape == (1, 8, 600, 512)
     assert names["pooled"].shape == names["where"].shape == (1, 8, 300, 256)
     assert "chosen" in capsys.readouterr().out
+
+
+def test_the_network_learns_as_pasted(text, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    example = next(code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "nn.Sequential" in code)
+    names = {}
+    exec(example, names)
+    assert names["losses"][-1] < names["losses"][0] / 2
+    *table, field = capsys.readouterr().out.strip().splitlines()
+    assert any("Conv2d" in line for line in table)
+    assert field in example
+
+
+def test_every_layer_is_named(text):
+    section = text.split("## Gradients and networks")[1].split("## Choosing")[0]
+    named = set()
+    for name, more in re.findall(r"`(\w+?)((?:/\dd)*)`", section):
+        named |= {name} | {name[:-2] + rank for rank in more.split("/")[1:]}
+    layers = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)} - {"Module", "Parameter", "Identity", "Summary"}
+    assert {name for name in layers - named if "Pool" not in name} == set()
 
 
 def test_table_names_every_function(text):
@@ -55,7 +75,7 @@ def test_explain_says_what_is_shown(text, capsys):
 
 
 def test_the_plan_is_what_its_comments_say(text, capsys):
-    example = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    example = next(code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "plan_conv" in code)
     names = {"np": np, "cyconv": cyconv}
     exec(example, names)
     printed, attributes = re.findall(r"  # (.*)", example)

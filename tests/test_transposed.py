@@ -150,3 +150,16 @@ def test_threads_weave_as_one_does():
     for count in (2, 3):
         with cyconv.threads(count):
             assert cyconv.conv_transpose2d(x, w, stride=2, padding=1).tobytes() == expected
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite(value):
+    """Where a sample is none, a zero is multiplied by the weight, whichever way is taken."""
+    x, w = np.ones((1, 64, 4), "float32"), np.ones((64, 8, 3), "float32")
+    assert transpose.columns_pay(conv_transpose_problem(1, x, w, None, 1, 0, 0, 1, 1, "default", 2**28))
+    w[0, 0, 0] = value
+    want = np.isfinite(cyconv.conv_transpose1d(x, w, algorithm="reference"))
+    np.testing.assert_array_equal(np.isfinite(cyconv.conv_transpose1d(x, w)), want)
+    x[0, 3, 1], w[0, 0, 0] = value, 1
+    want = np.isfinite(cyconv.conv_transpose1d(x, w, algorithm="reference"))
+    np.testing.assert_array_equal(np.isfinite(cyconv.conv_transpose1d(x, w)), want)

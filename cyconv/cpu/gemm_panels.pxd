@@ -92,7 +92,7 @@ cdef inline void pack_view(const lanes* like, const View* v, Py_ssize_t first, P
     for channel in range(k0 // v.taps, ceil_div(k0 + products, v.taps)):
         for d in range(vectors):
             rows = min(channels - d * side, side)
-            if v.span == 1 and v.row == size:       # output channels lie side by side
+            if v.taps == 1 and v.row == size:       # output channels lie side by side
                 from_ = v.weight + (first + d * side) * size + channel * v.channel
                 fetch(from_ + VIEW_AHEAD * v.channel)       # on another page, where the processor expects nothing
                 if rows == side:

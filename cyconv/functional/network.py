@@ -229,6 +229,14 @@ def check_probability(name, value):
     return value
 
 
+def check_eps(value):
+    """`value` as a float of at least 0."""
+    value = real("eps", value)
+    if value < 0:
+        raise ValueError(f"eps must be at least 0, got {value}")
+    return value
+
+
 def real(name, value):
     """`value` as a finite float."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
@@ -246,8 +254,9 @@ def _exponentials(input, dim):
     if not -input.ndim <= dim < input.ndim:
         raise ValueError(f"dim must be an axis of the input, got {dim} with shape {input.shape}")
     shifted = empty(input.shape, np.dtype("float32" if dtype == "float16" else dtype))
+    wide = input.astype(shifted.dtype, copy=False)
     with np.errstate(invalid="ignore"):  # infinity - infinity: all of that axis becomes NaN
-        np.subtract(input, input.max(axis=dim, keepdims=True, initial=-np.inf), out=shifted)
+        np.subtract(wide, wide.max(axis=dim, keepdims=True, initial=-np.inf), out=shifted)
     powers = np.exp(shifted)
     return input, shifted, powers, powers.sum(axis=dim, keepdims=True)
 
@@ -356,7 +365,8 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     Returns
     -------
     ndarray
-        Of the input's shape and dtype. Mean and variance are computed in double precision; the running variance is the unbiased one.
+        Of the input's shape and dtype. Mean and variance are sums of up to a
+        thousand numbers in the input's precision (float16: in single), added up in double; the running variance is the unbiased one.
 
     Raises
     ------
@@ -378,7 +388,7 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     """
     input = as_array("input", input)
     weight, bias = (None if a is None else as_array(name, a) for name, a in (("weight", weight), ("bias", bias)))
-    momentum, eps = check_probability("momentum", momentum), real("eps", eps)
+    momentum, eps = check_probability("momentum", momentum), check_eps(eps)
     running = [("running_mean", running_mean), ("running_var", running_var)]
     if running_mean is None and running_var is None:
         running = []

@@ -116,7 +116,8 @@ class MSELoss(_Loss):
             raise ValueError(f"target must have the input's shape {input.shape}, got {target.shape}")
         if target.dtype != input.dtype:
             raise TypeError(f"target must have the input's dtype {input.dtype}, got {target.dtype}")
-        difference = np.subtract(input, target, out=empty(input.shape, input.dtype))
+        dtype = np.float32 if input.dtype == np.float16 else input.dtype
+        difference = np.subtract(input.astype(dtype, copy=False), target.astype(dtype, copy=False), out=empty(input.shape, dtype))
         flat = difference.reshape(-1)
         weight = 1.0
         if self.reduction == "mean":

@@ -472,6 +472,7 @@ class Module:
             problems += [f"{path}: there is no such parameter or buffer" for path in unexpected]
         if problems:
             raise ValueError("\n  ".join([f"the state does not fit {self._label()}:", *problems]))
+        found = [(array, np.array(value)) for array, value in found]  # some may be views of what is about to be written to
         for array, value in found:
             _write(array, value)
         return Incompatible(missing, unexpected)
@@ -539,6 +540,10 @@ def _check_fit(name, present, value):
     kinds, what = ("f", "a floating") if present.dtype.kind == "f" else ("iu", "an integer")
     if value.dtype.kind not in kinds:
         raise TypeError(f"{name} must have {what} dtype, got {value.dtype}")
+    if kinds == "iu" and value.size and int(value.max()) > np.iinfo(present.dtype).max:
+        raise ValueError(f"{name} must be at most {np.iinfo(present.dtype).max}, got {value.max()}")
+    if not present.flags.writeable:
+        raise ValueError(f"{name} is read-only in the module")
 
 
 def _write(present, value):

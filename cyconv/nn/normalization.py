@@ -7,10 +7,10 @@ from ..functional.documentation import documented
 from ..functional.network import (
     batch_norm_backward,
     batch_norm_forward,
+    check_eps,
     check_probability,
     check_variance,
     move_towards,
-    real,
     unbiased,
 )
 from .module import Module
@@ -37,7 +37,8 @@ _BATCH_NORM = """Each channel with its mean subtracted, divided by its standard 
     track_running_stats : bool, optional
         Whether there are running averages. Without, those of the batch are used in eval mode, too.
     dtype : dtype, optional
-        Of parameters, running averages, input and output: float16, float32 or float64. Sums are taken in float64.
+        Of parameters, running averages, input and output: float16, float32 or float64. Sums are those of up to a
+        thousand numbers in the layer's precision (float16: in single), added up in double.
 
     Attributes
     ----------
@@ -66,7 +67,7 @@ class _BatchNorm(Module):
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, *, dtype=np.float32):
         self.num_features = integer("num_features", num_features, 1)
-        self.eps, self.momentum = real("eps", eps), None if momentum is None else check_probability("momentum", momentum)
+        self.eps, self.momentum = check_eps(eps), None if momentum is None else check_probability("momentum", momentum)
         self.affine, self.track_running_stats = flag("affine", affine), flag("track_running_stats", track_running_stats)
         self._dtype = np.dtype(dtype_name("the layer", np.dtype(dtype), FLOATS))
         ones, zeros = np.ones(self.num_features, self._dtype), np.zeros(self.num_features, self._dtype)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..arguments import FLOATS, as_array, dtype_name, flag
+from ..arguments import FLOATS, INTEGERS, as_array, dtype_name, flag
 
 
 class Parameter(np.ndarray):
@@ -61,6 +61,7 @@ class Parameter(np.ndarray):
     def grad(self, value):
         if value is not None:
             value = as_array("grad", value)
+            dtype_name("grad", value.dtype, FLOATS + INTEGERS)
             if value.shape != self.shape:
                 raise ValueError(f"grad must have the parameter's shape {self.shape}, got {value.shape}")
         self._grad = value

@@ -98,14 +98,23 @@ def load(path):
     """
     path = _checked(path)
     if path.suffix == ".npz":
-        import zipfile  # in use only: it would make importing cyconv slower
+        import tokenize  # in use only: they would make importing cyconv slower
+        import zipfile
+        import zlib
 
-        with open(path, "rb") as file:
+        with open(path, "rb") as file:  # here, since np.load leaves damaged ones open
             if not zipfile.is_zipfile(file):
                 raise ValueError(f"{path} is no .npz file, or not all of one")
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            file.seek(0)
+            try:
+                with np.load(file, allow_pickle=False) as archive:
+                    return {name: archive[name] for name in archive.files}
+            except _DAMAGE + (zipfile.BadZipFile, zlib.error, tokenize.TokenError) as error:
+                raise ValueError(f"{path} is damaged: {error}") from error
     return _safetensors("load_file")(path)
+
+
+_DAMAGE = (OSError, SyntaxError, EOFError, KeyError, NotImplementedError)
 
 
 def _checked(path):
