@@ -11,7 +11,7 @@ from cyconv import _platform, cpu
 
 LEVELS = ("v2", "v3", "v4")
 HAVE = _platform.cpu_level()
-FUSED = ("direct", "implicit_gemm", "depthwise", "channel_lanes", "separable", "winograd", "fft")  # what multiplies and adds in one instruction
+FUSED = ("direct", "implicit_gemm", "depthwise", "dots", "channel_lanes", "separable", "winograd", "fft")  # what multiplies and adds in one instruction
 
 # Results of every algorithm and of pooling, on exact data and on normal floats, as one .npz
 PROGRAM = """
