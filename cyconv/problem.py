@@ -424,6 +424,7 @@ def _conv_transpose_problem(
     everywhere = len(phases) == prod(min(s, m) for s, m in zip(stride, out_size))
     columns = None
     few = batch * prod(size) <= COLUMN_SAMPLES and in_channels >= COLUMN_CHANNELS
+    few = few and batch * prod(size) * out_channels * prod(kernel) * np.dtype(dtype).itemsize <= max_workspace / 2
     if few and groups == 1 and prod(kernel) > 1 and batch and out_channels and dtype in ("float32", "float64"):
         columns = make_conv_problem(
             1, True, dtype, 1, 1, in_channels, batch * prod(size), (out_channels * prod(kernel),), (1,), (1,), (1,), (0,), (0,), "zeros",

@@ -1,4 +1,8 @@
-"""Transposed convolution: one plain convolution per phase of the stride (problem.conv_transpose_problem says how)."""
+"""Transposed convolution: one plain convolution per phase of the stride (problem.conv_transpose_problem says how), woven together.
+
+Of few samples by many weights, phases would bring all weights to another order first. There the samples are multiplied with the weights as
+they lie, and what each gives to each tap is folded.
+"""
 
 from math import prod
 
@@ -70,7 +74,8 @@ def run_transposed(whole, rank, input, weight, bias, algorithm, out):
 def _weave(whole, rank, computed, bias, result):
     """All phases to their places in `result`, and what no tap reaches: the bias, or zeros."""
     stride = (1,) * (3 - rank) + tuple(whole.stride)
-    if not weaves(stride):
+    most = whole.phases[0].problem.max_workspace if whole.phases else 0
+    if not weaves(stride) or result.nbytes > most:
         result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * rank)
         for phase in whole.phases:
             computed(phase, result[(..., *phase.out)])
@@ -94,6 +99,8 @@ def _weave(whole, rank, computed, bias, result):
 def columns_pay(whole):
     """Whether all taps of all samples, added up afterwards, are predicted to be there sooner than the phases."""
     found = whole.columns.kept.get("pays")
+    if found is None and all(v.declined for v in verdicts(whole.columns)):  # too little workspace
+        found = whole.columns.kept["pays"] = False
     if found is None:
         columns = _seconds(whole.columns) + FOLDED * whole.columns.outputs
         phases = sum(_seconds(phase.problem) + TURNED * prod(phase.problem.weight_shape) for phase in whole.phases)

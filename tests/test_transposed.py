@@ -163,3 +163,12 @@ def test_weights_that_are_not_finite(value):
     x[0, 3, 1], w[0, 0, 0] = value, 1
     want = np.isfinite(cyconv.conv_transpose1d(x, w, algorithm="reference"))
     np.testing.assert_array_equal(np.isfinite(cyconv.conv_transpose1d(x, w)), want)
+
+
+@pytest.mark.parametrize("bytes", [300_000, 2_000_000, 2**28])
+def test_little_workspace(bytes):
+    """Neither columns nor phases that wait to be woven take more than they may."""
+    rng = np.random.default_rng(6)
+    for shape, weight, stride in [((2, 64, 6, 6), (64, 64, 3, 3), 1), ((2, 64, 6, 6), (64, 64, 3, 3), 2), ((1, 4, 150, 150), (4, 4, 3, 3), 2)]:
+        x, w = rng.integers(-2, 3, shape).astype("float32"), rng.integers(-2, 3, weight).astype("float32")
+        check(2, x, w, None, (stride,) * 2, (1, 1), (0, 0), 1, (1, 1), max_workspace=bytes, precision="strict")
