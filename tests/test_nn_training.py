@@ -36,11 +36,11 @@ def test_cross_entropy(torch, shape, reduction, label_smoothing):
     target = np.random.default_rng(1).integers(0, shape[1], shape[:1] + shape[2:])
     for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-6), ("float16", 2e-3)):
         logits = (random(shape) * 5).astype(dtype)
-        loss = nn.CrossEntropyLoss(reduction, label_smoothing)
+        loss = nn.CrossEntropyLoss(reduction=reduction, label_smoothing=label_smoothing)
         value = loss(logits, target.astype("uint8"))
         gradient = loss.backward()
         assert type(value) is float and gradient.dtype == dtype and gradient.shape == shape
-        assert value == network.cross_entropy(logits, target, reduction, label_smoothing)
+        assert value == network.cross_entropy(logits, target, reduction=reduction, label_smoothing=label_smoothing)
         tensor = torch.from_numpy(logits.astype("float64")).requires_grad_()
         twin = torch.nn.CrossEntropyLoss(reduction=reduction, label_smoothing=label_smoothing)(tensor, torch.from_numpy(target))
         twin.backward()
@@ -62,8 +62,8 @@ def test_cross_entropy_of_large_logits():
 def test_cross_entropy_is_summed_in_double_precision():
     logits = np.broadcast_to(np.float32([[0.5, 0]]), (2**25, 2))[: 2**18]
     target = np.zeros(len(logits), int)
-    single = nn.CrossEntropyLoss("sum")(logits[:1], target[:1])
-    assert nn.CrossEntropyLoss("sum")(logits, target) == pytest.approx(single * len(logits), rel=1e-12)
+    single = nn.CrossEntropyLoss(reduction="sum")(logits[:1], target[:1])
+    assert nn.CrossEntropyLoss(reduction="sum")(logits, target) == pytest.approx(single * len(logits), rel=1e-12)
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
@@ -87,7 +87,7 @@ def test_cross_entropy_refuses(label_smoothing):
     with pytest.raises(TypeError, match="input has dtype int64"):
         loss(np.zeros((2, 3), int), np.zeros(2, int))
     with pytest.raises(ValueError, match="reduction must be one of 'mean', 'sum'; got 'none'"):
-        nn.CrossEntropyLoss("none")
+        nn.CrossEntropyLoss(reduction="none")
     with pytest.raises(ValueError, match="label_smoothing must be from 0 to 1"):
         nn.CrossEntropyLoss(label_smoothing=2)
 
@@ -112,7 +112,7 @@ def test_mean_squares(torch, reduction):
     with pytest.raises(TypeError, match="input has dtype int64"):
         loss(np.ones(3, int), np.ones(3, int))
     assert [repr(each) for each in (nn.MSELoss(), nn.MSELoss("sum"))] == ["MSELoss()", "MSELoss(reduction='sum')"]
-    assert repr(nn.CrossEntropyLoss("sum", 0.1)) == "CrossEntropyLoss(reduction='sum', label_smoothing=0.1)"
+    assert repr(nn.CrossEntropyLoss(reduction="sum", label_smoothing=0.1)) == "CrossEntropyLoss(reduction='sum', label_smoothing=0.1)"
 
 
 def test_losses_without_a_call():
@@ -561,3 +561,37 @@ def test_a_variance_needs_a_positive_eps_or_none():
         nn.BatchNorm1d(2, eps=-1.0)
     with pytest.raises(ValueError, match="eps must be at least 0"):
         network.batch_norm(np.zeros((2, 2)), None, None, eps=-1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("weighted, ignore", [(False, 2), (True, -100), (True, 1)])
+def test_cross_entropy_with_weights_and_what_is_ignored(weighted, ignore, reduction, smoothing):
+    rng = np.random.default_rng(1)
+    for shape in ((7, 4), (3, 5, 2, 3)):
+        logits, target = rng.standard_normal(shape), rng.integers(0, shape[1], shape[:1] + shape[2:])
+        weight = rng.uniform(0.2, 2, shape[1]) if weighted else None
+        loss = nn.CrossEntropyLoss(weight, ignore, reduction, smoothing)
+        found = loss(logits, target)
+        gradient = loss.backward()
+        for place in rng.choice(logits.size, 6, replace=False):
+            step = np.zeros(logits.size)
+            step[place] = 1e-5
+            step = step.reshape(shape)
+            ends = [network.cross_entropy(logits + s * step, target, weight, ignore, reduction, smoothing) for s in (1, -1)]
+            assert gradient.flat[place] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6, abs=1e-9)
+        torch = pytest.importorskip("torch")
+        theirs = torch.nn.CrossEntropyLoss(
+            None if weight is None else torch.from_numpy(weight), ignore_index=ignore, reduction=reduction, label_smoothing=smoothing
+        )
+        assert found == pytest.approx(theirs(torch.from_numpy(logits), torch.from_numpy(target)).item(), rel=1e-12)
+
+
+def test_class_weights_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"weight must have shape \(3,\) for an input of shape \(2, 3\), got \(4,\)"):
+        nn.CrossEntropyLoss(np.ones(4))(np.zeros((2, 3)), np.zeros(2, int))
+    with pytest.raises(TypeError, match="weight has dtype int64"):
+        nn.CrossEntropyLoss(np.ones(4, int))
+    assert np.isnan(nn.CrossEntropyLoss(ignore_index=1)(np.zeros((2, 3)), np.ones(2, int)))
+    with pytest.raises(ValueError, match="padding_mode must be one of 'zeros'"):
+        nn.ConvTranspose2d(1, 1, 3, padding_mode="reflect")

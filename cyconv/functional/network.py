@@ -264,7 +264,7 @@ def _exponentials(input, dim):
 # ---- cross entropy -------------------------------------------------------------------------------------------------------
 
 
-def cross_entropy(input, target, reduction="mean", label_smoothing=0.0):
+def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
     """How far softmax(input) is from the classes that are right: -log of the probability that it gives them.
 
     Parameters
@@ -273,8 +273,12 @@ def cross_entropy(input, target, reduction="mean", label_smoothing=0.0):
         Logits, (N, K) or (N, K, ...) for K classes; any floating dtype.
     target : array_like
         (N,) or (N, ...), of any integer dtype: the class of each, from 0 to K - 1.
+    weight : array_like, optional
+        (K,), of any floating dtype: how much each class counts.
+    ignore_index : int, optional
+        Targets of this number do not count.
     reduction : {"mean", "sum"}, optional
-        Over all of them.
+        Over all of them; a mean is divided by what they count together.
     label_smoothing : float, optional
         0 to 1: so much of the target is spread evenly over all classes (Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking
         the Inception architecture", 2016).
@@ -296,15 +300,32 @@ def cross_entropy(input, target, reduction="mean", label_smoothing=0.0):
     >>> round(cross_entropy(np.log([[0.25, 0.75]]), np.array([1])), 6)  # -log(0.75)
     0.287682
     """
-    return cross_entropy_forward(input, target, check_reduction(reduction), check_probability("label_smoothing", label_smoothing))[0]
+    smoothing = check_probability("label_smoothing", label_smoothing)
+    return cross_entropy_forward(input, target, check_class_weight(weight), check_index(ignore_index), check_reduction(reduction), smoothing)[0]
 
 
 def check_reduction(value):
     return one_of("reduction", value, REDUCTIONS)
 
 
-def cross_entropy_forward(input, target, reduction, smoothing):
-    """The loss, and what its gradient needs: probabilities, targets as indices along axis 1, and how much each counts."""
+def check_index(value):
+    return integer("ignore_index", value, -(2**62))
+
+
+def check_class_weight(value):
+    """None, or how much each class counts, in double precision."""
+    if value is None:
+        return None
+    value = as_array("weight", value)
+    dtype_name("weight", value.dtype, FLOATS)
+    if value.ndim != 1:
+        raise ValueError(f"weight must have shape (K,), one number for each class, got {value.shape}")
+    return value.astype(np.float64)
+
+
+def cross_entropy_forward(input, target, weight, ignore_index, reduction, smoothing):
+    """The loss, and what its gradient needs: probabilities, targets as indices along axis 1, how much each of them and each class counts
+    (None: all the same), and what all is multiplied by."""
     input, target = as_array("input", input), as_array("target", target)
     if input.ndim < 2:
         raise ValueError(f"input must have shape (N, K) or (N, K, ...), got {input.shape}")
@@ -312,29 +333,60 @@ def cross_entropy_forward(input, target, reduction, smoothing):
     classes, shape = input.shape[1], input.shape[:1] + input.shape[2:]
     if target.shape != shape:
         raise ValueError(f"target must have shape {shape} for an input of shape {input.shape}, got {target.shape}")
+    if weight is not None and len(weight) != classes:
+        raise ValueError(f"weight must have shape ({classes},) for an input of shape {input.shape}, got {weight.shape}")
+    counted = target != ignore_index
+    if counted.all():
+        counted = None
+    else:
+        target = np.where(counted, target, 0)
     if target.size and not (0 <= target.min() and target.max() < classes):
         wrong = target[(target < 0) | (target >= classes)][0]
         raise ValueError(f"target must be from 0 to {classes - 1}, since the input has {classes} classes; got {wrong}")
     _, shifted, powers, total = _exponentials(input, 1)
     target = np.expand_dims(target.astype(np.intp, copy=False), 1)
-    log_total = float(np.log(total).sum(dtype=np.float64))
-    loss = (1 - smoothing) * (log_total - float(np.take_along_axis(shifted, target, 1).sum(dtype=np.float64)))
-    if smoothing:
-        loss += smoothing * (log_total - float(shifted.sum(dtype=np.float64)) / classes)
-    weight = 1.0
+    log_total, right = np.log(total), np.take_along_axis(shifted, target, 1)
+    each = None
+    if weight is not None or counted is not None:
+        counted = np.ones(target.shape) if counted is None else np.expand_dims(counted, 1).astype(np.float64)
+        each = counted if weight is None else counted * weight[target]
+    each_class = None if weight is None else weight.reshape(classes, *(1,) * (input.ndim - 2))
+    if each is None:
+        loss = (1 - smoothing) * _difference(log_total, right)
+        if smoothing:
+            loss += smoothing * (float(log_total.sum(dtype=np.float64)) - float(shifted.sum(dtype=np.float64)) / classes)
+    else:
+        loss = (1 - smoothing) * float((each * (log_total - right)).sum())
+        if smoothing:
+            terms = log_total - shifted if weight is None else each_class * (log_total - shifted)
+            loss += smoothing / classes * float((counted * terms).sum(dtype=np.float64))
+    factor = 1.0
     if reduction == "mean":
-        weight = 1 / target.size if target.size else float("nan")
+        together = target.size if each is None else float(each.sum())
+        factor = 1 / together if together else float("nan")
     powers /= total
-    return loss * weight, powers, target, weight
+    return loss * factor, powers, target, each, counted, each_class, factor
 
 
-def cross_entropy_backward(probabilities, target, weight, smoothing):
-    """The gradient with respect to the logits; overwrites the probabilities."""
+def _difference(a, b):
+    """Of the sums, in double precision."""
+    return float(a.sum(dtype=np.float64)) - float(b.sum(dtype=np.float64))
+
+
+def cross_entropy_backward(probabilities, target, each, counted, each_class, factor, smoothing):
+    """The gradient with respect to the logits; may overwrite the probabilities."""
     gradient, classes = probabilities, probabilities.shape[1]
+    if each is not None:  # each counts differently: what its probabilities, and what its class, are multiplied by
+        spread = smoothing / classes * counted
+        gradient = probabilities * ((1 - smoothing) * each + spread * (classes if each_class is None else each_class.sum()))
+        if smoothing:
+            gradient -= spread if each_class is None else spread * each_class
+        np.put_along_axis(gradient, target, np.take_along_axis(gradient, target, 1) - (1 - smoothing) * each, 1)
+        return gradient * factor
     if smoothing:
         gradient -= smoothing / classes
     np.put_along_axis(gradient, target, np.take_along_axis(gradient, target, 1) - (1 - smoothing), 1)
-    gradient *= weight
+    gradient *= factor
     return gradient
 
 

@@ -94,6 +94,8 @@ _TRANSPOSED = """<rank>-d transposed convolution with weights of its own, as tor
         As in `conv_transpose<rank>d`: `padding` may also be a (before, after) pair per axis.
     bias : bool, optional
         Whether there is one.
+    padding_mode : str, optional
+        'zeros'; there is no other.
     <shared>
 
     Attributes
@@ -238,10 +240,11 @@ class _ConvTranspose(_Layer):
     _padding_words = ()
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True, dilation=1, *,
-        dtype=np.float32, seed=None, algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE,
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True, dilation=1,
+        padding_mode="zeros", *, dtype=np.float32, seed=None, algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE,
     ):  # fmt: skip
         self.output_padding = integers("output_padding", output_padding, self._rank, 0)
+        one_of("padding_mode", padding_mode, ("zeros",))
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, "zeros", dtype, seed, algorithm,
             precision, max_workspace,

@@ -3,7 +3,15 @@
 import numpy as np
 
 from ..arguments import FLOATS, as_array, dtype_name
-from ..functional.network import check_probability, check_reduction, cross_entropy_backward, cross_entropy_forward, real
+from ..functional.network import (
+    check_class_weight,
+    check_index,
+    check_probability,
+    check_reduction,
+    cross_entropy_backward,
+    cross_entropy_forward,
+    real,
+)
 from ..memory import empty
 from .module import Module
 
@@ -42,8 +50,12 @@ class CrossEntropyLoss(_Loss):
 
     Parameters
     ----------
+    weight : array_like, optional
+        (K,), of any floating dtype: how much each class counts.
+    ignore_index : int, optional
+        Targets of this number do not count.
     reduction : {"mean", "sum"}, optional
-        Over all targets.
+        Over all targets; a mean is divided by what they count together.
     label_smoothing : float, optional
         0 to 1: so much of the target is spread evenly over all classes.
 
@@ -62,20 +74,24 @@ class CrossEntropyLoss(_Loss):
     array([[ 0.25, -0.25]])
     """
 
-    def __init__(self, reduction="mean", label_smoothing=0.0):
+    def __init__(self, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
         self.reduction, self.label_smoothing = check_reduction(reduction), check_probability("label_smoothing", label_smoothing)
+        self.ignore_index = check_index(ignore_index)
+        self.register_buffer("weight", check_class_weight(weight))
 
     def forward(self, logits, target):
         logits = as_array("logits", logits)
-        loss, *what = cross_entropy_forward(logits, target, self.reduction, self.label_smoothing)
+        loss, *what = cross_entropy_forward(logits, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
         self._keep(logits, *what)
         return loss
 
-    def _slope(self, factor, probabilities, target, weight):
-        return cross_entropy_backward(probabilities, target, weight * factor, self.label_smoothing)
+    def _slope(self, grad_output, *what):
+        *what, factor = what
+        return cross_entropy_backward(*what, factor * grad_output, self.label_smoothing)
 
     def extra_repr(self):
-        parts = [f"reduction={self.reduction!r}"] if self.reduction != "mean" else []
+        parts = [f"ignore_index={self.ignore_index}"] if self.ignore_index != -100 else []
+        parts += [f"reduction={self.reduction!r}"] if self.reduction != "mean" else []
         parts += [f"label_smoothing={self.label_smoothing}"] if self.label_smoothing else []
         return ", ".join(parts)
 
