@@ -29,21 +29,22 @@ BASELINE = "base"  # the one level of every other architecture, and of compilers
 COMMON = ["-O3", "-g0", "-fno-math-errno", "-Wno-discarded-qualifiers"]  # Cython drops const from locals
 # Nothing is ever thrown through C; the tables for that were a fortieth of the wheel.
 COMMON += ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
-# Together a fiftieth more: no table for functions of other libraries, equal constants once, no number of the build.
-COMMON += ["-fno-plt", "-fmerge-all-constants"]
+# Together a twenty-fifth more: no table for functions of other libraries, equal constants once, no number of the build, and nothing but
+# loops begins at round addresses.
+COMMON += ["-fno-plt", "-fmerge-all-constants", "-fno-align-functions", "-fno-align-jumps", "-fno-align-labels"]
 LINKED = ["-s", "-Wl,--build-id=none"] if sys.platform.startswith("linux") else ["-s"]
 # Sources whose results must not depend on whether the processor has FMA: contraction is switched off for them. `direct` and `separable`
 # keep it, because there FMA is the whole speed; their results on v2 (no FMA) differ in the last bits for inexact data.
 UNCONTRACTED = {"im2col", "pool", "sliding"}
 # What -O3 unrolls and unswitches is a quarter to a third of these, since their loops are there for many types, and makes them no faster on average.
 # Where loops begin in a line of the instruction cache made up to 10 % of difference between builds.
-SMALLER = {"pool", "sliding", "_calls", "_fold", "_scatter", "_spread", "_weave"}
+SMALLER = {"im2col", "pool", "sliding", "_calls", "_fold", "_norms", "_scatter", "_spread", "_weave"}
 SMALL = ["-O2", "-ftree-vectorize", "-fpeel-loops", "-falign-loops=64"]
 # All of the level that processors from before 2013 have: 10 to 20 % smaller, up to 10 % slower there (separable, fft), and the wheel is for everybody.
 SMALL_LEVEL = "v2"
 # May be imported before cyconv/threads.py has prepared the loading of OpenMP's library, and so must not load it.
 UNTHREADED = {"_calls", "_cython", "_memory", "_taps", "_threads"}
-# What Cython gives to every module that it compiles, once instead of 36 times: 0.2 MB of the wheel.
+# What Cython gives to every module that it compiles, once instead of 40 times: 0.2 MB of the wheel.
 SHARED = "cyconv._cython"
 SMALLEST = {"_cython", "_platform", "_threads"}  # where speed does not matter at all
 
