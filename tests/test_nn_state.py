@@ -540,8 +540,11 @@ def test_files_that_safetensors_refuses(tmp_path, torch):
     with pytest.raises(ValueError, match="net.safetensors as .safetensors: "):
         nn.load(path)
     safetensors.save_file({"a": torch.zeros(3, dtype=torch.bfloat16)}, path)
-    with pytest.raises(ValueError, match="net.safetensors as .safetensors: .*bfloat16"):
-        nn.load(path)
+    if "ml_dtypes" in sys.modules:  # which gives NumPy that dtype, once another test has loaded it
+        assert nn.load(path)["a"].dtype.name == "bfloat16"
+    else:
+        with pytest.raises(ValueError, match="net.safetensors as .safetensors: .*bfloat16"):
+            nn.load(path)
 
 
 def test_without_safetensors(tmp_path, monkeypatch):
