@@ -25,7 +25,7 @@ What a call goes through, from top to bottom; imports point the same way:
     scatter.py         max unpooling, and gradients of max pools (scatter_problem.py)
     spread.py          gradients of other pools (spread_problem.py)
     filters.py         sliding filters, as pools of a few axes at a time
-    plot.py            pictures of what layers do, by matplotlib: import cyconv.plot
+    plot/              pictures of what layers do, by matplotlib: import cyconv.plot
     cli/               the commands of `python -m cyconv`
 
 README.md says how to add an algorithm.

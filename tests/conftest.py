@@ -7,6 +7,8 @@ the tests run against an installed package.
 import os
 from pathlib import Path
 
+import pytest
+
 import cyconv
 
 
@@ -15,3 +17,9 @@ def pytest_configure(config):
     os.environ["CYCONV_TUNING"] = "off"
     folders = [str(Path(cyconv.__file__).parent.parent), os.environ.get("PYTHONPATH")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
+
+
+@pytest.fixture
+def torch():
+    """PyTorch; tests that ask for it are left out where it is not installed."""
+    return pytest.importorskip("torch")

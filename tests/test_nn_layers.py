@@ -10,12 +10,6 @@ import cyconv
 from cyconv import nn
 from cyconv.functional import network
 
-
-@pytest.fixture
-def torch():
-    return pytest.importorskip("torch")
-
-
 SIZES = {1: (9,), 2: (6, 7), 3: (4, 5, 4)}
 
 CONVOLUTIONS = [  # rank, positional arguments, named ones; inputs are of SIZES
@@ -544,79 +538,32 @@ def test_backward_before_forward():
         nn.ReLU().backward(np.zeros(3))
 
 
-# ---- the functions -------------------------------------------------------------------------------------------------------
+def test_a_variance_needs_a_positive_eps_or_none():
+    with pytest.raises(ValueError, match="eps must be at least 0, got -1.0"):
+        nn.BatchNorm1d(2, eps=-1.0)
+    with pytest.raises(ValueError, match="eps must be at least 0"):
+        network.batch_norm(np.zeros((2, 2)), None, None, eps=-1e-5)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("dim", [0, 1, -1])
-def test_softmax(torch, dtype, dim):
-    x = (random((3, 4, 5)) * 10).astype(dtype)
-    for name in ("softmax", "log_softmax"):
-        got = getattr(network, name)(x, dim)
-        want = getattr(torch.nn.functional, name)(torch.from_numpy(x).double(), dim).numpy()
-        assert got.dtype == dtype
-        np.testing.assert_allclose(got, want, rtol=4 * np.finfo(dtype).eps, atol=8 * np.finfo(dtype).eps)
-    np.testing.assert_array_equal(network.softmax(np.array([0.0, 1000.0, -np.inf])), [0, 1, 0])
-    with pytest.raises(ValueError, match="dim must be an axis of the input, got 3"):
-        network.softmax(x, 3)
-    with pytest.raises(TypeError, match="input has dtype int64"):
-        network.log_softmax(np.ones(3, int))
+
+@pytest.mark.parametrize("layer", [nn.ReLU(inplace=True), nn.Dropout(0.5, inplace=True, seed=0)])
+def test_layers_that_write_over_their_input(layer):
+    x = np.random.default_rng(0).standard_normal((4, 5)).astype("float32")
+    given, g = x.copy(), np.ones((4, 5), "float32")
+    y = layer(given)
+    assert y is given and not np.array_equal(given, x)
+    np.testing.assert_array_equal(layer.backward(g) != 0, y != 0)
+    assert "inplace=True" in repr(layer)
+    given.flags.writeable = False
+    with pytest.raises(ValueError, match=r"inplace=True\): .*writable"):
+        layer(given)
+    with pytest.raises(TypeError, match="plain numpy array"):
+        layer([1.0, -1.0])
 
 
-def test_relu_writes_where_it_is_told():
-    x = spread((3, 4))
-    out = np.empty_like(x)
-    assert network.relu(x, out=out) is out
-    np.testing.assert_array_equal(out, np.maximum(x, 0))
-    assert network.relu(x, out=x) is x
-    np.testing.assert_array_equal(x, out)
-    with pytest.raises(ValueError, match="out must have shape"):
-        network.relu(x, out=out[:1])
-    with pytest.raises(TypeError, match="input has dtype complex128"):
-        network.relu(x * 1j)
-
-
-def test_linear_function(torch):
-    for dtype in ("float32", "complex128", "int32"):
-        x, w, b = (np.random.default_rng(i).integers(-5, 6, shape).astype(dtype) for i, shape in enumerate(((2, 3, 4), (5, 4), (5,))))
-        np.testing.assert_array_equal(network.linear(x, w, b), x @ w.T + b)
-        np.testing.assert_array_equal(network.linear(x, w), torch.nn.functional.linear(torch.from_numpy(x), torch.from_numpy(w)).numpy())
-    with pytest.raises(ValueError, match="weight must have 2 axes"):
-        network.linear(x, w[0])
-
-
-def test_batch_norm_function(torch):
-    x, w, b = random((4, 3, 5)), random(3, 1), random(3, 2)
-    for training, affine, tracked in ((True, True, True), (False, True, True), (True, False, False), (False, True, False)):
-        ours = (np.zeros(3), np.ones(3)) if tracked else (None, None)
-        theirs = [None if a is None else torch.from_numpy(a.copy()) for a in ours]
-        more = (w, b) if affine else (None, None)
-        own, tensors = training or not tracked, [None if a is None else torch.from_numpy(a) for a in more]
-        want = torch.nn.functional.batch_norm(torch.from_numpy(x), *theirs, *tensors, own, 0.3)
-        np.testing.assert_allclose(network.batch_norm(x, *ours, *more, training, 0.3), want.numpy(), rtol=1e-9, atol=1e-12)
-        for mine, other in zip(ours, theirs):
-            if tracked:
-                np.testing.assert_allclose(mine, other.numpy(), rtol=1e-12)
-    with pytest.raises(ValueError, match=r"weight of shape \(2,\) is for 2 channels; input of shape \(4, 3, 5\) has 3"):
-        network.batch_norm(x, None, None, w[:2])
-    zeros, ones = np.zeros(3), np.ones(3)
-    integers = np.ones(3, int)
-    for mean, var, got in ((zeros, None, "NoneType"), (None, ones, "NoneType"), ([0] * 3, ones, "list"), (zeros, integers, "dtype int64")):
-        with pytest.raises(TypeError, match=f"must be an ndarray of a floating dtype, or None like the other one; got {got}"):
-            network.batch_norm(x, mean, var)
-    with pytest.raises(ValueError, match=r"running_var of shape \(2,\) is for 2 channels"):
-        network.batch_norm(x, np.zeros(3), np.ones(2))
-    with pytest.raises(TypeError, match="bias has float32"):
-        network.batch_norm(x, None, None, None, b.astype("float32"))
-    with pytest.raises(ValueError, match="a variance needs more than one value"):
-        network.batch_norm(x[:1, :, :1], None, None)
-
-
-def test_dropout_function():
-    x = np.ones((50, 40), np.float32)
-    assert network.dropout(x, 0.5, False) is x
-    np.testing.assert_array_equal(network.dropout(x, 0.5, seed=1), nn.Dropout(0.5, seed=1)(x))
-    shared = np.random.default_rng(1)
-    assert (network.dropout(x, 0.5, seed=shared) != network.dropout(x, 0.5, seed=shared)).any()
-    with pytest.raises(ValueError, match="p must be from 0 to 1"):
-        network.dropout(x, 2)
+def test_batch_norm_without_a_bias():
+    layer = nn.BatchNorm2d(3, bias=False)
+    assert layer.bias is None and [name for name, _ in layer.named_parameters()] == ["weight"]
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 4)).astype("float32")
+    np.testing.assert_array_equal(layer(x), nn.BatchNorm2d(3)(x))
+    assert nn.BatchNorm2d(3, affine=False).bias is None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import _norms
-from ..arguments import as_array
+from ..arguments import as_array, check_out, flag
 from ..functional.network import check_probability, dropout_mask, relu
 from ..memory import empty
 from .initial import generator_of
@@ -15,6 +15,16 @@ class ReLU(Module):
 
     The gradient passes where x is above 0; at 0 it is 0.
 
+    Parameters
+    ----------
+    inplace : bool, optional
+        Whether the result is written over the input, which must be a writable array then.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `inplace` is no bool; in a call, if the input cannot be written over.
+
     Examples
     --------
     >>> import numpy as np, cyconv
@@ -25,8 +35,11 @@ class ReLU(Module):
     array([0., 5.])
     """
 
+    def __init__(self, inplace=False):
+        self.inplace = flag("inplace", inplace)
+
     def forward(self, x):
-        y = relu(x)
+        y = relu(x, out=x if self.inplace else None)
         self._keep(y, y)  # which the next layer keeps, too
         return y
 
@@ -44,6 +57,9 @@ class ReLU(Module):
     def trace(self, flow):
         return flow.step(self)
 
+    def extra_repr(self):
+        return "inplace=True" if self.inplace else ""
+
 
 class Dropout(Module):
     """In training, sets each element to 0 with probability `p` and divides the others by 1 - p; does nothing in eval mode.
@@ -55,6 +71,8 @@ class Dropout(Module):
     ----------
     p : float, optional
         0 to 1.
+    inplace : bool, optional
+        Whether the result is written over the input, which must be a writable array then.
     seed : None, int or numpy.random.Generator, optional
         Where the random numbers come from.
 
@@ -73,17 +91,19 @@ class Dropout(Module):
     array([1., 1., 1.])
     """
 
-    def __init__(self, p=0.5, *, seed=None):
-        self.p = check_probability("p", p)
+    def __init__(self, p=0.5, inplace=False, *, seed=None):
+        self.p, self.inplace = check_probability("p", p), flag("inplace", inplace)
         self._generator = generator_of(seed)
 
     def forward(self, x):
-        x = as_array("input", x)
+        given, x = x, as_array("input", x)
         if not self.training or self.p == 0:
             self._keep(x, None)
             return x
         mask = dropout_mask(x, self.p, self._generator)
-        y = np.multiply(x, mask, out=empty(x.shape, x.dtype))
+        if self.inplace:
+            check_out(given, x.shape, x.dtype, "input")
+        y = np.multiply(x, mask, out=given if self.inplace else empty(x.shape, x.dtype))
         self._keep(y, mask)
         return y
 
@@ -96,4 +116,4 @@ class Dropout(Module):
         return flow.step(self)
 
     def extra_repr(self):
-        return f"p={self.p}"
+        return f"p={self.p}, inplace=True" if self.inplace else f"p={self.p}"

@@ -36,6 +36,8 @@ _BATCH_NORM = """Each channel with its mean subtracted, divided by its standard 
         Whether there are weight and bias.
     track_running_stats : bool, optional
         Whether there are running averages. Without, those of the batch are used in eval mode, too.
+    bias : bool, optional
+        Whether there is a bias, if `affine`.
     dtype : dtype, optional
         Of parameters, running averages, input and output: float16, float32 or float64. Sums are those of up to a
         thousand numbers in the layer's precision (float16: in single), added up in double.
@@ -65,13 +67,14 @@ class _BatchNorm(Module):
     _parameters = ("weight", "bias")
     _optional_state = ("num_batches_tracked",)
 
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, *, dtype=np.float32):
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, *, bias=True, dtype=np.float32):
         self.num_features = integer("num_features", num_features, 1)
         self.eps, self.momentum = check_eps(eps), None if momentum is None else check_probability("momentum", momentum)
         self.affine, self.track_running_stats = flag("affine", affine), flag("track_running_stats", track_running_stats)
         self._dtype = np.dtype(dtype_name("the layer", np.dtype(dtype), FLOATS))
         ones, zeros = np.ones(self.num_features, self._dtype), np.zeros(self.num_features, self._dtype)
-        self.weight, self.bias = (Parameter(ones), Parameter(zeros)) if self.affine else (None, None)
+        self.weight = Parameter(ones) if self.affine else None
+        self.bias = Parameter(zeros) if flag("bias", bias) and self.affine else None
         tracked = self.track_running_stats
         for name, value in (("running_mean", zeros), ("running_var", ones), ("num_batches_tracked", np.array(0, np.int64))):
             self.register_buffer(name, value if tracked else None)
