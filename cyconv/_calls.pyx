@@ -40,6 +40,11 @@ def convolve(
     row = (<dict> problem.kept).get((algorithm, True, False)) if type(algorithm) is str else None  # as choose has left it
     if row is None or row.weights and not row.module.suits(problem, weight):
         row = choose(problem, algorithm, weight)
+    return run_chosen(row, problem, input, weight, bias, algorithm, out)
+
+
+def run_chosen(row, problem, input, weight, bias, algorithm, out):
+    """A convolution by the row that was chosen for it."""
     if not row.spreads_nonfinite:
         return execute(row, problem, input, row.prepare_once(problem, weight), bias, out)
     if out is not None and overlaps(out, weight):

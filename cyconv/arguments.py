@@ -5,6 +5,7 @@ allowed.
 """
 
 import operator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -84,6 +85,22 @@ def integers(name, value, rank, least):
                 raise ValueError(f"{name} must be {what}, got {len(items)} values: {value!r}")
             return items
     return (integer(name, value, least, what),) * rank
+
+
+class Described(NamedTuple):
+    """All that a problem wants to know about an array."""
+
+    shape: tuple
+    dtype: np.dtype
+
+
+def shape_of(name, value, what):
+    """`value`, the shape of an array, as a tuple of ints."""
+    if plain_ints(value) and min(value) >= 0:
+        return value
+    if not isinstance(value, (tuple, list, np.ndarray)):
+        raise TypeError(f"{name} must be {what}, got {value!r}")
+    return tuple([integer(name, length, 0, what) for length in value])
 
 
 def flag(name, value):

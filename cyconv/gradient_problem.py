@@ -14,14 +14,11 @@ As a product of matrices it may have so few results, of long sums, that several 
 slices, which are groups of the convolution, and their results are added up in order. How many there are is a function of the shapes alone.
 """
 
-from collections import namedtuple
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-import numpy as np
-
-from .arguments import dtype_name, integer, integers, one_of, plain_ints
+from .arguments import Described, dtype_name, integer, integers, one_of, plain_ints
 from .problem import (
     CACHED,
     CONV_DTYPES,
@@ -36,13 +33,9 @@ from .problem import (
     transposed_problem,
 )
 
-PLAIN = (int, str)
 LEAST_PRODUCTS = 4096  # of one sum of a slice
 SHARES = 8  # pieces of work that a product of matrices had better fall into
 PIXELS, CHANNELS = 448, 32  # of one piece, as implicit_gemm cuts it
-
-
-_Described = namedtuple("_Described", "shape dtype")  # all that a problem wants to know about an array
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +43,18 @@ class WeightGradient:
     """A weight gradient as a convolution of exchanged axes."""
 
     problem: ConvProblem
-    sliced: ConvProblem  # for `implicit_gemm`: each group `slices` times, of so much less of the batch
-    slices: int
-    batch: int  # of the convolution whose gradient it is
-    shape: tuple  # of the gradient
+    sliced: ConvProblem  # each group several times, of so much less of the batch
+
+    @property
+    def slices(self):
+        """Of the batch."""
+        return self.sliced.groups // self.problem.groups
+
+    @property
+    def shape(self):
+        """Of the gradient."""
+        p = self.problem
+        return (p.groups * p.out_channels, p.batch, *p.out_size[3 - p.rank :])
 
 
 # ---- of a convolution ----------------------------------------------------------------------------------------------------
@@ -66,7 +67,7 @@ def conv_gradient_problem(
     dtype = grad_output.dtype
     dtype_name("grad_output", dtype, CONV_DTYPES)
     arguments = stride, padding, dilation, groups, padding_mode, precision, max_workspace
-    if not all([type(each) in PLAIN or plain_ints(each) for each in arguments]):  # else they are found by what was remembered
+    if not all([type(each) in (int, str) or plain_ints(each) for each in arguments]):  # so that True is not found where 1 was
         arguments = (
             integers("stride", stride, rank, 1),
             one_of("padding", padding, PADDING_WORDS) if isinstance(padding, str) else padding_pairs(padding, rank),
@@ -87,16 +88,6 @@ def conv_gradient_problem(
 def check_gradient(grad_output, shape):
     if grad_output.shape != shape:
         raise ValueError(f"grad_output must have the result's shape {shape}, got {grad_output.shape}")
-
-
-def sizes(name, value, least=0):
-    """`value`, the shape of an array, as a tuple of ints."""
-    if plain_ints(value) and min(value) >= least:
-        return value
-    what = "a sequence of ints, the shape of an array"
-    if not isinstance(value, (tuple, list, np.ndarray)):
-        raise TypeError(f"{name} must be {what}, got {value!r}")
-    return tuple(integer(name, length, least, what) for length in value)
 
 
 def input_gradient(problem):
@@ -133,7 +124,7 @@ def conv_transpose_gradient_problem(
 ):
     """(the convolution that is the input's gradient, and of the weight's a WeightGradient), of a transposed convolution."""
     dtype_name("grad_output", grad_output.dtype, CONV_DTYPES)
-    like = [_Described(size, grad_output.dtype) for size in (input_size, weight_size)]
+    like = [Described(size, grad_output.dtype) for size in (input_size, weight_size)]
     whole = conv_transpose_problem(
         rank, *like, None, stride, padding, output_padding, groups, dilation, precision, max_workspace
     )
@@ -151,8 +142,7 @@ def _conv_transpose_gradients(rank, input_size, weight_size, output_shape, dtype
     kernel, size, out_size = weight_size[2:], output_shape[-rank:], input_size[-rank:]
     in_channels, out_channels = weight_size[1], weight_size[0] // groups
     before = [b for b, _ in padding]
-    values = zip(out_size, stride, kernel, dilation, size, before)
-    after = [(m - 1) * s + d * (k - 1) + 1 - n - b for m, s, k, d, n, b in values]
+    after = _padding_after(out_size, stride, kernel, dilation, size, before)
     gradient = make_conv_problem(
         rank, batched, dtype, batch, groups, in_channels, out_channels, size, kernel, stride, dilation, before, after, "zeros", out_size,
         False, strict, max_workspace,
@@ -166,12 +156,17 @@ def _conv_transpose_gradients(rank, input_size, weight_size, output_shape, dtype
 # ---- what both share -----------------------------------------------------------------------------------------------------
 
 
+def _padding_after(out_size, stride, kernel, dilation, size, before):
+    """What the last windows read beyond the input; negative where they end before it does."""
+    values = zip(out_size, stride, kernel, dilation, size, before)
+    return [(m - 1) * s + d * (k - 1) + 1 - n - b for m, s, k, d, n, b in values]
+
+
 def _weight_gradient(
     rank, dtype, batch, groups, in_channels, out_channels, size, kernel, stride, dilation, before, mode, out_size, strict, max_workspace
 ):
     first = 3 - rank
-    values = zip(out_size, stride, kernel, dilation, size, before)
-    after = [(m - 1) * s + d * (k - 1) + 1 - n - b for m, s, k, d, n, b in values]
+    after = _padding_after(out_size, stride, kernel, dilation, size, before)
 
     def cut(slices):
         return make_conv_problem(
@@ -182,7 +177,7 @@ def _weight_gradient(
 
     pieces = -(-in_channels * prod(out_size) // PIXELS) * -(-out_channels // CHANNELS)
     slices = _slices(batch, prod(kernel), pieces) if groups == 1 and pieces else 1
-    return WeightGradient(cut(1), cut(slices), slices, batch, (groups * out_channels, in_channels, *out_size[first:]))
+    return WeightGradient(cut(1), cut(slices))
 
 
 def _slices(batch, outputs, pieces):

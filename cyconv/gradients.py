@@ -5,19 +5,20 @@ from math import prod
 
 import numpy as np
 
-from ._calls import another, execute
-from .arguments import as_array, check_out, dtype_name
+from ._calls import run_chosen
+from .arguments import as_array, check_out, dtype_name, shape_of
 from .gradient_problem import (
     conv_gradient_problem,
     conv_transpose_gradient_problem,
     input_gradient,
-    sizes,
     weight_gradient,
 )
 from .memory import empty
 from .problem import CONV_DTYPES
 from .select import choose
 from .transpose import run_transposed
+
+SHAPE = "a sequence of ints, the shape of an array"
 
 
 def conv_input(
@@ -27,7 +28,7 @@ def conv_input(
     weight, grad_output = as_array("weight", weight), as_array("grad_output", grad_output)
     _check_dtypes(grad_output, weight=weight)
     p = conv_gradient_problem(
-        rank, sizes("input_size", input_size), weight.shape, grad_output, stride, padding, dilation, groups, padding_mode, precision, max_workspace
+        rank, shape_of("input_size", input_size, SHAPE), weight.shape, grad_output, stride, padding, dilation, groups, padding_mode, precision, max_workspace
     )
     if out is not None:
         check_out(out, p.input_shape, p.dtype)
@@ -71,7 +72,7 @@ def conv_weight(
     input, grad_output = as_array("input", input), as_array("grad_output", grad_output)
     _check_dtypes(grad_output, input=input)
     p = conv_gradient_problem(
-        rank, input.shape, sizes("weight_size", weight_size), grad_output, stride, padding, dilation, groups, padding_mode, precision, max_workspace
+        rank, input.shape, shape_of("weight_size", weight_size, SHAPE), grad_output, stride, padding, dilation, groups, padding_mode, precision, max_workspace
     )
     return _weight(weight_gradient(p), input, grad_output, algorithm, out)
 
@@ -83,9 +84,9 @@ def conv_transpose_input(
     weight, grad_output = as_array("weight", weight), as_array("grad_output", grad_output)
     _check_dtypes(grad_output, weight=weight)
     problem, _ = conv_transpose_gradient_problem(
-        rank, sizes("input_size", input_size), weight.shape, grad_output, stride, padding, output_padding, groups, dilation, precision, max_workspace
+        rank, shape_of("input_size", input_size, SHAPE), weight.shape, grad_output, stride, padding, output_padding, groups, dilation, precision, max_workspace
     )
-    return _convolved(problem, grad_output, weight, algorithm, out)
+    return run_chosen(choose(problem, algorithm, weight), problem, grad_output, weight, None, algorithm, out)
 
 
 def conv_transpose_weight(
@@ -95,7 +96,7 @@ def conv_transpose_weight(
     input, grad_output = as_array("input", input), as_array("grad_output", grad_output)
     _check_dtypes(grad_output, input=input)
     _, gradient = conv_transpose_gradient_problem(
-        rank, input.shape, sizes("weight_size", weight_size), grad_output, stride, padding, output_padding, groups, dilation, precision, max_workspace
+        rank, input.shape, shape_of("weight_size", weight_size, SHAPE), grad_output, stride, padding, output_padding, groups, dilation, precision, max_workspace
     )
     return _weight(gradient, grad_output, input, algorithm, out)
 
@@ -106,13 +107,13 @@ def _weight(gradient, input, grad_output, algorithm, out):
     dtype, axes = grad_output.dtype, grad_output.shape[-p.rank :]
     if out is not None:
         check_out(out, g.shape, dtype.name)
-    if 0 in (g.batch, *g.shape):
+    if 0 in (p.in_channels, *g.shape):
         return _delivered(np.zeros(g.shape, dtype), dtype, out)
     # half precision is summed in single, and rounded once
     input, grad_output = input.astype(p.dtype, copy=False), grad_output.astype(p.dtype, copy=False)
     kernel = _kernel(p, 1, grad_output, axes)
     row = choose(p, algorithm, kernel)
-    if row.name == "implicit_gemm" and g.slices > 1:
+    if row.slices and g.slices > 1:
         p, slices = g.sliced, g.slices
         kernel = _kernel(p, slices, grad_output, axes)
     x = input.reshape(slices, p.in_channels, p.groups // slices, p.batch, *input.shape[-p.rank :])
@@ -139,9 +140,7 @@ def _exchanged(problem, input, weight, row, algorithm):
         if fine is None or fine is True or algorithm != "auto":
             return found
         row = choose(problem, "auto", weight, finite=False)
-    found = execute(
-        row, problem, input.reshape(problem.input_shape), row.prepare_once(problem, weight), None, None, another(row, problem, algorithm, weight)
-    )
+    found = run_chosen(row, problem, input.reshape(problem.input_shape), weight, None, algorithm, None)
     return np.ascontiguousarray(found.swapaxes(0, 1))
 
 
@@ -155,18 +154,14 @@ def bias(rank, grad_output, out):
     if out is not None:
         check_out(out, (channels,), dtype)
     wide = {"float16": np.float32}.get(dtype, grad_output.dtype)
-    planes = np.ascontiguousarray(grad_output.reshape(batch, channels, prod(grad_output.shape[-rank:])), wide)  # so that the order of additions is one and the same
+    # in one order in memory, so that additions have one order, too
+    planes = np.ascontiguousarray(grad_output.reshape(batch, channels, prod(grad_output.shape[-rank:])), wide)
     rows_first = planes.shape[2] >= batch  # NumPy adds long rows in pairs, but takes a while to begin a short one
     sums = planes.sum(axis=2 if rows_first else 0, dtype=wide).sum(axis=0 if rows_first else 1, dtype=wide)
     return _delivered(sums, dtype, out)
 
 
 # ---- what they share -----------------------------------------------------------------------------------------------------
-
-
-def _convolved(problem, input, weight, algorithm, out):
-    row = choose(problem, algorithm, weight)
-    return execute(row, problem, input, row.prepare_once(problem, weight), None, out, another(row, problem, algorithm, weight))
 
 
 def _check_dtypes(grad_output, **others):

@@ -50,6 +50,11 @@ class Algorithm:
         return getattr(self.module, "EXCHANGES", False)
 
     @cached_property
+    def slices(self):
+        """For weight gradients: whether threads have little to do where results are few, however long their sums are."""
+        return getattr(self.module, "SLICES", False)
+
+    @cached_property
     def packs_views(self):
         """Whether `prepare_once` is quick with weights that lie in any order."""
         return getattr(self.module, "PACKS_VIEWS", False)

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from .arguments import COMPLEX, FLOATS, INTEGERS, check_bytes, dtype_name, integer, integers
+from .arguments import COMPLEX, FLOATS, INTEGERS, check_bytes, dtype_name, integers, shape_of
 from .pool_problem import MAX_DTYPES, pool_stride
 from .problem import CACHED, check_input_shape
 
@@ -36,7 +36,7 @@ def unpool_problem(rank, input, indices, kernel_size, stride, padding, output_si
     kernel = integers("kernel_size", kernel_size, rank, 1)
     if output_size is not None:
         what = f"None or a sequence of {rank} or {rank + 2} ints"
-        output_size = _sizes("output_size", output_size, what)
+        output_size = shape_of("output_size", output_size, what)
         if len(output_size) not in (rank, rank + 2):
             raise ValueError(f"output_size must be {what}, got {len(output_size)} values")
         output_size = output_size[-rank:]
@@ -70,7 +70,7 @@ def max_pool_input_problem(rank, input_size, indices, grad_output):
     dtype = dtype_name("grad_output", grad_output.dtype, FLOATS + COMPLEX + INTEGERS)
     _check_indices(indices, grad_output, "grad_output's")
     what = f"a sequence of {rank + 1} or {rank + 2} ints, the shape of the pool's input"
-    input_size = _sizes("input_size", input_size, what)
+    input_size = shape_of("input_size", input_size, what)
     if len(input_size) != grad_output.ndim:
         raise ValueError(f"input_size must be {what}, with as many axes as grad_output, {grad_output.ndim}; got {len(input_size)} values")
     check_input_shape(f"max_pool{rank}d_input", rank, grad_output.shape, least=0)
@@ -87,12 +87,6 @@ def _check_indices(indices, values, whose):
     dtype_name("indices", indices.dtype, INTEGERS)
     if indices.shape != values.shape:
         raise ValueError(f"indices must have {whose} shape {values.shape}, got {indices.shape}")
-
-
-def _sizes(name, value, what):
-    if not isinstance(value, (tuple, list, np.ndarray)):
-        raise TypeError(f"{name} must be {what}, got {value!r}")
-    return tuple(integer(name, length, 0, what) for length in value)
 
 
 def _problem(lead, size, dtype, adds):

@@ -4,18 +4,15 @@ A gradient that is spread over windows is described by the pool that took its in
 values come from where that puts results, and go to where its input is.
 """
 
-from collections import namedtuple
 from math import prod
 
 import numpy as np
 
-from .arguments import COMPLEX, FLOATS, INTEGERS, check_bytes, dtype_name, integer
+from .arguments import COMPLEX, FLOATS, INTEGERS, Described, check_bytes, dtype_name, shape_of
 from .fold_problem import FOLD_DTYPES, unfold_problem
 from .pool_problem import LP_DTYPES, adaptive_pool_problem, avg_pool_problem, lp_pool_problem
 from .problem import check_input_shape
 from .scatter_problem import ScatterProblem
-
-_Described = namedtuple("_Described", "shape dtype")  # all that a problem wants to know about an array
 
 # ---- averages and norms --------------------------------------------------------------------------------------------------
 
@@ -51,14 +48,12 @@ def _described_input(rank, input_size, grad_output):
     dtype_name("grad_output", grad_output.dtype, FLOATS + COMPLEX)
     shape = _input_size(rank, input_size, grad_output.ndim)
     check_bytes(shape, grad_output.dtype.itemsize, "the result")
-    return _Described(shape, grad_output.dtype)
+    return Described(shape, grad_output.dtype)
 
 
 def _input_size(rank, input_size, ndim):
     what = f"a sequence of {rank + 1} or {rank + 2} ints, the shape of the forward function's input"
-    if not isinstance(input_size, (tuple, list, np.ndarray)):
-        raise TypeError(f"input_size must be {what}; got {input_size!r}")
-    shape = tuple(integer("input_size", length, 0, what) for length in input_size)
+    shape = shape_of("input_size", input_size, what)
     if len(shape) not in (rank + 1, rank + 2):
         raise ValueError(f"input_size must be {what}; got {len(shape)} values")
     if ndim is not None and len(shape) != ndim:
@@ -102,7 +97,7 @@ def unfold_input_problem(input_size, grad_output, kernel_size, dilation, padding
     shape = _input_size(rank, input_size, None)
     if 0 in shape[-rank - 1 :]:
         raise ValueError(f"input_size must be above 0 but for the batch, got {shape}")
-    problem = unfold_problem(_Described(shape, grad_output.dtype), kernel_size, dilation, padding, stride)
+    problem = unfold_problem(Described(shape, grad_output.dtype), kernel_size, dilation, padding, stride)
     if grad_output.shape != problem.columns_shape:
         raise ValueError(
             f"grad_output must have shape {problem.columns_shape}, that of the columns of an input of shape {shape}; "

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from ._calls import another, execute
+from ._calls import run_chosen
 from ._fold import fold
 from ._taps import gather
 from ._weave import weave, weaves
@@ -58,8 +58,7 @@ def run_transposed(whole, rank, input, weight, bias, algorithm, out):
             taps, view = empty(phase.problem.weight_shape, whole.dtype), taps
             gather(view, taps)
             row = choose(phase.problem, algorithm, taps)
-        prepared = row.prepare_once(phase.problem, taps)
-        return execute(row, phase.problem, input, prepared, bias, to, another(row, phase.problem, algorithm, taps))
+        return run_chosen(row, phase.problem, input, taps, bias, algorithm, to)
 
     if len(whole.phases) == 1 and whole.everywhere:
         return computed(whole.phases[0], out)
@@ -124,7 +123,7 @@ def _by_columns(whole, rank, input, weight, bias):
     rows = np.ascontiguousarray(np.moveaxis(samples, 1, -1)).reshape(problem.weight_shape)
     signal = np.ascontiguousarray(weight).reshape(problem.input_shape)
     row = choose(problem)
-    columns = execute(row, problem, signal, row.prepare_once(problem, rows), None, None)
+    columns = run_chosen(row, problem, signal, rows, None, "auto", None)
     if not np.isfinite(columns).all():
         return None
     result = empty(whole.output_shape, whole.dtype)

@@ -531,7 +531,7 @@ def test_nothing_to_add_up(dtype):
 
 X, G = np.ones((1, 2, 6, 6), np.float32), np.ones((1, 2, 3, 3), np.float32)
 REFUSED = [  # function, arguments, error, part of the message
-    ("avg_pool2d_input", (36, G, 2), TypeError, "input_size must be a sequence of 3 or 4 ints, the shape .*; got 36"),
+    ("avg_pool2d_input", (36, G, 2), TypeError, "input_size must be a sequence of 3 or 4 ints, the shape .*, got 36"),
     ("avg_pool2d_input", ((6, 6), G, 2), ValueError, "input_size must be a sequence of 3 or 4 ints, .*; got 2 values"),
     ("avg_pool2d_input", ((2, 6, 6), G, 2), ValueError, "as many values as grad_output has axes, 4; got 3"),
     ("avg_pool2d_input", ((1, 2, 6, 6.5), G, 2), TypeError, "input_size must be a sequence of .* got 6.5"),

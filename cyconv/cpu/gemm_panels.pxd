@@ -105,7 +105,7 @@ cdef inline void pack_view(const lanes* like, const View* v, Py_ssize_t first, P
             begin = 0
             while begin < v.span:
                 from_ = v.weight + (first + d * side) * v.row + channel * v.channel + begin * size
-                if rows == side and from_ + (side - 1) * v.row + side * size <= v.limit and v.row >= 0:
+                if rows == side and from_ + (side - 1) * v.row + side * size <= v.limit:
                     turn(from_, v.row, t)
                 else:
                     memset(&square, 0, VB * side)

@@ -20,6 +20,8 @@ then, which would take too large a share. So are any products of 1x1 layers with
 a block while they read them, so that the others do not meet planes far apart, whose lines and pages caches have few places for. Where strides
 or the input's layout (channels last, say) leave no runs of pixels, they are gathered to such copies.
 Complex numbers are pairs of real channels, half precision is computed in float32.
+Weights that are not in order, as those of transposed convolutions are not, are packed from where they lie. For weight gradients, whose batch are
+the input channels, results are written with batch and output channels exchanged: the pixels of all batch items are one run then.
 Wins wherever there are many output channels and many products: nearly all layers of networks but depthwise ones.
 Threads share out blocks, and panels where blocks are few; no sum is split between them.
 Source: Chetlur et al., cuDNN: Efficient Primitives for Deep Learning, arXiv:1410.0759 (2014), for the product without columns; Goto and
@@ -59,7 +61,7 @@ cdef double SECONDS_EACH = 2.2e-11      # of a multiply-add,
 cdef double BYTE_SECONDS = 4e-11        # of a byte of weights, for single pixels: enough to tell whether a second thread is worth its start
 cdef double PACK_SECONDS = 3e-10        # of a packed weight
 
-EXCHANGES = PACKS_VIEWS = True          # see menu.Algorithm
+EXCHANGES = SLICES = PACKS_VIEWS = True # see menu.Algorithm
 
 cdef enum:
     FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead,
