@@ -98,3 +98,14 @@ def test_an_overflow_on_the_way_back_from_doubles_is_seen(dtype):
         x[0, 0, 20, place] = np.finfo(np.float32).max / 4
         assert doubles.run(problem, x, spectra, None, out) is False
         assert np.isinf(out.real).sum() == 1
+
+
+def test_weights_that_the_result_is_written_over_are_needed_twice():
+    """What is not finite is computed again, by the weights as they were."""
+    rng = np.random.default_rng(0)
+    memory = rng.standard_normal(170 * 170).astype("float32")
+    x, w, out = rng.standard_normal((1, 1, 200, 200)).astype("float32"), memory[:961].reshape(1, 1, 31, 31), memory.reshape(1, 1, 170, 170)
+    x[0, 0, 3, 4] = np.nan
+    assert cyconv.explain(x, w).chosen == "fft"
+    want = cyconv.conv2d(x, w.copy(), algorithm="direct")
+    np.testing.assert_allclose(cyconv.conv2d(x, w, out=out), want, atol=1e-3)

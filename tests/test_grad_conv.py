@@ -225,6 +225,16 @@ def test_threads_and_layout_change_no_bit(case):
         assert [a.tobytes() for a in (*gradients(case, lay(x), lay(w), lay(g)), bias(lay(g)))] == expected
 
 
+@pytest.mark.parametrize("algorithm, groups", [("implicit_gemm", 4), ("direct", 1)])
+def test_slices_are_for_products_of_matrices(algorithm, groups, monkeypatch):
+    case, met = BITS[0], []
+    real = cyconv.gradients._exchanged
+    monkeypatch.setattr(cyconv.gradients, "_exchanged", lambda problem, *rest: met.append(problem.groups) or real(problem, *rest))
+    x, w, _ = arrays(case, "float32", small=False)
+    cyconv.grad.conv2d_weight(x, w.shape, np.ones((64, 40, 28, 28), "float32"), padding=2, algorithm=algorithm)
+    assert met == [groups]
+
+
 def test_slices_are_used_and_close():
     case = BITS[0]
     x, w, _ = arrays(case, "float32", small=False)

@@ -1,6 +1,7 @@
 """Transposed convolution against the scatter-add oracle, over every mix of stride, dilation, padding and groups."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -172,3 +173,16 @@ def test_little_workspace(bytes):
     for shape, weight, stride in [((2, 64, 6, 6), (64, 64, 3, 3), 1), ((2, 64, 6, 6), (64, 64, 3, 3), 2), ((1, 4, 150, 150), (4, 4, 3, 3), 2)]:
         x, w = rng.integers(-2, 3, shape).astype("float32"), rng.integers(-2, 3, weight).astype("float32")
         check(2, x, w, None, (stride,) * 2, (1, 1), (0, 0), 1, (1, 1), max_workspace=bytes, precision="strict")
+
+
+def test_phases_that_wait_count_as_workspace():
+    """Woven together, all phases are there at once; with less room each goes to its places on its own."""
+    x, w = np.ones((1, 8, 300, 300), "float32"), np.ones((8, 8, 4, 4), "float32")
+    peaks = {}
+    for room in (2**21, 2**28):
+        cyconv.release_memory()
+        tracemalloc.start()
+        result = cyconv.conv_transpose2d(x, w, stride=2, max_workspace=room)
+        peaks[room] = tracemalloc.get_traced_memory()[1] - result.nbytes
+        tracemalloc.stop()
+    assert peaks[2**21] < 2**21 + result.nbytes / 4 * 1.1 < result.nbytes < peaks[2**28]
