@@ -38,12 +38,12 @@ LINKED = ["-s", "-Wl,--build-id=none"] if sys.platform.startswith("linux") else 
 UNCONTRACTED = {"im2col", "pool", "sliding"}
 # What -O3 unrolls and unswitches is a quarter to a third of these, since their loops are there for many types, and makes them no faster on average.
 # Where loops begin in a line of the instruction cache made up to 10 % of difference between builds.
-SMALLER = {"im2col", "pool", "sliding", "_calls", "_fold", "_norms", "_scatter", "_spread", "_weave"}
+SMALLER = {"im2col", "pool", "sliding", "_calls", "_fold", "_norms", "_scatter", "_spread", "_taps", "_weave"}
 SMALL = ["-O2", "-ftree-vectorize", "-fpeel-loops", "-falign-loops=64"]
 # All of the level that processors from before 2013 have: 10 to 20 % smaller, up to 10 % slower there (separable, fft), and the wheel is for everybody.
 SMALL_LEVEL = "v2"
 # May be imported before cyconv/threads.py has prepared the loading of OpenMP's library, and so must not load it.
-UNTHREADED = {"_calls", "_cython", "_memory", "_taps", "_threads"}
+UNTHREADED = {"_calls", "_cython", "_memory", "_threads"}
 # What Cython gives to every module that it compiles, once instead of 40 times: 0.2 MB of the wheel.
 SHARED = "cyconv._cython"
 SMALLEST = {"_cython", "_platform", "_threads"}  # where speed does not matter at all

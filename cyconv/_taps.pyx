@@ -7,7 +7,16 @@ all output channels, so that what is read and what is written are both runs of s
 cimport numpy as cnp
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 
+from cyconv._threads cimport workers as worth_workers
+from cyconv.cpu.items cimport run_items
+
+from cyconv.problem import MAX_WORKSPACE
+
 cnp.import_array()
+
+cdef double CALL = 5e-7                 # seconds,
+cdef double COPIED = 5e-10              # and of a weight
+cdef double PER_SECOND = 2e10           # multiply-adds, as run_items counts work
 
 cdef enum:
     TOGETHER = 16                       # input channels: their taps fill some cache lines of the copy
@@ -24,54 +33,69 @@ ctypedef fused item:
     pair
 
 
-cdef void copy(const char* source, const Py_ssize_t* step, const Py_ssize_t* taps, Py_ssize_t count, Py_ssize_t groups,
-               Py_ssize_t rows, Py_ssize_t channels, item* to) noexcept nogil:
-    cdef Py_ssize_t g, o, c, first, t
+cdef struct Gather:
+    const char* source
+    char* to
+    Py_ssize_t[3] step                  # bytes between groups, output channels and input channels
+    Py_ssize_t[MOST_TAPS] taps          # bytes from a kernel's beginning to each
+    Py_ssize_t count                    # of them
+    Py_ssize_t groups, rows, channels   # rows: output channels
+    Py_ssize_t blocks                   # of input channels
+    int bytes
+
+
+cdef inline void copy(const Gather* w, Py_ssize_t g, Py_ssize_t first, const item* like) noexcept nogil:
+    """A few input channels of a group, through all output channels."""
+    cdef Py_ssize_t o, c, t, count = w.count
     cdef const char* kernel
     cdef item* place
-    for g in range(groups):
-        first = 0
-        while first < channels:
-            for o in range(rows):
-                place = to + ((g * rows + o) * channels + first) * count
-                kernel = source + g * step[0] + o * step[1] + first * step[2]
-                for c in range(min(<Py_ssize_t> TOGETHER, channels - first)):
-                    for t in range(count):
-                        place[t] = (<const item*> (kernel + taps[t]))[0]
-                    place += count
-                    kernel += step[2]
-            first += TOGETHER
+    for o in range(w.rows):
+        place = <item*> w.to + ((g * w.rows + o) * w.channels + first) * count
+        kernel = w.source + g * w.step[0] + o * w.step[1] + first * w.step[2]
+        for c in range(min(<Py_ssize_t> TOGETHER, w.channels - first)):
+            for t in range(count):
+                place[t] = (<const item*> (kernel + w.taps[t]))[0]
+            place += count
+            kernel += w.step[2]
+
+
+cdef void copy_block(const void* work, Py_ssize_t index, char* room) noexcept nogil:
+    cdef const Gather* w = <const Gather*> work
+    cdef Py_ssize_t g = index // w.blocks, first = index % w.blocks * TOGETHER
+    if w.bytes == 4:
+        copy(w, g, first, <const uint32_t*> NULL)
+    elif w.bytes == 8:
+        copy(w, g, first, <const uint64_t*> NULL)
+    elif w.bytes == 2:
+        copy(w, g, first, <const uint16_t*> NULL)
+    elif w.bytes == 1:
+        copy(w, g, first, <const uint8_t*> NULL)
+    else:
+        copy(w, g, first, <const pair*> NULL)
 
 
 def gather(cnp.ndarray view, cnp.ndarray weight):
     """Copies `view`, (groups, output channels, input channels, taps...) of any strides, to a contiguous array of as many numbers."""
-    cdef Py_ssize_t[MOST_TAPS] taps
-    cdef Py_ssize_t[3] step
-    cdef Py_ssize_t axis, t, rest, at, count = 1, size = cnp.PyArray_ITEMSIZE(view)
-    cdef Py_ssize_t groups = cnp.PyArray_DIM(view, 0), rows = cnp.PyArray_DIM(view, 1), channels = cnp.PyArray_DIM(view, 2)
-    cdef const char* source = <const char*> cnp.PyArray_DATA(view)
-    cdef void* to = cnp.PyArray_DATA(weight)
+    cdef Gather w
+    cdef Py_ssize_t axis, t, rest, at, items
+    cdef double seconds = CALL + COPIED * weight.size
+    w.bytes, w.count = <int> cnp.PyArray_ITEMSIZE(view), 1
     for axis in range(3, cnp.PyArray_NDIM(view)):
-        count *= cnp.PyArray_DIM(view, axis)
-    if count > MOST_TAPS or size not in (1, 2, 4, 8, 16):
+        w.count *= cnp.PyArray_DIM(view, axis)
+    if w.count > MOST_TAPS or w.bytes not in (1, 2, 4, 8, 16):
         (<object> weight).reshape((<object> view).shape)[...] = view
         return
+    w.source, w.to = <const char*> cnp.PyArray_DATA(view), <char*> cnp.PyArray_DATA(weight)
+    w.groups, w.rows, w.channels = cnp.PyArray_DIM(view, 0), cnp.PyArray_DIM(view, 1), cnp.PyArray_DIM(view, 2)
     for axis in range(3):
-        step[axis] = cnp.PyArray_STRIDE(view, axis)
-    for t in range(count):
+        w.step[axis] = cnp.PyArray_STRIDE(view, axis)
+    for t in range(w.count):
         at, rest = 0, t
         for axis in range(cnp.PyArray_NDIM(view) - 1, 2, -1):
             at += rest % cnp.PyArray_DIM(view, axis) * cnp.PyArray_STRIDE(view, axis)
             rest //= cnp.PyArray_DIM(view, axis)
-        taps[t] = at
-    with nogil:
-        if size == 4:
-            copy(source, step, taps, count, groups, rows, channels, <uint32_t*> to)
-        elif size == 8:
-            copy(source, step, taps, count, groups, rows, channels, <uint64_t*> to)
-        elif size == 2:
-            copy(source, step, taps, count, groups, rows, channels, <uint16_t*> to)
-        elif size == 1:
-            copy(source, step, taps, count, groups, rows, channels, <uint8_t*> to)
-        else:
-            copy(source, step, taps, count, groups, rows, channels, <pair*> to)
+        w.taps[t] = at
+    w.blocks = (w.channels + TOGETHER - 1) // TOGETHER
+    items = w.groups * w.blocks
+    if items and w.rows:
+        run_items(copy_block, &w, items, seconds * PER_SECOND, min(worth_workers(seconds, 1, MAX_WORKSPACE), items), NULL, 0, True)
