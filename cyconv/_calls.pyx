@@ -5,6 +5,7 @@ import numpy as np
 
 from ._memory import empty, overlaps
 from .arguments import as_array, check_out
+from .devices import device_of
 from .pool_problem import AVERAGE_DTYPES, MAX_DTYPES
 from .problem import CACHED, CONV_DTYPES, conv_problem, known_conv_problem
 from .select import PIXELS, choose, choose_pool
@@ -22,6 +23,11 @@ def convolve(
     rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
 ):
     """The convolution that cyconv.conv1d, conv2d and conv3d document."""
+    if is_elsewhere(input, weight, bias, out):
+        from .gpu import calls
+        return calls.convolve(
+            rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+        )
     input, weight = array("input", input), array("weight", weight)
     bias = None if bias is None else array("bias", bias)
     if (
@@ -107,6 +113,9 @@ def execute(row, problem, input, prepared, bias, out, another=None, bint private
 def pool(make, int rank, input, tuple arguments, algorithm, out):
     """The pool that cyconv.max_pool1d and the like document: `make(rank, input, *arguments)` is the problem."""
     cdef Py_ssize_t types
+    if is_elsewhere(input, None, None, out):
+        from .gpu import pools
+        return pools.pool(make, rank, input, arguments, algorithm, out)
     input = array("input", input)
     types = types_of(arguments)
     if types < 0:
@@ -155,6 +164,14 @@ def pooled(problem, cnp.ndarray input, algorithm, out):
 
 
 # ---- arguments -----------------------------------------------------------------------------------------------------------
+
+cdef inline bint is_elsewhere(object input, object weight, object bias, object out) except -1:
+    """Whether the arrays lie on the GPU; raises if some do."""
+    cdef type numpys = np.ndarray
+    if type(input) is numpys and (weight is None or type(weight) is numpys) and (bias is None or type(bias) is numpys) and (out is None or type(out) is numpys):
+        return False
+    return device_of(input=input, weight=weight, bias=bias, out=out) == "gpu"
+
 
 cdef inline object array(str name, object value):
     """As arguments.as_array."""

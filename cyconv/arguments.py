@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .devices import on_gpu
 from .memory import behaved
 
 FLOATS = ("float16", "float32", "float64")
 COMPLEX = ("complex64", "complex128")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+GPU_ONLY = ("bfloat16",)  # NumPy has no such dtype of its own; CuPy takes that of ml_dtypes
 SIZE_LIMIT = 2**62  # sizes and offsets stay below this, so that sums of two of them fit the kernels' Py_ssize_t
 BYTE_LIMIT = 2**63 - 1
 _JUST_INTS = {int}
@@ -21,9 +23,13 @@ _JUST_INTS = {int}
 _names = {}  # dtype -> its name; np.dtype.name takes a microsecond. As many entries as NumPy has dtypes with a name below.
 
 
-def as_array(name, value):
-    """`value` as an aligned, native ndarray: a view wherever NumPy has one."""
+def as_array(name, value, gpu=False):
+    """`value` as an aligned, native ndarray: a view wherever NumPy has one. With `gpu`, a CuPy array stays as it is."""
     if type(value) is not np.ndarray:
+        if on_gpu(value):
+            if gpu:
+                return value
+            raise TypeError(f"{name} is a CuPy array, and this works on NumPy arrays alone: cupy.asnumpy({name}) brings it to the CPU")
         if isinstance(value, np.ma.MaskedArray):
             raise TypeError(f"{name} is a masked array, whose mask would be lost; fill it first (numpy.ma.filled)")
         if value is None:
@@ -37,14 +43,14 @@ def as_array(name, value):
     return value
 
 
-def dtype_name(name, dtype, allowed):
-    """The name of a dtype, which must be one of `allowed`."""
+def dtype_name(name, dtype, allowed, on_gpu=()):
+    """The name of a dtype, which must be one of `allowed`, or of those that only algorithms of the GPU compute."""
     found = _names.get(dtype)
     if found is None:
         found = dtype.name
-        if found in FLOATS + COMPLEX + INTEGERS + ("bool",):
+        if found in FLOATS + COMPLEX + INTEGERS + ("bool",) + GPU_ONLY:
             _names[dtype] = found
-    if found not in allowed:
+    if found not in allowed and found not in on_gpu:
         raise TypeError(f"{name} has dtype {found}, which is not supported here; allowed: {', '.join(allowed)}")
     return found
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-from .arguments import Described, dtype_name, integer, integers, one_of, plain_ints
+from .arguments import GPU_ONLY, Described, dtype_name, integer, integers, one_of, plain_ints
 from .problem import (
     CACHED,
     CONV_DTYPES,
@@ -65,7 +65,7 @@ def conv_gradient_problem(
 ):
     """The convolution itself, told by the shapes of its input and weight; grad_output must be like its result."""
     dtype = grad_output.dtype
-    dtype_name("grad_output", dtype, CONV_DTYPES)
+    dtype_name("grad_output", dtype, CONV_DTYPES, GPU_ONLY)
     arguments = stride, padding, dilation, groups, padding_mode, precision, max_workspace
     if not all([type(each) in (int, str) or plain_ints(each) for each in arguments]):  # so that True is not found where 1 was
         arguments = (
@@ -123,7 +123,7 @@ def conv_transpose_gradient_problem(
     rank, input_size, weight_size, grad_output, stride, padding, output_padding, groups, dilation, precision, max_workspace
 ):
     """(the convolution that is the input's gradient, and of the weight's a WeightGradient), of a transposed convolution."""
-    dtype_name("grad_output", grad_output.dtype, CONV_DTYPES)
+    dtype_name("grad_output", grad_output.dtype, CONV_DTYPES, GPU_ONLY)
     like = [Described(size, grad_output.dtype) for size in (input_size, weight_size)]
     whole = conv_transpose_problem(
         rank, *like, None, stride, padding, output_padding, groups, dilation, precision, max_workspace
@@ -170,7 +170,7 @@ def _weight_gradient(
 
     def cut(slices):
         return make_conv_problem(
-            rank, True, "float32" if dtype == "float16" else dtype, in_channels, groups * slices, batch // slices, out_channels,
+            rank, True, "float32" if dtype in ("float16", "bfloat16") else dtype, in_channels, groups * slices, batch // slices, out_channels,
             size[first:], kernel[first:], stride[first:], dilation[first:], before[first:], after[first:], mode, out_size[first:],
             False, strict, max_workspace,
         )  # fmt: skip

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, log2, prod
 
-from . import cpu
+from . import cpu, gpu
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,10 @@ def _cpu(name, *bound, **more):
     return Algorithm(name, "cpu", lambda: cpu.load(name), *bound, **more)
 
 
+def _gpu(name, *bound, **more):
+    return Algorithm(name, "gpu", lambda: gpu.load(name), *bound, **more)
+
+
 def _sum_bound(problem):
     # Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1: K products and K additions; complex
     # products have two real ones each, and a bound on parts is sqrt(2) times one on moduli.
@@ -119,6 +123,13 @@ CONV = (
     _cpu("winograd", _winograd_bound, "norms", "(C + 40)/2 15 eps sum_c |w_c||x_c| in tiles of 2x2, 35 in 3x3, 84 in 4x4, 25 in tiles of 6", spreads_nonfinite=True),
     Algorithm("reference", "cpu", lambda: importlib.import_module("cyconv.reference"), _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
 )
+
+
+GPU_CONV = (
+    _gpu("direct", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
+)
+
+CONV_ON = {"cpu": CONV, "gpu": GPU_CONV}
 
 
 def _pool_bound(problem):

@@ -16,7 +16,19 @@ from math import isnan, prod
 
 import numpy as np
 
-from .arguments import COMPLEX, FLOATS, INTEGERS, SIZE_LIMIT, check_bytes, dtype_name, flag, integer, integers, one_of
+from .arguments import (
+    COMPLEX,
+    FLOATS,
+    GPU_ONLY,
+    INTEGERS,
+    SIZE_LIMIT,
+    check_bytes,
+    dtype_name,
+    flag,
+    integer,
+    integers,
+    one_of,
+)
 from .problem import CACHED, check_input_shape, padding_pairs, resolve_padding
 
 MAX_DTYPES = FLOATS + INTEGERS + ("bool",)
@@ -96,7 +108,7 @@ def max_pool_problem(rank, input, kernel_size, stride, padding, dilation, ceil_m
     """Checks the arguments of max or min pooling of an array (only its shape and dtype are looked at)."""
     kernel = integers("kernel_size", kernel_size, rank, 1)
     return _pool_problem(
-        kind, f"{kind}_pool{rank}d", rank, input.shape, dtype_name("input", input.dtype, MAX_DTYPES), kernel,
+        kind, f"{kind}_pool{rank}d", rank, input.shape, dtype_name("input", input.dtype, MAX_DTYPES, GPU_ONLY), kernel,
         pool_stride(stride, kernel), _padding(padding, rank), integers("dilation", dilation, rank, 1),
         flag("ceil_mode", ceil_mode), with_indices=flag("return_indices", return_indices),
     )  # fmt: skip
@@ -104,7 +116,7 @@ def max_pool_problem(rank, input, kernel_size, stride, padding, dilation, ceil_m
 
 def avg_pool_problem(rank, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
     """Checks the arguments of average pooling."""
-    dtype = dtype_name("input", input.dtype, AVERAGE_DTYPES)
+    dtype = dtype_name("input", input.dtype, AVERAGE_DTYPES, GPU_ONLY)
     kernel = integers("kernel_size", kernel_size, rank, 1)
     if divisor_override is not None:
         what = "a non-zero int or None"
@@ -132,7 +144,7 @@ def lp_pool_problem(rank, input, norm_type, kernel_size, stride, ceil_mode):
     if norm == 0 or isnan(norm):
         raise ValueError(f"norm_type must be a real number other than 0, got {norm_type}")
     return _pool_problem(
-        "lp", f"lp_pool{rank}d", rank, input.shape, dtype_name("input", input.dtype, LP_DTYPES), kernel, pool_stride(stride, kernel),
+        "lp", f"lp_pool{rank}d", rank, input.shape, dtype_name("input", input.dtype, LP_DTYPES, GPU_ONLY), kernel, pool_stride(stride, kernel),
         0, (1,) * rank, flag("ceil_mode", ceil_mode), norm_type=norm,
     )  # fmt: skip
 
@@ -203,7 +215,7 @@ def _windows(axis, n, k, s, before, after, d, ceil_mode):
 def adaptive_pool_problem(rank, input, kind, output_size, return_indices=False):
     """Checks the arguments of adaptive pooling: `kind` "max" or "average"."""
     name = f"adaptive_{'max' if kind == 'max' else 'avg'}_pool{rank}d"
-    dtype = dtype_name("input", input.dtype, MAX_DTYPES if kind == "max" else AVERAGE_DTYPES)
+    dtype = dtype_name("input", input.dtype, MAX_DTYPES if kind == "max" else AVERAGE_DTYPES, GPU_ONLY)
     what = f"an int, None, or a tuple of {rank} of them" if rank > 1 else "an int, None, or a tuple of one of them"
     lengths = output_size if isinstance(output_size, (tuple, list)) or isinstance(output_size, np.ndarray) and output_size.ndim else (output_size,) * rank
     if len(lengths) == 1:

@@ -21,6 +21,7 @@ import numpy as np
 from .arguments import (
     COMPLEX,
     FLOATS,
+    GPU_ONLY,
     INTEGERS,
     SIZE_LIMIT,
     check_bytes,
@@ -32,6 +33,7 @@ from .arguments import (
 )
 
 CONV_DTYPES = FLOATS + COMPLEX + INTEGERS
+GPU_DTYPES = CONV_DTYPES + GPU_ONLY
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 PADDING_WORDS = ("valid", "same", "same_upper", "same_lower", "full")
 PRECISIONS = ("default", "strict")
@@ -152,7 +154,7 @@ def known_conv_problem(
     precision, max_workspace,
 ):  # fmt: skip
     """The same from shapes, dtypes and arguments that are plain ints, words and tuples of ints; looked up if it was met before."""
-    dtype = dtype_name("input", dtype, CONV_DTYPES)
+    dtype = dtype_name("input", dtype, CONV_DTYPES, GPU_ONLY)
     check_same_dtype(dtype, weight_dtype, bias_dtype)
     stride, dilation = integers("stride", stride, rank, 1), integers("dilation", dilation, rank, 1)
     integer("groups", groups, 1)
@@ -339,7 +341,7 @@ def conv_transpose_problem(
     j*d = r + p (mod s), every t-th one, t = s/gcd(s, d); and as i falls by e = d/gcd(s, d) from one of them to the
     next, they are the correlation, with dilation e and stride 1, of x with those taps in reverse order.
     """
-    dtype = dtype_name("input", input.dtype, CONV_DTYPES)
+    dtype = dtype_name("input", input.dtype, CONV_DTYPES, GPU_ONLY)
     check_same_dtype(dtype, weight.dtype, None if bias is None else bias.dtype)
     stride = integers("stride", stride, rank, 1)
     return transposed_problem(

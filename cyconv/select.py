@@ -11,10 +11,12 @@ from math import prod
 import numpy as np
 
 from . import costs, menu
-from .arguments import as_array, one_of
+from .arguments import GPU_ONLY, as_array, one_of
+from .devices import device_of
+from .gpu import costs as gpu_costs
 from .problem import ConvProblem, conv_problem, spatial_rank
 
-ALGORITHMS = tuple(row.name for row in menu.CONV)
+ALGORITHMS = tuple(dict.fromkeys([row.name for rows in menu.CONV_ON.values() for row in rows]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +30,21 @@ class Verdict:
     bound: float  # multiples of eps
 
 
-def verdicts(problem):
-    """What every algorithm says to the problem, in the order of the menu."""
-    found = problem.kept.get("verdicts")
+def verdicts(problem, device="cpu"):
+    """What every algorithm of a device says to the problem, in the order of the menu."""
+    found = problem.kept.get(("verdicts", device))
     if found is None:
-        found = problem.kept["verdicts"] = tuple(_verdict(row, problem) for row in menu.CONV)
+        found = problem.kept["verdicts", device] = tuple(_verdict(row, problem) for row in menu.CONV_ON[device])
     return found
 
 
-def verdicts_on(problem, weight):
+def verdicts_on(problem, weight, device="cpu"):
     """The same, and what they say to these weights."""
     return tuple(
         replace(v, declined=v.algorithm.weights, seconds=float("inf"), workspace=0)
         if v.algorithm.weights and v.declined is None and not v.algorithm.module.suits(problem, weight)
         else v
-        for v in verdicts(problem)
+        for v in verdicts(problem, device)
     )
 
 
@@ -60,36 +62,46 @@ def _less_exact(row, problem):
     return row.scale != "terms" or row.bound(problem) > menu.CONV[0].bound(problem)
 
 
-def choose(problem, algorithm="auto", weight=None, finite=True, planned=False):
+def choose(problem, algorithm="auto", weight=None, finite=True, planned=False, device="cpu"):
     """The row of the menu to use; without a weight, one that computes any. With finite=False, one that keeps a NaN where it belongs.
     Planned: for a Plan, which prepares weights once; what that takes does not count."""
-    row = _remembered(problem, algorithm, finite, weight is None, planned)
+    row = _remembered(problem, algorithm, finite, weight is None, planned, device)
     if row.weights and weight is not None and not row.module.suits(problem, weight):
         if algorithm != "auto":
             raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {row.weights}")
-        return _remembered(problem, algorithm, finite, True, planned)
+        return _remembered(problem, algorithm, finite, True, planned, device)
     return row
 
 
-def _remembered(problem, algorithm, finite, any_weight, planned):
+def _remembered(problem, algorithm, finite, any_weight, planned, device):
     algorithm = one_of("algorithm", algorithm, ("auto", *ALGORITHMS))
     key = (algorithm, finite, any_weight, True) if planned else (algorithm, finite, any_weight)
+    key = key if device == "cpu" else (device, *key)
     row = problem.kept.get(key)
     if row is None:
-        row = problem.kept[key] = _choose(problem, algorithm, finite, any_weight, planned)
+        row = problem.kept[key] = _choose(problem, algorithm, finite, any_weight, planned, device)
     return row
 
 
-def _choose(problem, algorithm, finite, any_weight, planned):
+def _check_dtype(problem, device):
+    if problem.dtype in GPU_ONLY and device == "cpu":
+        raise TypeError(f"input has dtype {problem.dtype}, which is computed on the GPU only")
+
+
+def _choose(problem, algorithm, finite, any_weight, planned, device):
+    _check_dtype(problem, device)
+    said = verdicts(problem, device)
     if algorithm != "auto":
-        verdict = next(v for v in verdicts(problem) if v.algorithm.name == algorithm)
+        verdict = next((v for v in said if v.algorithm.name == algorithm), None)
+        if verdict is None:
+            raise ValueError(f"algorithm={algorithm!r} does not run on the {device.upper()}; there are {', '.join(v.algorithm.name for v in said)}")
         if verdict.declined:
             raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {verdict.declined}")
         return verdict.algorithm
-    usable = [v for v in verdicts(problem) if v.declined is None and (finite or not v.algorithm.spreads_nonfinite)]
+    usable = [v for v in said if v.declined is None and (finite or not v.algorithm.spreads_nonfinite)]
     usable = [v for v in usable if not (any_weight and v.algorithm.weights)]
     if not usable:
-        reasons = "; ".join(f"{v.algorithm.name} {v.declined or 'would spread a NaN'}" for v in verdicts(problem))
+        reasons = "; ".join(f"{v.algorithm.name} {v.declined or 'would spread a NaN'}" for v in said)
         raise ValueError(f"max_workspace={problem.max_workspace} is too small for every algorithm ({problem}): {reasons}")
     if planned:
         return min((v.algorithm for v in usable), key=lambda row: costs.planned_seconds(row, problem))
@@ -144,12 +156,15 @@ def _three_digits(value):
 def explain(
     input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace
 ):
-    input, weight = as_array("input", input), as_array("weight", weight)
+    device = device_of(input=input, weight=weight, bias=bias)
+    input, weight = as_array("input", input, gpu=True), as_array("weight", weight, gpu=True)
     problem = conv_problem(
-        spatial_rank(weight), input, weight, bias if bias is None else as_array("bias", bias), stride, padding, dilation, groups,
+        spatial_rank(weight), input, weight, bias if bias is None else as_array("bias", bias, gpu=True), stride, padding, dilation, groups,
         padding_mode, precision, max_workspace,
     )  # fmt: skip
-    return Explanation(problem, choose(problem, algorithm, weight).name, verdicts_on(problem, weight), costs.in_force()[1])
+    chosen = choose(problem, algorithm, weight, device=device).name
+    times = costs.in_force()[1] if device == "cpu" else f"constants of the GPU ({gpu_costs.SOURCE})"
+    return Explanation(problem, chosen, verdicts_on(problem, weight, device), times)
 
 
 # ---- pooling -------------------------------------------------------------------------------------------------------------
@@ -170,6 +185,7 @@ def choose_pool(problem, algorithm="auto", pixels=False):
 
 
 def _choose_pool(problem, algorithm, pixels):
+    _check_dtype(problem, "cpu")
     if algorithm != "auto":
         row = next(row for row in menu.POOL if row.name == algorithm)
         if declined := row.module.why_not(problem):

@@ -4,7 +4,10 @@ Python would look in the current folder first. In a clone that is the source tre
 the tests run against an installed package.
 """
 
+import functools
+import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,3 +26,33 @@ def pytest_configure(config):
 def torch():
     """PyTorch; tests that ask for it are left out where it is not installed."""
     return pytest.importorskip("torch")
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """CuPy, where it finds a device; elsewhere its stand-in, which runs the same kernels on the CPU (host_gpu)."""
+    if has_gpu():
+        import cupy
+
+        return cupy
+    import host_gpu.cupy
+    from host_gpu import kernels
+
+    from cyconv.gpu import launch
+
+    if kernels.COMPILER is None:
+        pytest.skip("no CUDA device, and no C++ compiler to run kernels on the CPU")
+    monkeypatch.setitem(sys.modules, "cupy", host_gpu.cupy)
+    launch.kernel.cache_clear()
+    yield host_gpu.cupy
+    launch.kernel.cache_clear()
+
+
+@functools.cache
+def has_gpu():
+    """Whether there is a CUDA device, and CuPy to use it."""
+    if importlib.util.find_spec("cupy") is None:
+        return False
+    import cupy
+
+    return cupy.cuda.is_available()

@@ -1,0 +1,38 @@
+"""Arrays as the convolution kernels see them: views of six axes, told by strides, so that no caller's view is copied.
+
+    input   (batch, group, channel, z, y, x)
+    weight  (group, out channel, channel, z, y, x)
+    out     (batch, group, out channel, z, y, x)
+
+A gradient with respect to weights is a convolution whose input has batch and channels exchanged, a phase of a transposed one writes
+every second output: here both are other strides.
+"""
+
+from .launch import packed
+
+MODES = ("zeros", "reflect", "replicate", "circular")  # their numbers in conv.cuh
+
+
+def views(problem, input, weight, out):
+    """The three arrays of a plain convolution as it was called."""
+    p = problem
+    return (
+        input.reshape(p.batch, p.groups, p.in_channels, *p.size),
+        weight.reshape(p.groups, p.out_channels, p.in_channels, *p.kernel),
+        out.reshape(p.batch, p.groups, p.out_channels, *p.out_size),
+    )
+
+
+def struct(problem, input, weight, out):
+    """The argument `Conv` of conv.cuh."""
+    p = problem
+    return packed(
+        p.batch, p.groups, p.in_channels, p.out_channels, p.size, p.kernel, p.stride, p.dilation, p.pad_before, p.out_size,
+        MODES.index(p.padding_mode), strides(input), strides(weight), strides(out),
+    )  # fmt: skip
+
+
+def strides(array):
+    """In elements."""
+    size = array.itemsize
+    return tuple([step // size for step in array.strides])

@@ -1,0 +1,268 @@
+"""Arrays that stand for CuPy's: NumPy arrays in a wrapping that NumPy itself does not take."""
+
+import operator
+from types import SimpleNamespace
+
+import numpy as np
+
+GUARD = 256  # bytes before and after an allocation
+JUNK = 0xA7
+
+
+class Memory:
+    """An allocation full of junk, with bytes around it that nobody may write to."""
+
+    def __init__(self, nbytes):
+        self._bytes = np.full(nbytes + 2 * GUARD + 64, JUNK, np.uint8)
+        self._first = GUARD + -(self._bytes.ctypes.data + GUARD) % 64
+        self._last = self._first + nbytes
+
+    def array(self, shape, dtype):
+        return self._bytes[self._first : self._last].view(dtype).reshape(shape)
+
+    def check(self):
+        if (self._bytes[: self._first] != JUNK).any() or (self._bytes[self._last :] != JUNK).any():
+            raise RuntimeError("a kernel wrote beyond an array")
+
+
+class Device:
+    """The only one; as cupy.cuda.Device."""
+
+    id = 0
+    compute_capability = "90"
+    attributes = {"MultiProcessorCount": 132}
+
+    def __init__(self, device=0):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *raised):
+        pass
+
+    def __eq__(self, other):
+        return isinstance(other, Device)
+
+    def synchronize(self):
+        pass
+
+
+def host(value, why="an operation"):
+    """The NumPy array or scalar behind a value; NumPy arrays are refused, as CuPy does."""
+    if isinstance(value, ndarray):
+        return value._host
+    if isinstance(value, np.ndarray) and value.ndim:
+        raise TypeError(f"Unsupported type {type(value)} in {why} with a CuPy array")
+    if isinstance(value, (tuple, list)):
+        return type(value)(host(each, why) for each in value)
+    return value
+
+
+class ndarray:
+    """As cupy.ndarray."""
+
+    __array_priority__ = 100
+
+    def __init__(self, shape, dtype=float, memptr=None):
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        dtype = np.dtype(dtype)
+        self._memory = Memory(int(np.prod(shape, dtype=object)) * dtype.itemsize)
+        self._host = self._memory.array(shape, dtype)
+
+    @classmethod
+    def _view(cls, array, memory):
+        self = object.__new__(ndarray if cls is ndarray else cls)
+        self._host, self._memory = array, memory
+        return self
+
+    def _like(self, array):
+        """A result: a view stays in this memory, anything else gets memory of its own; NumPy's scalars become arrays, as CuPy's are."""
+        if isinstance(array, np.ndarray) and np.shares_memory(array, self._host) or array.size == 0 and isinstance(array, np.ndarray):
+            return ndarray._view(array, self._memory)
+        return moved(array)
+
+    # ---- what it is ----------------------------------------------------------------------------------------------------
+
+    shape = property(lambda self: self._host.shape)
+    dtype = property(lambda self: self._host.dtype)
+    strides = property(lambda self: self._host.strides)
+    ndim = property(lambda self: self._host.ndim)
+    size = property(lambda self: self._host.size)
+    nbytes = property(lambda self: self._host.nbytes)
+    itemsize = property(lambda self: self._host.itemsize)
+    flags = property(lambda self: self._host.flags)
+    T = property(lambda self: self._like(self._host.T))
+    real = property(lambda self: self._like(self._host.real))
+    imag = property(lambda self: self._like(self._host.imag))
+    device = property(lambda self: Device())
+    data = property(lambda self: SimpleNamespace(ptr=self._host.__array_interface__["data"][0], mem=self._memory))
+
+    def __array__(self, *arguments, **options):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly.")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        inputs = host(inputs, f"numpy.{ufunc.__name__}")
+        if out is not None:
+            getattr(ufunc, method)(*inputs, out=tuple(host(out)), **options)
+            return out[0]
+        return _wrapped(getattr(ufunc, method)(*inputs, **options))
+
+    def __array_function__(self, function, types, arguments, options):
+        raise TypeError(f"numpy.{function.__name__} was called on a CuPy array; cupy has functions of its own")
+
+    def __len__(self):
+        return len(self._host)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self):
+        return bool(self._host)
+
+    def __int__(self):
+        return int(self._host)
+
+    def __float__(self):
+        return float(self._host)
+
+    def __index__(self):
+        return operator.index(self._host)
+
+    def __repr__(self):
+        return repr(self._host)
+
+    # ---- moving --------------------------------------------------------------------------------------------------------
+
+    def get(self):
+        self._memory.check()
+        return self._host.copy()
+
+    def set(self, array):
+        self._host[...] = array
+
+    def item(self):
+        return self._host.item()
+
+    def tolist(self):
+        return self._host.tolist()
+
+    # ---- views and copies ----------------------------------------------------------------------------------------------
+
+    def __getitem__(self, key):
+        return self._like(np.asarray(self._host[_key(key)])) if not _fancy(key) else moved(self._host[_key(key)])
+
+    def __setitem__(self, key, value):
+        self._host[_key(key)] = host(value, "an assignment")
+
+    def astype(self, dtype, order="K", *, copy=True):
+        if not copy and self.dtype == dtype:
+            return self
+        with np.errstate(all="ignore"):
+            return moved(self._host.astype(dtype, order=order))
+
+    def copy(self, order="C"):
+        return moved(self._host.copy(order))
+
+    def view(self, dtype):
+        if isinstance(dtype, type) and issubclass(dtype, ndarray):
+            made = dtype._view(self._host, self._memory)
+            if hasattr(made, "__array_finalize__"):
+                made.__array_finalize__(self)
+            return made
+        return self._like(self._host.view(dtype))
+
+    def fill(self, value):
+        self._host.fill(host(value))
+
+    def reshape(self, *shape, order="C"):
+        return self._like(self._host.reshape(*shape, order=order))
+
+    def transpose(self, *axes):
+        return self._like(self._host.transpose(*axes))
+
+    def swapaxes(self, first, second):
+        return self._like(self._host.swapaxes(first, second))
+
+    def ravel(self, order="C"):
+        return self._like(self._host.ravel(order))
+
+    def squeeze(self, axis=None):
+        return self._like(self._host.squeeze(axis))
+
+    # ---- arithmetic ----------------------------------------------------------------------------------------------------
+
+    def dot(self, other):
+        return moved(self._host.dot(host(other)))
+
+    def put(self, indices, values):
+        self._host.put(host(indices), host(values))
+
+    def take(self, indices, axis=None):
+        return moved(self._host.take(host(indices), axis))
+
+
+def _key(key):
+    return tuple(map(_key, key)) if isinstance(key, tuple) else host(key, "an index")
+
+
+def _fancy(key):
+    return any(isinstance(each, (ndarray, np.ndarray, list)) for each in (key if isinstance(key, tuple) else (key,)))
+
+
+def _wrapped(value):
+    if isinstance(value, tuple):
+        return tuple(map(_wrapped, value))
+    return moved(value) if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def moved(array):
+    """An array of its own memory with these values."""
+    array = np.asarray(array)
+    made = ndarray(array.shape, array.dtype)
+    made._host[...] = array
+    if array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous:
+        made = ndarray(array.shape[::-1], array.dtype).T
+        made._host[...] = array
+    return made
+
+
+def _operator(name):
+    function = getattr(operator, name.strip("_").removeprefix("r") if name in _REFLECTED else name.strip("_"), None)
+
+    def method(self, other):
+        with np.errstate(all="ignore"):
+            pair = (host(other, name), self._host) if name in _REFLECTED else (self._host, host(other, name))
+            return moved(function(*pair))
+
+    return method
+
+
+_BINARY = (
+    "__add__", "__sub__", "__mul__", "__truediv__", "__floordiv__", "__mod__", "__pow__", "__matmul__", "__lt__", "__le__",
+    "__gt__", "__ge__", "__eq__", "__ne__", "__lshift__", "__rshift__",
+)  # fmt: skip
+_REFLECTED = {"__radd__", "__rsub__", "__rmul__", "__rtruediv__", "__rpow__", "__rfloordiv__"}
+for _name in (*_BINARY, *_REFLECTED):
+    setattr(ndarray, _name, _operator(_name))
+for _name, _function in (("__and__", np.bitwise_and), ("__or__", np.bitwise_or), ("__xor__", np.bitwise_xor)):
+    setattr(ndarray, _name, lambda self, other, f=_function: moved(f(self._host, host(other))))
+for _name in ("__neg__", "__invert__", "__abs__"):
+    setattr(ndarray, _name, lambda self, f=getattr(operator, _name): moved(f(self._host)))
+for _name in ("iadd", "isub", "imul", "itruediv", "ior", "iand"):
+
+    def _in_place(self, other, f=getattr(operator, _name)):
+        with np.errstate(all="ignore"):
+            f(self._host, host(other))
+        return self
+
+    setattr(ndarray, f"__{_name}__", _in_place)
+for _name in ("sum", "max", "min", "mean", "prod", "any", "all", "argmax", "argmin", "cumsum", "var"):
+
+    def _reduce(self, axis=None, dtype=None, out=None, keepdims=False, f=getattr(np, _name), **options):
+        options |= {"axis": axis} | ({"keepdims": True} if keepdims else {}) | ({} if dtype is None else {"dtype": dtype})
+        with np.errstate(all="ignore"):
+            return moved(f(self._host, **options))
+
+    setattr(ndarray, _name, _reduce)
+ndarray.__hash__ = None

@@ -1,0 +1,108 @@
+"""CUDA kernels compiled by the host's C++ compiler behind shim.h, and launched with CuPy's arguments."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = Path(__file__).parent
+BUILT = Path(tempfile.gettempdir(), f"cyconv-host-kernels-{os.getuid()}")
+COMPILER = shutil.which(os.environ.get("CXX", "g++"))
+_ENTRY = """
+extern "C" int shim_launch(const unsigned *grid, const unsigned *block, void **arguments, const int *sizes, int count)
+{{
+    return shim::launch(&{expression}, grid, block, arguments, sizes, count);
+}}
+"""
+
+
+class RawModule:
+    """As cupy.RawModule, as far as cyconv uses it."""
+
+    def __init__(self, *, code, options=(), name_expressions=()):
+        self._code, self._options, self._names = code, options, name_expressions
+
+    def get_function(self, name):
+        if name not in self._names:
+            raise ValueError(f"{name} is none of {self._names}")
+        return Kernel(name, _compiled(self._code, self._options, name))
+
+
+class Kernel:
+    """Call it with (grid, block, arguments), tuples."""
+
+    max_dynamic_shared_size_bytes = 0
+
+    def __init__(self, name, function):
+        self.name, self._function = name, function
+
+    def __call__(self, grid, block, arguments, *, shared_mem=0):
+        grid, block = ((*each, 1, 1)[:3] for each in (grid, block))
+        _check_launch(self.name, grid, block, shared_mem)
+        held = [_argument(each) for each in arguments]
+        pointers = (ctypes.c_void_p * len(held))(*[each.ctypes.data for each in held])
+        sizes = (ctypes.c_int * len(held))(*[each.nbytes for each in held])
+        found = self._function((ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block), pointers, sizes, len(held))
+        if found == 1:
+            raise RuntimeError(f"{self.name}: a barrier that not all threads of a block come to")
+        if found:
+            raise TypeError(f"{self.name}: argument {found - 2} is missing, too many, or of another size than the kernel's")
+
+
+def _check_launch(name, grid, block, shared_mem):
+    """What a device refuses."""
+    threads = block[0] * block[1] * block[2]
+    if min(*grid, *block) < 1 or grid[0] >= 2**31 or max(grid[1:]) > 65535 or threads > 1024 or block[2] > 64:
+        raise ValueError(f"{name}: grid {grid} and block {block} are beyond what a device launches")
+    if shared_mem:
+        raise ValueError(f"{name}: the shim has no dynamic shared memory")
+
+
+def _argument(value):
+    """The bytes of a kernel's argument, as CuPy passes it."""
+    from .arrays import ndarray
+
+    if value is None:
+        return np.zeros(1, np.uint64)
+    if isinstance(value, ndarray):
+        return np.array([value.data.ptr], np.uint64)
+    if isinstance(value, np.ndarray):
+        if value.size != 1:
+            raise TypeError(f"a NumPy array of {value.size} elements cannot be passed by value")
+        return value
+    if isinstance(value, (bool, np.bool_)):
+        return np.array([value], bool)
+    if isinstance(value, int):
+        return np.array([value], np.int64)
+    if isinstance(value, (np.generic, float)):
+        return np.array([value])
+    raise TypeError(f"a kernel takes no {type(value).__name__}")
+
+
+@functools.cache
+def _compiled(code, options, expression):
+    barriers = re.search(r"__sync|__shfl|tensor_cores", code) is not None
+    text = code + _ENTRY.format(expression=expression)
+    flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-w", "-fno-strict-aliasing", "-ffp-contract=off"]
+    flags += [] if barriers else ["-DSHIM_WITHOUT_BARRIERS"]
+    flags += [each for each in options if each.startswith("-D")]
+    files = [FOLDER / "shim.h", *sorted((FOLDER / "include").iterdir())]
+    key = hashlib.sha256("\0".join([text, *flags, *(file.read_text() for file in files)]).encode()).hexdigest()[:24]
+    library = BUILT / f"{key}.so"
+    if not library.exists():
+        BUILT.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=BUILT) as folder:
+            made = Path(folder, "kernel.so")
+            command = [COMPILER, *flags, "-include", FOLDER / "shim.h", "-I", FOLDER / "include", "-x", "c++", "-", "-o", made]
+            done = subprocess.run(command, input=text, text=True, capture_output=True)
+            if done.returncode:
+                raise RuntimeError(f"{expression} does not compile:\n{done.stderr}")
+            made.replace(library)
+    return ctypes.CDLL(str(library)).shim_launch

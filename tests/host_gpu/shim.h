@@ -1,0 +1,244 @@
+// Runs CUDA kernels on the CPU, one block after the other, for tests: the text of the .cu files is compiled unchanged behind this.
+//
+// Every thread of a block is a fiber, a stack of its own. A barrier hands on to the next fiber; when all that live have come to it, they
+// go on, forwards and backwards in turn, so that a kernel which needs no barrier where one is missing in one order fails in the other. A
+// barrier that some threads never come to is an error that is reported, not a hang. Kernels without barriers run as plain loops.
+// Memory that is shared is filled with junk before every block. What this cannot find: races between blocks, and what only the
+// hardware's own order of things shows.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+#include <sys/mman.h>
+
+struct dim3 {
+    unsigned x, y, z;
+    dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
+};
+
+namespace shim {
+
+static dim3 thread, block, threads, blocks;  // threadIdx, blockIdx, blockDim, gridDim
+
+// ---- fibers ----------------------------------------------------------------------------------------------------------------
+
+extern "C" void shim_switch(void **save, void *to);  // pushes what a call must keep, changes stacks, pops
+#if !defined(__x86_64__)
+#error "the shim changes stacks on x86-64 only"
+#endif
+asm(R"(
+.text
+.hidden shim_switch
+.globl shim_switch
+.type shim_switch, @function
+shim_switch:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+)");
+
+enum State { READY, AT_BLOCK, AT_WARP, DONE };
+constexpr size_t STACK = 1 << 16;
+
+struct Fiber {
+    void *top;
+    dim3 thread;
+    State state;
+};
+
+static Fiber fibers[1024];
+static char *stacks;
+static void *scheduler;
+static Fiber *running;
+static const std::function<void()> *body;
+static bool diverged;
+static unsigned char exchange[32][32][16];  // of each warp, a slot for every lane
+
+static void leave(State state)
+{
+    running->state = state;
+    Fiber *self = running;
+    shim_switch(&self->top, scheduler);
+}
+
+static void enter()
+{
+    (*body)();
+    leave(DONE);
+    __builtin_trap();
+}
+
+static void block_of_fibers(unsigned count)
+{
+    if (!stacks)
+        stacks = static_cast<char *>(mmap(nullptr, STACK * 1024, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    for (unsigned t = 0; t < count; t++) {
+        void **top = reinterpret_cast<void **>(stacks + STACK * (t + 1)) - 2;
+        *top = reinterpret_cast<void *>(&enter);
+        fibers[t].top = top - 6;  // six registers, whatever they hold
+        fibers[t].thread = dim3(t % threads.x, t / threads.x % threads.y, t / (threads.x * threads.y));
+        fibers[t].state = READY;
+    }
+    bool backwards = false;
+    for (unsigned done = 0; done < count; backwards = !backwards) {
+        bool moved = false;
+        for (unsigned i = 0; i < count; i++) {
+            Fiber &f = fibers[backwards ? count - 1 - i : i];
+            if (f.state != READY) continue;
+            moved = true;
+            running = &f;
+            thread = f.thread;
+            shim_switch(&scheduler, f.top);
+            done += f.state == DONE;
+        }
+        unsigned waiting = 0;
+        for (unsigned first = 0; first < count; first += 32) {
+            unsigned last = std::min(first + 32, count), at_warp = 0, live = 0;
+            for (unsigned t = first; t < last; t++) {
+                live += fibers[t].state != DONE;
+                at_warp += fibers[t].state == AT_WARP;
+                waiting += fibers[t].state == AT_BLOCK;
+            }
+            if (live && at_warp == live)
+                for (unsigned t = first; t < last; t++)
+                    if (fibers[t].state == AT_WARP) fibers[t].state = READY, moved = true;
+        }
+        if (waiting && waiting == count - done)
+            for (unsigned t = 0; t < count; t++)
+                if (fibers[t].state == AT_BLOCK) fibers[t].state = READY, moved = true;
+        if (!moved && done < count) {
+            diverged = true;
+            return;
+        }
+    }
+}
+
+// ---- launching -------------------------------------------------------------------------------------------------------------
+
+static void run(const std::function<void()> &kernel)
+{
+    body = &kernel;
+    diverged = false;
+    const unsigned count = threads.x * threads.y * threads.z;
+    for (unsigned z = 0; z < blocks.z; z++)
+        for (unsigned y = 0; y < blocks.y; y++)
+            for (unsigned x = 0; x < blocks.x; x++) {
+                block = dim3(x, y, z);
+#ifdef SHIM_WITHOUT_BARRIERS
+                for (unsigned t = 0; t < count; t++) {
+                    thread = dim3(t % threads.x, t / threads.x % threads.y, t / (threads.x * threads.y));
+                    kernel();
+                }
+#else
+                block_of_fibers(count);
+                if (diverged) return;
+#endif
+            }
+}
+
+template <class... A, size_t... I>
+static void call(void (*kernel)(A...), void **arguments, std::index_sequence<I...>)
+{
+    run([&] { kernel(*static_cast<std::remove_const_t<A> *>(arguments[I])...); });
+}
+
+// Returns 0, 1 if a barrier was not reached by all, or 2 + the number of the argument whose size differs.
+template <class... A>
+static int launch(void (*kernel)(A...), const unsigned *grid, const unsigned *per_block, void **arguments, const int *sizes, int count)
+{
+    const int wanted[] = {static_cast<int>(sizeof(A))...};
+    for (int i = 0; i < static_cast<int>(sizeof...(A)); i++)
+        if (i >= count || sizes[i] != wanted[i]) return 2 + i;
+    if (count != sizeof...(A)) return 2 + count;
+    blocks = dim3(grid[0], grid[1], grid[2]);
+    threads = dim3(per_block[0], per_block[1], per_block[2]);
+    call(kernel, arguments, std::index_sequence_for<A...>());
+    return diverged;
+}
+
+static unsigned lane() { return (thread.x + threads.x * (thread.y + threads.y * thread.z)) % 32; }
+static unsigned warp() { return (thread.x + threads.x * (thread.y + threads.y * thread.z)) / 32; }
+
+// What every lane of the warp gives, to be read until the next call; all lanes must come.
+template <class T>
+static T given_by(T value, unsigned from)
+{
+    static_assert(sizeof(T) <= 16, "");
+    std::memcpy(exchange[warp()][lane()], &value, sizeof(T));
+    leave(AT_WARP);
+    T found;
+    std::memcpy(&found, exchange[warp()][from % 32], sizeof(T));
+    leave(AT_WARP);
+    return found;
+}
+
+}  // namespace shim
+
+// ---- CUDA's words ------------------------------------------------------------------------------------------------------------
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __shared__ static
+#define __constant__ static const
+#define threadIdx (shim::thread)
+#define blockIdx (shim::block)
+#define blockDim (shim::threads)
+#define gridDim (shim::blocks)
+#define __syncthreads() shim::leave(shim::AT_BLOCK)
+#define __syncwarp(...) shim::leave(shim::AT_WARP)
+#define __threadfence()
+
+template <class T> static T __shfl_sync(unsigned, T value, int from) { return shim::given_by(value, from); }
+template <class T> static T __shfl_xor_sync(unsigned, T value, int mask) { return shim::given_by(value, shim::lane() ^ mask); }
+template <class T> static T __shfl_down_sync(unsigned, T value, unsigned by)
+{
+    return shim::given_by(value, shim::lane() + by < 32 ? shim::lane() + by : shim::lane());
+}
+template <class T> static T __shfl_up_sync(unsigned, T value, unsigned by)
+{
+    return shim::given_by(value, shim::lane() >= by ? shim::lane() - by : shim::lane());
+}
+
+template <class T> static T __ldg(const T *at) { return *at; }
+template <class T, class U> static T atomicAdd(T *at, U value) { T old = *at; *at += value; return old; }
+template <class T, class U> static T atomicMax(T *at, U value) { T old = *at; *at = std::max(old, static_cast<T>(value)); return old; }
+template <class T, class U> static T atomicMin(T *at, U value) { T old = *at; *at = std::min(old, static_cast<T>(value)); return old; }
+template <class T, class U> static T atomicOr(T *at, U value) { T old = *at; *at |= value; return old; }
+template <class T, class U> static T atomicExch(T *at, U value) { T old = *at; *at = value; return old; }
+
+struct float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+struct alignas(16) double2 { double x, y; };
+struct alignas(16) int4 { int x, y, z, w; };
+struct alignas(16) uint4 { unsigned x, y, z, w; };
+struct alignas(8) uint2 { unsigned x, y; };
+static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+static inline float2 make_float2(float x, float y) { return {x, y}; }
+static inline double2 make_double2(double x, double y) { return {x, y}; }
+
+using std::isfinite;
+using std::isinf;
+using std::isnan;
+using std::max;
+using std::min;
