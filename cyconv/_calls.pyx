@@ -4,7 +4,7 @@ cimport numpy as cnp
 import numpy as np
 
 from ._memory import empty, overlaps
-from .arguments import as_array, check_out
+from .arguments import as_array, check_out, flag
 from .devices import device_of
 from .pool_problem import AVERAGE_DTYPES, MAX_DTYPES
 from .problem import CACHED, CONV_DTYPES, conv_problem, known_conv_problem
@@ -20,14 +20,16 @@ cdef dict known_pools = {}              # problems by all that they were made fr
 
 
 def convolve(
-    rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+    rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32, out
 ):
     """The convolution that cyconv.conv1d, conv2d and conv3d document."""
     if is_elsewhere(input, weight, bias, out):
         from .gpu import calls
         return calls.convolve(
-            rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+            rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32, out
         )
+    if allow_tf32 is not False:
+        flag("allow_tf32", allow_tf32)
     input, weight = array("input", input), array("weight", weight)
     bias = None if bias is None else array("bias", bias)
     if (

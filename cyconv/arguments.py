@@ -136,11 +136,12 @@ def check_bytes(shape, itemsize, what):
 
 def check_out(out, shape, dtype, name="out"):
     """Raises unless `out` is an array that a result of this shape and dtype can be written to."""
-    if type(out) is not np.ndarray and (not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray)):
+    gpu = type(out) is not np.ndarray and on_gpu(out)  # then that the result lies there, too, has been checked (devices.device_of)
+    if type(out) is not np.ndarray and not gpu and (not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray)):
         raise TypeError(f"{name} must be a plain numpy array or None, got {type(out).__name__}")
     if out.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {out.shape}")
     if _names.get(out.dtype) != dtype and out.dtype != dtype:
         raise TypeError(f"{name} must have dtype {dtype}, got {out.dtype}")
-    if not out.flags.writeable:
+    if not gpu and not out.flags.writeable:
         raise ValueError(f"{name} must be writable, got a read-only array")

@@ -6,7 +6,8 @@ from math import prod
 import numpy as np
 
 from ._calls import run_chosen
-from .arguments import as_array, check_out, dtype_name, shape_of
+from .arguments import GPU_ONLY, as_array, check_out, dtype_name, flag, shape_of
+from .devices import device_of, on_gpu
 from .gradient_problem import (
     conv_gradient_problem,
     conv_transpose_gradient_problem,
@@ -22,16 +23,17 @@ SHAPE = "a sequence of ints, the shape of an array"
 
 
 def conv_input(
-    rank, input_size, weight, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+    rank, input_size, weight, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32, out
 ):
     """With respect to the input."""
-    weight, grad_output = as_array("weight", weight), as_array("grad_output", grad_output)
-    _check_dtypes(grad_output, weight=weight)
+    weight, grad_output = _arrays(out, allow_tf32, weight=weight, grad_output=grad_output)
     p = conv_gradient_problem(
         rank, shape_of("input_size", input_size, SHAPE), weight.shape, grad_output, stride, padding, dilation, groups, padding_mode, precision, max_workspace
     )
     if out is not None:
         check_out(out, p.input_shape, p.dtype)
+    if on_gpu(grad_output):
+        return _gpu().input(p, rank, weight, grad_output, algorithm, allow_tf32, out)
     dtype = grad_output.dtype
     if 0 in p.size:  # all samples were padding
         return np.empty(p.input_shape, dtype) if out is None else out
@@ -43,13 +45,13 @@ def conv_input(
     padded = run_transposed(input_gradient(p), rank, grad_output, weight, None, algorithm, None)
     pads = list(zip(p.pad_before, p.pad_after))[3 - rank :]
     for axis, pair in enumerate(pads):
-        padded = _borders_folded(padded, axis - rank, *pair, p.padding_mode)
+        padded = borders_folded(padded, axis - rank, *pair, p.padding_mode)
     return _delivered(padded, dtype, out)
 
 
-def _borders_folded(padded, axis, before, after, mode):
+def borders_folded(padded, axis, before, after, mode):
     """What padding has read beyond the borders of an axis, added to the samples that it read."""
-    padded = np.moveaxis(padded, axis, 0)
+    padded = padded.swapaxes(axis, 0)
     n = len(padded) - before - after
     inner = padded[before : before + n].copy()
     head, tail = padded[:before], padded[before + n :]
@@ -62,51 +64,54 @@ def _borders_folded(padded, axis, before, after, mode):
     else:
         inner[0] += head.sum(axis=0, dtype=head.dtype)
         inner[-1] += tail.sum(axis=0, dtype=tail.dtype)
-    return np.moveaxis(inner, 0, axis)
+    return inner.swapaxes(axis, 0)
 
 
 def conv_weight(
-    rank, input, weight_size, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+    rank, input, weight_size, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32, out
 ):
     """With respect to the weight."""
-    input, grad_output = as_array("input", input), as_array("grad_output", grad_output)
-    _check_dtypes(grad_output, input=input)
+    input, grad_output = _arrays(out, allow_tf32, input=input, grad_output=grad_output)
     p = conv_gradient_problem(
         rank, input.shape, shape_of("weight_size", weight_size, SHAPE), grad_output, stride, padding, dilation, groups, padding_mode, precision, max_workspace
     )
-    return _weight(weight_gradient(p), input, grad_output, algorithm, out)
+    return _weight(weight_gradient(p), input, grad_output, algorithm, allow_tf32, out)
 
 
 def conv_transpose_input(
-    rank, input_size, weight, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, out
+    rank, input_size, weight, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, allow_tf32, out
 ):
     """With respect to the input of a transposed convolution: a plain one."""
-    weight, grad_output = as_array("weight", weight), as_array("grad_output", grad_output)
-    _check_dtypes(grad_output, weight=weight)
+    weight, grad_output = _arrays(out, allow_tf32, weight=weight, grad_output=grad_output)
     problem, _ = conv_transpose_gradient_problem(
         rank, shape_of("input_size", input_size, SHAPE), weight.shape, grad_output, stride, padding, output_padding, groups, dilation, precision, max_workspace
     )
+    if on_gpu(grad_output):
+        from .gpu import calls
+
+        return calls.run(problem, grad_output, weight, None, algorithm, allow_tf32, out)
     return run_chosen(choose(problem, algorithm, weight), problem, grad_output, weight, None, algorithm, out)
 
 
 def conv_transpose_weight(
-    rank, input, weight_size, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, out
+    rank, input, weight_size, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, allow_tf32, out
 ):
     """With respect to the weight of a transposed convolution: that of a plain one from its result to its input."""
-    input, grad_output = as_array("input", input), as_array("grad_output", grad_output)
-    _check_dtypes(grad_output, input=input)
+    input, grad_output = _arrays(out, allow_tf32, input=input, grad_output=grad_output)
     _, gradient = conv_transpose_gradient_problem(
         rank, input.shape, shape_of("weight_size", weight_size, SHAPE), grad_output, stride, padding, output_padding, groups, dilation, precision, max_workspace
     )
-    return _weight(gradient, grad_output, input, algorithm, out)
+    return _weight(gradient, grad_output, input, algorithm, allow_tf32, out)
 
 
-def _weight(gradient, input, grad_output, algorithm, out):
+def _weight(gradient, input, grad_output, algorithm, allow_tf32, out):
     """`gradient` from the arrays of the plain convolution; a transposed one's are exchanged."""
     g, p, slices = gradient, gradient.problem, 1
     dtype, axes = grad_output.dtype, grad_output.shape[-p.rank :]
     if out is not None:
         check_out(out, g.shape, dtype.name)
+    if on_gpu(input):
+        return _gpu().weight(g, input, grad_output, algorithm, allow_tf32, out)
     if 0 in (p.in_channels, *g.shape):
         return _delivered(np.zeros(g.shape, dtype), dtype, out)
     # half precision is summed in single, and rounded once
@@ -146,13 +151,16 @@ def _exchanged(problem, input, weight, row, algorithm):
 
 def bias(rank, grad_output, out):
     """With respect to the bias, of either convolution: the sum over batch and outputs."""
-    grad_output = as_array("grad_output", grad_output)
-    dtype = dtype_name("grad_output", grad_output.dtype, CONV_DTYPES)
+    device = device_of(grad_output=grad_output, out=out)
+    grad_output = as_array("grad_output", grad_output, gpu=True)
+    dtype = dtype_name("grad_output", grad_output.dtype, CONV_DTYPES, GPU_ONLY if device == "gpu" else ())
     if grad_output.ndim not in (rank + 1, rank + 2):
         raise ValueError(f"grad_output must have {rank} spatial axes behind (N, out_channels) or (out_channels,), got shape {grad_output.shape}")
     batch, channels = grad_output.shape[0] if grad_output.ndim == rank + 2 else 1, grad_output.shape[-1 - rank]
     if out is not None:
         check_out(out, (channels,), dtype)
+    if device == "gpu":
+        return _gpu().bias(grad_output.reshape(batch, channels, prod(grad_output.shape[-rank:])), out)
     wide = {"float16": np.float32}.get(dtype, grad_output.dtype)
     # in one order in memory, so that additions have one order, too
     planes = np.ascontiguousarray(grad_output.reshape(batch, channels, prod(grad_output.shape[-rank:])), wide)
@@ -164,10 +172,21 @@ def bias(rank, grad_output, out):
 # ---- what they share -----------------------------------------------------------------------------------------------------
 
 
-def _check_dtypes(grad_output, **others):
-    for name, array in others.items():
-        if array.dtype != grad_output.dtype:
-            raise TypeError(f"{name} and grad_output must have the same dtype; {name} has {array.dtype}, grad_output has {grad_output.dtype}")
+def _arrays(out, allow_tf32, **arrays):
+    """The arguments as arrays of one device and dtype."""
+    flag("allow_tf32", allow_tf32)
+    device_of(**arrays, out=out)
+    first, grad_output = (as_array(name, value, gpu=True) for name, value in arrays.items())
+    if first.dtype != grad_output.dtype:
+        name = next(iter(arrays))
+        raise TypeError(f"{name} and grad_output must have the same dtype; {name} has {first.dtype}, grad_output has {grad_output.dtype}")
+    return first, grad_output
+
+
+def _gpu():
+    from .gpu import gradients
+
+    return gradients
 
 
 def _delivered(result, dtype, out):

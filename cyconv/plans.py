@@ -5,35 +5,41 @@ from functools import cache
 import numpy as np
 
 from ._calls import another, planned
-from .arguments import as_array, check_bytes, integer
+from .arguments import Described, as_array, check_bytes, flag, integer
+from .devices import device_of
 from .memory import overlaps
-from .problem import CONV_DTYPES, conv_problem, spatial_rank
+from .problem import CONV_DTYPES, conv_problem, on_gpu, spatial_rank
 from .select import choose, verdicts
 
 
 def plan(
-    input_shape, weight, bias, dtype, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace
+    input_shape, weight, bias, dtype, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32
 ):
-    weight = as_array("weight", weight)
+    allow_tf32 = flag("allow_tf32", allow_tf32)
+    device = device_of(weight=weight, bias=bias)
+    weight = as_array("weight", weight, gpu=True)
     if dtype is not None:
         try:
             dtype = np.dtype(dtype)
         except TypeError:
             raise TypeError(f"dtype must be one of {', '.join(CONV_DTYPES)}, got {dtype!r}") from None
-        weight = as_array("weight", weight.astype(dtype, copy=False))
-    bias = None if bias is None else as_array("bias", bias)
+        weight = as_array("weight", weight.astype(dtype, copy=False), gpu=True)
+    bias = None if bias is None else as_array("bias", bias, gpu=True)
     if dtype is not None and bias is not None:
-        bias = as_array("bias", bias.astype(dtype, copy=False))
+        bias = as_array("bias", bias.astype(dtype, copy=False), gpu=True)
     if not isinstance(input_shape, (tuple, list)):
         raise TypeError(f"input_shape must be a tuple of ints, got {input_shape!r}")
     shape = tuple(integer("input_shape", length, 0, "a tuple of ints") for length in input_shape)
     check_bytes(shape, weight.itemsize, "input_shape is too large: the input")
     if len(shape) - spatial_rank(weight) not in (1, 2):
         raise ValueError(f"input_shape must be (N, C, ...) or (C, ...) with {spatial_rank(weight)} spatial axes, got {shape}")
-    stand_in = np.broadcast_to(np.zeros((), weight.dtype), shape)  # only its shape and dtype are looked at
     problem = conv_problem(
-        spatial_rank(weight), stand_in, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
+        spatial_rank(weight), Described(shape, weight.dtype), weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
     )
+    if device == "gpu":
+        from .gpu.plans import GPUPlan
+
+        return GPUPlan(on_gpu(problem, problem.dtype, allow_tf32), weight, bias, algorithm)
     return Plan(problem, weight, bias, algorithm)
 
 

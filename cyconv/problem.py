@@ -11,7 +11,7 @@ Along each axis, with kernel k, dilation d, stride s, and b and a zeros before a
 and output o, tap j reads sample o*s + j*d - b. Negative b or a (only transposed convolution makes them) crop.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from itertools import product
 from math import gcd, prod
@@ -64,6 +64,7 @@ class ConvProblem:
     has_bias: bool
     strict: bool  # leave out algorithms whose error bound is above the direct sum's
     max_workspace: int  # bytes
+    allow_tf32: bool = False  # of float32 on a GPU: whether factors may be rounded to 10 bits
 
     # What follows from the above, worked out once: a small convolution is mostly its own bookkeeping.
     taps: int = field(init=False, compare=False, repr=False)
@@ -301,6 +302,13 @@ def _check_mode(mode, n, before, after, axis):
         )
     if mode == "replicate" and n == 0 and (before or after):
         raise ValueError(f"padding_mode='replicate' has nothing to repeat along spatial axis {axis}, whose size is 0")
+
+
+@lru_cache(CACHED)
+def on_gpu(problem, dtype, allow_tf32):
+    """The problem as it is computed on a GPU: in its own dtype, where that is a half type, and with TF32 where that is allowed."""
+    allow_tf32 = allow_tf32 and dtype == "float32"
+    return problem if (dtype, allow_tf32) == (problem.dtype, False) else replace(problem, dtype=dtype, allow_tf32=allow_tf32)
 
 
 # ---- transposed convolution --------------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ from math import prod
 import numpy as np
 
 from . import costs, menu
-from .arguments import GPU_ONLY, as_array, one_of
+from .arguments import GPU_ONLY, as_array, flag, one_of
 from .devices import device_of
 from .gpu import costs as gpu_costs
-from .problem import ConvProblem, conv_problem, spatial_rank
+from .problem import ConvProblem, conv_problem, on_gpu, spatial_rank
 
 ALGORITHMS = tuple(dict.fromkeys([row.name for rows in menu.CONV_ON.values() for row in rows]))
 
@@ -103,7 +103,7 @@ def _choose(problem, algorithm, finite, any_weight, planned, device):
     if not usable:
         reasons = "; ".join(f"{v.algorithm.name} {v.declined or 'would spread a NaN'}" for v in said)
         raise ValueError(f"max_workspace={problem.max_workspace} is too small for every algorithm ({problem}): {reasons}")
-    if planned:
+    if planned and device == "cpu":
         return min((v.algorithm for v in usable), key=lambda row: costs.planned_seconds(row, problem))
     return min(usable, key=lambda v: v.seconds).algorithm
 
@@ -154,14 +154,17 @@ def _three_digits(value):
 
 
 def explain(
-    input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace
+    input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32
 ):
+    allow_tf32 = flag("allow_tf32", allow_tf32)
     device = device_of(input=input, weight=weight, bias=bias)
     input, weight = as_array("input", input, gpu=True), as_array("weight", weight, gpu=True)
     problem = conv_problem(
         spatial_rank(weight), input, weight, bias if bias is None else as_array("bias", bias, gpu=True), stride, padding, dilation, groups,
         padding_mode, precision, max_workspace,
     )  # fmt: skip
+    if device == "gpu":
+        problem = on_gpu(problem, problem.dtype, allow_tf32)
     chosen = choose(problem, algorithm, weight, device=device).name
     times = costs.in_force()[1] if device == "cpu" else f"constants of the GPU ({gpu_costs.SOURCE})"
     return Explanation(problem, chosen, verdicts_on(problem, weight, device), times)

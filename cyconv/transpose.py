@@ -12,7 +12,8 @@ from ._calls import run_chosen
 from ._fold import fold
 from ._taps import gather
 from ._weave import weave, weaves
-from .arguments import as_array, check_out
+from .arguments import as_array, check_out, flag
+from .devices import device_of
 from .memory import empty
 from .problem import conv_transpose_problem
 from .select import choose, verdicts
@@ -23,14 +24,20 @@ MOST_LOOKED_AT = 4  # input channels of a group where weights may be outer produ
 
 
 def convolve_transposed(
-    rank, input, weight, bias, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, out
+    rank, input, weight, bias, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, allow_tf32, out
 ):
     """One transposed convolution call, from any arguments to the result."""
-    input, weight = as_array("input", input), as_array("weight", weight)
-    bias = None if bias is None else as_array("bias", bias)
+    allow_tf32 = flag("allow_tf32", allow_tf32)
+    device = device_of(input=input, weight=weight, bias=bias, out=out)
+    input, weight = as_array("input", input, gpu=True), as_array("weight", weight, gpu=True)
+    bias = None if bias is None else as_array("bias", bias, gpu=True)
     whole = conv_transpose_problem(
         rank, input, weight, bias, stride, padding, output_padding, groups, dilation, precision, max_workspace
     )
+    if device == "gpu":
+        from .gpu import transpose
+
+        return transpose.run_transposed(whole, rank, input, weight, bias, algorithm, allow_tf32, out)
     return run_transposed(whole, rank, input, weight, bias, algorithm, out)
 
 

@@ -3,18 +3,26 @@
 import numpy as np
 
 from .. import select
-from ..problem import conv_problem
+from ..arguments import check_out, flag
+from ..problem import conv_problem, on_gpu
 from .layout import views
 
 
 def convolve(
-    rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+    rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32, out
 ):
     """The convolution that cyconv.conv1d, conv2d and conv3d document."""
+    allow_tf32 = flag("allow_tf32", allow_tf32)
     problem = conv_problem(
         rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
     )
+    return run(problem, input, weight, bias, algorithm, allow_tf32, out)
+
+
+def run(problem, input, weight, bias, algorithm, allow_tf32, out):
+    """The convolution that `problem` describes."""
     with input.device:
+        problem = on_gpu(problem, problem.dtype, allow_tf32)
         result = room(problem.output_shape, problem.dtype, out, input, weight, bias)
         compute(problem, *views(problem, aligned(input), aligned(weight), result), bias, algorithm)
         return delivered(result, out)
@@ -25,18 +33,25 @@ def compute(problem, input, weight, out, bias, algorithm):
     import cupy
 
     row = select.choose(problem, algorithm, device="gpu")
+    careful = row.spreads_nonfinite and algorithm == "auto"
+    careful = (select.choose(problem, "auto", finite=False, device="gpu"), weight) if careful else None
+    compute_by(row, careful, problem, input, weight, out, None if bias is None else cupy.ascontiguousarray(bias))
+
+
+def compute_by(row, careful, problem, input, weight, out, bias):
+    """The same by a row of the menu; `careful`, a row and its weights, computes again what `row` spread a NaN or infinity in."""
+    import cupy
+
     if not problem.multiply_adds:
         if problem.outputs:
             out[...] = 0 if bias is None else bias.reshape(1, problem.groups, problem.out_channels, 1, 1, 1)
-        return
-    bias = None if bias is None else cupy.ascontiguousarray(bias)
-    if not row.spreads_nonfinite or algorithm != "auto":
+    elif careful is None:
         row.run(problem, input, weight, bias, out)
-        return
-    # the device notes whether anything is not finite, and computes again if so: nobody waits to hear of it
-    noted = cupy.zeros(1, np.int32)
-    row.run(problem, input, weight, bias, out, nonfinite=noted)
-    select.choose(problem, "auto", finite=False, device="gpu").run(problem, input, weight, bias, out, only_if=noted)
+    else:
+        # the device notes whether anything is not finite, and computes again if so: nobody waits to hear of it
+        noted = cupy.zeros(1, np.int32)
+        row.run(problem, input, weight, bias, out, nonfinite=noted)
+        careful[0].run(problem, input, careful[1], bias, out, only_if=noted)
 
 
 # ---- arrays ----------------------------------------------------------------------------------------------------------------
@@ -63,11 +78,3 @@ def delivered(result, out):
         return result
     out[...] = result
     return out
-
-
-def check_out(out, shape, dtype, name="out"):
-    """As arguments.check_out; that it is a CuPy array has been checked."""
-    if out.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {out.shape}")
-    if out.dtype != dtype:
-        raise TypeError(f"{name} must have dtype {dtype}, got {out.dtype}")

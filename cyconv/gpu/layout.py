@@ -17,10 +17,16 @@ def views(problem, input, weight, out):
     """The three arrays of a plain convolution as it was called."""
     p = problem
     return (
-        input.reshape(p.batch, p.groups, p.in_channels, *p.size),
-        weight.reshape(p.groups, p.out_channels, p.in_channels, *p.kernel),
-        out.reshape(p.batch, p.groups, p.out_channels, *p.out_size),
+        split(input, p.rank, (p.batch, p.groups, p.in_channels)),
+        split(weight, p.rank, (p.groups, p.out_channels, p.in_channels)),
+        split(out, p.rank, (p.batch, p.groups, p.out_channels)),
     )
+
+
+def split(array, rank, lead):
+    """`array` with what is before its `rank` spatial axes made three axes, and unit axes before those."""
+    space = array.shape[array.ndim - rank :]
+    return array.reshape(*lead, *(1,) * (3 - rank), *space)
 
 
 def struct(problem, input, weight, out):

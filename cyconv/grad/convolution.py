@@ -9,6 +9,8 @@ algorithm, precision : str
     As in `conv<rank>d`, of the convolution that the gradient is.
 max_workspace : int
     Bytes that its algorithm may take, beyond copies of the arguments. Default 256 MiB.
+allow_tf32 : bool
+    As in `conv<rank>d`.
 out : ndarray or None
     Where to write the result: its shape and dtype exactly.
 """
@@ -150,10 +152,10 @@ def _documented(template, name, rank, what="", example=""):
 )
 def conv1d_input(
     input_size, weight, grad_output, stride=1, padding=0, dilation=1, groups=1, *,
-    padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
+    padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, allow_tf32=False, out=None,
 ):  # fmt: skip
     return gradients.conv_input(
-        1, input_size, weight, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+        1, input_size, weight, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32, out
     )
 
 
@@ -172,10 +174,10 @@ def conv1d_input(
 )
 def conv2d_input(
     input_size, weight, grad_output, stride=1, padding=0, dilation=1, groups=1, *,
-    padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
+    padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, allow_tf32=False, out=None,
 ):  # fmt: skip
     return gradients.conv_input(
-        2, input_size, weight, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+        2, input_size, weight, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32, out
     )
 
 
@@ -192,10 +194,10 @@ def conv2d_input(
 )
 def conv3d_input(
     input_size, weight, grad_output, stride=1, padding=0, dilation=1, groups=1, *,
-    padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
+    padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, allow_tf32=False, out=None,
 ):  # fmt: skip
     return gradients.conv_input(
-        3, input_size, weight, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+        3, input_size, weight, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32, out
     )
 
 
@@ -212,10 +214,10 @@ def conv3d_input(
 )
 def conv1d_weight(
     input, weight_size, grad_output, stride=1, padding=0, dilation=1, groups=1, *,
-    padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
+    padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, allow_tf32=False, out=None,
 ):  # fmt: skip
     return gradients.conv_weight(
-        1, input, weight_size, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+        1, input, weight_size, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32, out
     )
 
 
@@ -233,10 +235,10 @@ def conv1d_weight(
 )
 def conv2d_weight(
     input, weight_size, grad_output, stride=1, padding=0, dilation=1, groups=1, *,
-    padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
+    padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, allow_tf32=False, out=None,
 ):  # fmt: skip
     return gradients.conv_weight(
-        2, input, weight_size, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+        2, input, weight_size, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32, out
     )
 
 
@@ -252,10 +254,10 @@ def conv2d_weight(
 )
 def conv3d_weight(
     input, weight_size, grad_output, stride=1, padding=0, dilation=1, groups=1, *,
-    padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
+    padding_mode="zeros", algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, allow_tf32=False, out=None,
 ):  # fmt: skip
     return gradients.conv_weight(
-        3, input, weight_size, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, out
+        3, input, weight_size, grad_output, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32, out
     )
 
 
@@ -287,10 +289,10 @@ def conv3d_bias(grad_output, *, out=None):
 )
 def conv_transpose1d_input(
     input_size, weight, grad_output, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *,
-    algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
+    algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, allow_tf32=False, out=None,
 ):  # fmt: skip
     return gradients.conv_transpose_input(
-        1, input_size, weight, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, out
+        1, input_size, weight, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, allow_tf32, out
     )
 
 
@@ -306,10 +308,10 @@ def conv_transpose1d_input(
 )
 def conv_transpose2d_input(
     input_size, weight, grad_output, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *,
-    algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
+    algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, allow_tf32=False, out=None,
 ):  # fmt: skip
     return gradients.conv_transpose_input(
-        2, input_size, weight, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, out
+        2, input_size, weight, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, allow_tf32, out
     )
 
 
@@ -328,10 +330,10 @@ def conv_transpose2d_input(
 )
 def conv_transpose3d_input(
     input_size, weight, grad_output, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *,
-    algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
+    algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, allow_tf32=False, out=None,
 ):  # fmt: skip
     return gradients.conv_transpose_input(
-        3, input_size, weight, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, out
+        3, input_size, weight, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, allow_tf32, out
     )
 
 
@@ -348,10 +350,10 @@ def conv_transpose3d_input(
 )
 def conv_transpose1d_weight(
     input, weight_size, grad_output, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *,
-    algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
+    algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, allow_tf32=False, out=None,
 ):  # fmt: skip
     return gradients.conv_transpose_weight(
-        1, input, weight_size, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, out
+        1, input, weight_size, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, allow_tf32, out
     )
 
 
@@ -368,10 +370,10 @@ def conv_transpose1d_weight(
 )
 def conv_transpose2d_weight(
     input, weight_size, grad_output, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *,
-    algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
+    algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, allow_tf32=False, out=None,
 ):  # fmt: skip
     return gradients.conv_transpose_weight(
-        2, input, weight_size, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, out
+        2, input, weight_size, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, allow_tf32, out
     )
 
 
@@ -387,10 +389,10 @@ def conv_transpose2d_weight(
 )
 def conv_transpose3d_weight(
     input, weight_size, grad_output, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *,
-    algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, out=None,
+    algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE, allow_tf32=False, out=None,
 ):  # fmt: skip
     return gradients.conv_transpose_weight(
-        3, input, weight_size, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, out
+        3, input, weight_size, grad_output, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, allow_tf32, out
     )
 
 

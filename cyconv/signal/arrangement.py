@@ -178,7 +178,7 @@ def convolved(arrangement, in1, in2, algorithm="auto", precision="default", padd
     input, weight = _operands(arrangement, in1, in2)
     result = _calls.convolve(
         arrangement.rank, input, weight, None, 1, arrangement.padding, 1, arrangement.groups,
-        padding_mode, algorithm, precision, MAX_WORKSPACE, None,
+        padding_mode, algorithm, precision, MAX_WORKSPACE, False, None,
     )  # fmt: skip
     result = result.reshape(arrangement.result_shape)
     return np.ascontiguousarray(result.transpose(arrangement.result_order)) if arrangement.result_order else result

@@ -1,0 +1,43 @@
+"""A convolution on the GPU whose algorithm is chosen and whose weights are prepared once, for many inputs."""
+
+import numpy as np
+
+from ..devices import device_of
+from ..plans import Plan
+from ..select import choose, verdicts
+from .calls import aligned, compute_by, delivered, room
+from .layout import split
+
+
+class GPUPlan(Plan):
+    """As Plan, for CuPy arrays. Work goes to the stream that is current when it is called."""
+
+    def __init__(self, problem, weight, bias, algorithm):
+        import cupy
+
+        p = self.problem = problem
+        self._row = choose(p, algorithm, planned=True, device="gpu")
+        self.algorithm, self.output_shape = self._row.name, p.output_shape
+        self.workspace_bytes = next(v.workspace for v in verdicts(p, "gpu") if v.algorithm is self._row)
+        self._dtype, self._device = np.dtype(p.dtype), weight.device
+        with self._device:
+            self._bias = None if bias is None else cupy.array(bias)
+            weight = split(aligned(weight).copy(), p.rank, (p.groups, p.out_channels, p.in_channels))
+            self._prepared = self._row.prepare(p, weight)
+            careful = self._row.spreads_nonfinite and algorithm == "auto"
+            self._careful = (choose(p, "auto", finite=False, device="gpu"), weight) if careful else None
+
+    def __call__(self, input, out=None):
+        """The convolution of `input`, whose shape and dtype are the plan's; written to `out` if given."""
+        p = self.problem
+        if device_of(input=input, out=out) != "gpu":
+            raise TypeError(f"input must be a CuPy array, as the plan's weight is; got {type(input).__name__}")
+        if input.shape != p.input_shape:
+            raise ValueError(f"input must have the plan's shape {p.input_shape}, got {input.shape}")
+        if input.dtype != self._dtype:
+            raise TypeError(f"input must have the plan's dtype {p.dtype}, got {input.dtype}")
+        with self._device:
+            result = room(p.output_shape, p.dtype, out, input)
+            views = [split(a, p.rank, (p.batch, p.groups, n)) for a, n in ((aligned(input), p.in_channels), (result, p.out_channels))]
+            compute_by(self._row, self._careful, p, views[0], self._prepared, views[1], self._bias)
+            return delivered(result, out)
