@@ -103,7 +103,7 @@ def _run(given):
             name: getattr(given, name)
             for name in ("stride", "padding", "dilation", "groups", "padding_mode", "algorithm", "precision", "max_workspace")
         }
-        print(explain.run(given.input_shape, given.weight_shape, given.dtype, **options))
+        print(explain.run(given.input_shape, given.weight_shape, given.dtype, given.gpu, given.allow_tf32, **options))
     elif given.command == "bench":
         from .cli import bench
 
@@ -219,6 +219,8 @@ def _parser():
     explain.add_argument("--padding-mode", default="zeros", choices=PADDING_MODES, help="what lies outside (%(default)s)")
     _add_algorithm(explain)
     explain.add_argument("--precision", default="default", choices=PRECISIONS, help="strict: as exact as the plain sum, or more")
+    explain.add_argument("--gpu", action="store_true", help="what those of the GPU say; there need not be one")
+    explain.add_argument("--allow-tf32", action="store_true", help="of the GPU's tensor cores, in float32")
     text = f"bytes, or 64MiB ({MAX_WORKSPACE // 2**20}MiB)"
     explain.add_argument("--max-workspace", type=_argument(_bytes), default=MAX_WORKSPACE, help=text)
 

@@ -87,9 +87,9 @@ def random_problems(count, seed):
     return list(found)
 
 
-def amounts(name, problem):
+def amounts(name, problem, device="cpu"):
     """{kind of work: amount} of algorithm `name`."""
-    return next(row for row in menu.CONV if row.name == name).module.amounts(problem)
+    return next(row for row in menu.CONV_ON[device] if row.name == name).module.amounts(problem)
 
 
 def times(problem, most=MOST_SECONDS, spent=SPENT, farthest=math.inf):
@@ -121,7 +121,7 @@ def times(problem, most=MOST_SECONDS, spent=SPENT, farthest=math.inf):
     return found
 
 
-def fit(name, measured, old, pull=0.0):
+def fit(name, measured, old, pull=0.0, device="cpu"):
     """The seconds of each kind of work of algorithm `name`, from {problem: {algorithm: seconds}}.
 
     What was not seen stays as in `old`, {kind: seconds}. What was hardly seen stays near it, if there is a pull: then each
@@ -129,7 +129,7 @@ def fit(name, measured, old, pull=0.0):
     """
     from scipy.optimize import nnls
 
-    pairs = [(amounts(name, problem), found[name], 1.0) for problem, found in measured.items() if name in found]
+    pairs = [(amounts(name, problem, device), found[name], 1.0) for problem, found in measured.items() if name in found]
     kinds = [kind for kind in old if any(work.get(kind) for work, *_ in pairs) and (old[kind] or not pull)]
     if not kinds:
         return dict(old)

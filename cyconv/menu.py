@@ -34,6 +34,7 @@ class Algorithm:
     spreads_nonfinite: bool = False  # whether a NaN or infinity reaches outputs whose window it is not in; `run` then returns
     # whether all results are finite; or, instead of True, what has `prepare` and `run` and loses less of small numbers
     weights: str = ""  # if it computes some weights only: what others are; its module offers suits(problem, weight)
+    waits: bool = True  # on a GPU, if it spreads nothing: whether `run` takes `only_if`, and so can compute again what another row spread
 
     @cached_property
     def module(self):
@@ -84,11 +85,23 @@ def _sum_bound(problem):
     return (problem.products + 1) / 2 if not problem.dtype.startswith("complex") else 2 * problem.products + 2
 
 
+def _gpu_gemm_bound(problem):
+    tensor_gemm = gpu.load("tensor_gemm")
+    return tensor_gemm.error_bound(problem) if tensor_gemm.takes(problem) else _sum_bound(problem)
+
+
 def _fft_bound(problem):
+    return _fft_rounding(problem, cpu.load("fft").points(problem))
+
+
+def _gpu_fft_bound(problem):
+    return _fft_rounding(problem, gpu.load("fft").points(problem))
+
+
+def _fft_rounding(problem, points):
     # Percival, Rapid multiplication modulo the sum and difference of highly composite numbers, Math. Comp. 72 (2003):
     # (3 (2 + sqrt(5)) log2(points) + sqrt(5)) u, u = eps/2, with sqrt(5) u for a complex product. A sum of
     # C complex products adds sqrt(2) C eps, the bias half an eps.
-    points = cpu.load("fft").points(problem)
     return 6.4 * log2(max(points, 2)) + 1.5 * problem.in_channels + 2
 
 
@@ -98,14 +111,30 @@ def _passes_bound(problem):
     return cpu.load("separable").error_bound(problem)
 
 
+def _gpu_im2col_bound(problem):
+    return gpu.load("im2col").error_bound(problem)
+
+
+def _cudnn_bound(problem):
+    return gpu.load("cudnn").error_bound(problem)
+
+
 def _winograd_bound(problem):
+    module = cpu.load("winograd")
+    return _winograd_rounding(problem, module.tile_sizes(problem) if module.why_not(problem) is None else ())
+
+
+def _gpu_winograd_bound(problem):
+    module = gpu.load("winograd")
+    return _winograd_rounding(problem, 2 * (module.tile_of(problem),) if module.why_not(problem) is None else ())
+
+
+def _winograd_rounding(problem, axes):
     # The transforms of input and weight and the products of all planes are sums of rounded products: rounding number r of
     # them is at most r u, u = eps/2, times A^T |G g G^T| |B^T x B| A with moduli taken of each matrix's numbers. By
     # Cauchy and Schwarz that is at most |g||x| sum_i |A_i| |G_i| |B_i| for each transformed axis, the norms being those of
     # rows: 3.864, 5.901, 9.185 and 24.61 for tiles of 2, 3, 4 and 6. The transforms' longest chains have 26 roundings, and no two of their
     # coefficients cancel; 40 covers them.
-    module = cpu.load("winograd")
-    axes = module.tile_sizes(problem) if module.why_not(problem) is None else ()
     growth = prod({2: 3.864, 3: 5.901, 4: 9.185, 6: 24.61}[m] for m in axes)
     parts = 2 if problem.dtype.startswith("complex") else 1
     return (parts * problem.products / (3 ** len(axes)) + 40) / 2 * growth * parts
@@ -126,6 +155,12 @@ CONV = (
 
 
 GPU_CONV = (
+    _gpu("implicit_gemm", _gpu_gemm_bound, "terms", "(K + 1)/2 eps sum|w||x|; on tensor cores twice that, and 2^13 eps more with TF32"),
+    _gpu("im2col", _gpu_im2col_bound, "terms", "(K + 1)/2 eps sum|w||x|; on tensor cores twice that, and 2^14 eps more with TF32", waits=False),
+    _gpu("fft", _gpu_fft_bound, "norms", "(6.4 log2(points) + 1.5 C + 2) eps sum_c |w_c||x_c|", spreads_nonfinite=True),
+    _gpu("winograd", _gpu_winograd_bound, "norms", "(C + 40)/2 15 eps sum_c |w_c||x_c| in tiles of 2x2, 84 in 4x4", spreads_nonfinite=True),
+    _gpu("cudnn", _cudnn_bound, "terms", "(K + 1)/2 eps sum|w||x|; on tensor cores twice that, and 2^14 eps more with TF32", spreads_nonfinite=True),
+    _gpu("depthwise", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _gpu("direct", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
 )
 
@@ -152,3 +187,11 @@ POOL = (
     _cpu("pool", _pool_bound, "average", "1 eps mean|x|, in float64 (K + 3)/2 eps mean|x|; maxima are exact"),
     Algorithm("reference", "cpu", _reference_pooling, _pool_bound, "average", "1 eps mean|x|, in float64 (K + 3)/2 eps mean|x|; maxima are exact"),
 )
+
+
+GPU_POOL = (
+    _gpu("sliding", _pool_bound, "average", "1 eps mean|x|, in float64 (K + 3)/2 eps mean|x|; maxima are exact"),
+    _gpu("pool", _pool_bound, "average", "1 eps mean|x|, in float64 (K + 3)/2 eps mean|x|; maxima are exact"),
+)
+
+POOL_ON = {"cpu": POOL, "gpu": GPU_POOL}

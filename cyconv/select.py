@@ -98,7 +98,7 @@ def _choose(problem, algorithm, finite, any_weight, planned, device):
         if verdict.declined:
             raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {verdict.declined}")
         return verdict.algorithm
-    usable = [v for v in said if v.declined is None and (finite or not v.algorithm.spreads_nonfinite)]
+    usable = [v for v in said if v.declined is None and (finite or v.algorithm.waits and not v.algorithm.spreads_nonfinite)]
     usable = [v for v in usable if not (any_weight and v.algorithm.weights)]
     if not usable:
         reasons = "; ".join(f"{v.algorithm.name} {v.declined or 'would spread a NaN'}" for v in said)
@@ -163,6 +163,11 @@ def explain(
         spatial_rank(weight), input, weight, bias if bias is None else as_array("bias", bias, gpu=True), stride, padding, dilation, groups,
         padding_mode, precision, max_workspace,
     )  # fmt: skip
+    return explained(problem, algorithm, weight, device, allow_tf32)
+
+
+def explained(problem, algorithm, weight, device, allow_tf32):
+    """The Explanation of a problem; its `weight` may be None where it does not matter which it is."""
     if device == "gpu":
         problem = on_gpu(problem, problem.dtype, allow_tf32)
     chosen = choose(problem, algorithm, weight, device=device).name
@@ -176,25 +181,29 @@ def explain(
 PIXELS = ("auto", "pixels")  # a key that no name of an algorithm is
 
 
-def choose_pool(problem, algorithm="auto", pixels=False):
+def choose_pool(problem, algorithm="auto", pixels=False, device="cpu"):
     """The row of the menu that pools; of `pixels`, whose channels are neighbours in memory, where it may be another one."""
     if type(algorithm) is not str or algorithm != "auto":
         algorithm = one_of("algorithm", algorithm, ("auto", *(row.name for row in menu.POOL)))
     key = PIXELS if pixels and algorithm == "auto" else algorithm
+    key = key if device == "cpu" else (device, algorithm)
     found = problem.kept.get(key)
     if found is None:
-        found = problem.kept[key] = _choose_pool(problem, algorithm, pixels)
+        found = problem.kept[key] = _choose_pool(problem, algorithm, pixels, device)
     return found
 
 
-def _choose_pool(problem, algorithm, pixels):
-    _check_dtype(problem, "cpu")
+def _choose_pool(problem, algorithm, pixels, device):
+    _check_dtype(problem, device)
+    rows = menu.POOL_ON[device]
     if algorithm != "auto":
-        row = next(row for row in menu.POOL if row.name == algorithm)
+        row = next((row for row in rows if row.name == algorithm), None)
+        if row is None:
+            raise ValueError(f"algorithm={algorithm!r} does not run on the {device.upper()}; there are {', '.join(row.name for row in rows)}")
         if declined := row.module.why_not(problem):
             raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {declined}")
         return row
-    usable = [row for row in menu.POOL if row.module.why_not(problem) is None]
+    usable = [row for row in rows if row.module.why_not(problem) is None]
     few_or_long = problem.channels < 16 or prod(problem.kernel) > 25
     if pixels and few_or_long and problem.kernel != problem.size and usable[0].name == "sliding":
         return usable[0]  # the costs are those of rows; of such pixels, `pool` takes up to 40 times as long

@@ -56,3 +56,26 @@ def has_gpu():
     import cupy
 
     return cupy.cuda.is_available()
+
+
+# ---- one suite, two backends ---------------------------------------------------------------------------------------------------
+
+
+def pytest_generate_tests(metafunc):
+    """Tests with the mark `backends` run on the CPU and on the GPU, but for those with the mark `cpu`."""
+    marked = metafunc.definition.get_closest_marker
+    if marked("backends") and not marked("cpu"):
+        metafunc.parametrize("backend", ["cpu", "gpu"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def backend(request):
+    """Where the functions of cyconv compute in this test; "gpu" moves the arrays that they get and what they return (moving.py)."""
+    where = getattr(request, "param", "cpu")
+    if where == "gpu":
+        if not has_gpu() and os.environ.get("CYCONV_TEST_GPU") != "host":
+            pytest.skip("no CUDA device; CYCONV_TEST_GPU=host runs the kernels on the CPU")
+        from moving import move_functions
+
+        move_functions(request.getfixturevalue("monkeypatch"), request.getfixturevalue("cupy"))
+    return where

@@ -183,6 +183,13 @@ def test_explain_prints_the_table_of_the_function(run):
     assert result.stdout == expected + "\n"
 
 
+def test_explain_tells_what_a_gpu_would_get(run):
+    words = ("explain", "32x64x56x56", "64x64x3x3", "--padding", "1", "--gpu")
+    shown = run(*words).stdout
+    assert "implicit_gemm  gpu " in shown and " cpu " not in shown
+    assert run(*words, "--allow-tf32").stdout != shown
+
+
 def test_explain_takes_no_memory_for_its_arrays(run):
     result = run("explain", "64x512x4096x4096", "512x512x3x3", "--padding", "same")
     assert result.returncode == 0 and "64x512x4096x4096" in result.stdout

@@ -1,6 +1,7 @@
 """Every kernel of the GPU compiles for the architectures that matter, whether or not there is a device."""
 
 import importlib
+import os
 import re
 
 import numpy as np
@@ -23,12 +24,30 @@ def instances(name):
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 @pytest.mark.parametrize("name", FILES)
 def test_every_kernel_compiles(name, architecture):
-    halves = [e for e in instances(name) if launch.options(e) != launch.options("float")]
+    """With CYCONV_TEST_KERNELS=all each instance for each architecture; else such as use every template's every argument, for sm_80 every template."""
+    chosen = instances(name)
+    if os.environ.get("CYCONV_TEST_KERNELS") != "all":
+        chosen = covering(chosen, every_argument=architecture == "sm_90")
+    halves = [e for e in chosen if launch.options(e) != launch.options("float")]
     if halves and nvrtc.headers() is None:
         pytest.skip("CUDA's headers, which half types need, are not installed")
-    for some in (halves, [e for e in instances(name) if e not in halves]):
+    for some in (halves, [e for e in chosen if e not in halves]):
         if some:
             assert len(nvrtc.compile_(launch.source(name), some, launch.options(some[0]), architecture)) > 1000
+
+
+def covering(expressions, every_argument):
+    """Some of the instances, so that each template, and each of its arguments at its place, is in one of them."""
+    missing, chosen = {part for e in expressions for part in parts_of(e, every_argument)}, []
+    while missing:
+        chosen.append(max(expressions, key=lambda e: len(missing & parts_of(e, every_argument))))
+        missing -= parts_of(chosen[-1], every_argument)
+    return chosen
+
+
+def parts_of(expression, every_argument):
+    template, _, arguments = expression.rstrip(">").partition("<")
+    return {template, *((template, place, each) for place, each in enumerate(arguments.split(", ")) if every_argument)}
 
 
 @pytest.mark.skipif(nvrtc.library() is None, reason="NVIDIA's runtime compiler is not installed")

@@ -11,6 +11,8 @@ import cyconv
 from cyconv import gradient_problem, reference
 from cyconv.gradient_problem import weight_gradient
 
+pytestmark = pytest.mark.backends
+
 TERMS = [name for name in FAST if ROWS[name].scale == "terms"]
 
 
@@ -210,6 +212,7 @@ BITS = [
 ]
 
 
+@pytest.mark.cpu  # threads
 @pytest.mark.parametrize("case", BITS, ids=str)
 def test_threads_and_layout_change_no_bit(case):
     rng = np.random.default_rng(8)
@@ -225,6 +228,7 @@ def test_threads_and_layout_change_no_bit(case):
         assert [a.tobytes() for a in (*gradients(case, lay(x), lay(w), lay(g)), bias(lay(g)))] == expected
 
 
+@pytest.mark.cpu  # slices are the CPU's way to occupy threads
 @pytest.mark.parametrize("algorithm, groups", [("implicit_gemm", 4), ("direct", 1)])
 def test_slices_are_for_products_of_matrices(algorithm, groups, monkeypatch):
     case, met = BITS[0], []
@@ -235,6 +239,7 @@ def test_slices_are_for_products_of_matrices(algorithm, groups, monkeypatch):
     assert met == [groups]
 
 
+@pytest.mark.cpu  # the same
 def test_slices_are_used_and_close():
     case = BITS[0]
     x, w, _ = arrays(case, "float32", small=False)

@@ -11,6 +11,8 @@ import cyconv
 from cyconv import reference, transpose
 from cyconv.problem import conv_transpose_problem
 
+pytestmark = pytest.mark.backends
+
 
 def check(rank, x, w, bias, stride, padding, output_padding, groups, dilation, **more):
     got = getattr(cyconv, f"conv_transpose{rank}d")(x, w, bias, stride, padding, output_padding, groups, dilation, **more)
@@ -175,6 +177,7 @@ def test_little_workspace(bytes):
         check(2, x, w, None, (stride,) * 2, (1, 1), (0, 0), 1, (1, 1), max_workspace=bytes, precision="strict")
 
 
+@pytest.mark.cpu  # phases wait for nothing on the GPU
 def test_phases_that_wait_count_as_workspace():
     """Woven together, all phases are there at once; with less room each goes to its places on its own."""
     x, w = np.ones((1, 8, 300, 300), "float32"), np.ones((8, 8, 4, 4), "float32")

@@ -3,10 +3,12 @@
 import numpy as np
 
 from ..functional import explain
+from ..problem import conv_problem, spatial_rank
+from ..select import explained
 from . import CommandError
 
 
-def run(input_shape, weight_shape, dtype, **options):
+def run(input_shape, weight_shape, dtype, gpu, allow_tf32, **options):
     """The table as text."""
 
     def stand_in(name, shape):
@@ -16,4 +18,9 @@ def run(input_shape, weight_shape, dtype, **options):
             text = "x".join(map(str, shape))
             raise CommandError(f"{name} {text} is too large: no {dtype} array can have this shape") from None
 
+    if gpu:  # CuPy is not needed for it, nor is a device
+        algorithm = options.pop("algorithm")
+        weight = stand_in("WEIGHT_SHAPE", weight_shape)
+        problem = conv_problem(spatial_rank(weight), stand_in("INPUT_SHAPE", input_shape), weight, None, **options)
+        return str(explained(problem, algorithm, None, "gpu", allow_tf32))
     return str(explain(stand_in("INPUT_SHAPE", input_shape), stand_in("WEIGHT_SHAPE", weight_shape), **options))

@@ -6,11 +6,24 @@
     costs.py           the cost model's constants
     <algorithm>.py     why_not, cost and run of one row of the menu: a thin launcher of
     <algorithm>.cu     CUDA C++, templates over dtype and tile
+    transforms.py      Fourier transforms by cuFFT, with plans of our own
+    tiles.py, .cuh     kernels that walk through tiles of an array
+    scatter.py         max unpooling, its gradient, and that of max pools
+    spread.py          gradients of averages; powers.py those of p-norms
+    columns.py         unfold and fold
+    places.py, .cuh    threads that walk through places of an array
+    reach.cuh          which windows a sample lies in
+    norms, softmax, activations, optimizers    what networks compute between convolutions and pools, each .py and .cu
+    groups.cuh         sums and maxima over threads that work on one thing together
+    elements.py, .cuh  arrays gone through element by element, 16 bytes at once where that fits
     numbers.cuh        what numbers are computed in, and how they are loaded and stored
     conv.cuh           the problem as kernels get it, and what lies beyond borders
+    gather.cuh         how implicit_gemm reads the matrices that it multiplies
+    tensor_gemm.py, .cu, tensor_cores.cuh    what implicit_gemm has tensor cores do, and their instructions, the only PTX
 
-Every kernel takes sizes and strides as 64-bit integers. Nothing synchronises: work goes to the current stream, and where a result
-must be computed again because something was not finite, the device finds out by itself (`only_if`).
+Every kernel takes sizes and strides as 64-bit integers. Nothing synchronises, but that scatter.py hears whether indices
+are possible: work goes to the current stream, and where a result must be computed again because something was not finite, the device
+finds out by itself (`only_if`).
 """
 
 import importlib

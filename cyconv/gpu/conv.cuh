@@ -15,8 +15,10 @@ struct Conv {
 enum { ZEROS, REFLECT, REPLICATE, CIRCULAR };
 
 // The sample that stands at `at` of an axis of `size`; -1 for a zero. Padding reaches no farther than each mode allows.
-__device__ __forceinline__ long long sample(long long at, long long size, long long mode)
+template <typename Integer>
+__device__ __forceinline__ Integer sample(Integer at, long long samples, long long mode)
 {
+    const Integer size = static_cast<Integer>(samples);
     if (at >= 0 && at < size) return at;
     if (mode == REFLECT) return at < 0 ? -at : 2 * (size - 1) - at;
     if (mode == REPLICATE) return at < 0 ? 0 : size - 1;

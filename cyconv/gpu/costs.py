@@ -1,14 +1,22 @@
 """The cost model of the GPU: as cyconv/costs.py, amounts of work times the seconds that a unit of it takes.
 
-The constants are those of an H100's data sheet and of how far such kernels usually get, not measured; bench/gpu.py measures them.
+The constants are those of an H100's data sheet and of how far such kernels usually get, not measured; bench/calibrate_gpu.py measures them.
 """
 
 from math import prod
 
-# ---- written by bench/gpu.py --calibrate: do not edit by hand ----
+# ---- written by bench/calibrate_gpu.py: do not edit by hand ----
 SOURCE = "not measured: an H100's data sheet (67 TFLOP/s in float32, 3.35 TB/s)"
 SECONDS = {
+    "pool": {"call": 1.0e-05, "step": 3.0e-13, "byte": 3.5e-13},
+    "sliding": {"call": 1.0e-05, "step": 3.0e-13, "byte": 3.5e-13},
+    "implicit_gemm": {"call": 1.0e-05, "launch": 3.0e-06, "slot": 1.5e-10, "byte": 4.0e-13, "step": 4.6e-07},
+    "depthwise": {"call": 1.0e-05, "byte": 3.5e-13, "load": 3.0e-13, "multiply_add": 3.7e-14, "quad": 1.5e-13},
     "direct": {"call": 1.0e-05, "multiply_add": 4.0e-13, "byte": 5.0e-13},
+    "fft": {"call": 2.0e-05, "launch": 3.0e-06, "byte": 4.0e-13, "multiply_add": 3.0e-14},
+    "im2col": {"call": 1.5e-05, "launch": 3.0e-06, "byte": 4.0e-13, "multiply_add": 4.0e-14, "tensor_multiply_add": 3.5e-15},
+    "winograd": {"call": 2.0e-05, "launch": 3.0e-06, "byte": 4.0e-13, "near_byte": 2.0e-13, "multiply_add": 4.0e-14},
+    "cudnn": {"call": 3.0e-05, "multiply_add": 5.0e-14, "tensor_multiply_add": 5.0e-15, "byte": 4.0e-13},
     "reference": {"call": 1.0},
 }
 # ---- end of the calibrated block ----
@@ -34,3 +42,10 @@ def moved(problem):
     p = problem
     size = {"float16": 2, "bfloat16": 2, "float64": 8, "complex64": 8, "complex128": 16, "int64": 8, "uint64": 8}.get(p.dtype, 4)
     return size * (prod(p.input_shape) + prod(p.weight_shape) + p.outputs)
+
+
+def pooled_bytes(problem):
+    """Bytes of a pool's input, result and indices, each once."""
+    p = problem
+    size = {"float16": 2, "bfloat16": 2, "float64": 8, "complex64": 8, "complex128": 16, "int64": 8, "uint64": 8}.get(p.dtype, 4)
+    return size * (prod(p.input_shape) + p.outputs) + 8 * p.outputs * p.with_indices

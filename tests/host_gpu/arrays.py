@@ -79,7 +79,7 @@ class ndarray:
     def _like(self, array):
         """A result: a view stays in this memory, anything else gets memory of its own; NumPy's scalars become arrays, as CuPy's are."""
         if isinstance(array, np.ndarray) and np.shares_memory(array, self._host) or array.size == 0 and isinstance(array, np.ndarray):
-            return ndarray._view(array, self._memory)
+            return type(self)._view(array, self._memory)  # CuPy's views are of the array's class
         return moved(array)
 
     # ---- what it is ----------------------------------------------------------------------------------------------------
@@ -102,11 +102,11 @@ class ndarray:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly.")
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
-        inputs = host(inputs, f"numpy.{ufunc.__name__}")
+        arrays = host(inputs, f"numpy.{ufunc.__name__}")
         if out is not None:
-            getattr(ufunc, method)(*inputs, out=tuple(host(out)), **options)
+            getattr(ufunc, method)(*arrays, out=tuple(host(out)), **options)
             return out[0]
-        return _wrapped(getattr(ufunc, method)(*inputs, **options))
+        return of_class(_wrapped(getattr(ufunc, method)(*arrays, **options)), inputs)
 
     def __array_function__(self, function, types, arguments, options):
         raise TypeError(f"numpy.{function.__name__} was called on a CuPy array; cupy has functions of its own")
@@ -131,6 +131,15 @@ class ndarray:
 
     def __repr__(self):
         return repr(self._host)
+
+    def __reduce__(self):
+        return moved, (self._host.copy(),)
+
+    def __copy__(self):
+        return self.copy()
+
+    def __deepcopy__(self, memo):
+        return self.copy()
 
     # ---- moving --------------------------------------------------------------------------------------------------------
 
@@ -227,13 +236,21 @@ def moved(array):
     return made
 
 
+def of_class(made, inputs):
+    """What an elementwise function has made, in the class of the first input that is of a derived one, as CuPy has it."""
+    for each in inputs:
+        if isinstance(each, ndarray) and type(each) is not ndarray and isinstance(made, ndarray):
+            return made.view(type(each))
+    return made
+
+
 def _operator(name):
     function = getattr(operator, name.strip("_").removeprefix("r") if name in _REFLECTED else name.strip("_"), None)
 
     def method(self, other):
         with np.errstate(all="ignore"):
             pair = (host(other, name), self._host) if name in _REFLECTED else (self._host, host(other, name))
-            return moved(function(*pair))
+            return of_class(moved(function(*pair)), (self, other))
 
     return method
 
@@ -246,9 +263,9 @@ _REFLECTED = {"__radd__", "__rsub__", "__rmul__", "__rtruediv__", "__rpow__", "_
 for _name in (*_BINARY, *_REFLECTED):
     setattr(ndarray, _name, _operator(_name))
 for _name, _function in (("__and__", np.bitwise_and), ("__or__", np.bitwise_or), ("__xor__", np.bitwise_xor)):
-    setattr(ndarray, _name, lambda self, other, f=_function: moved(f(self._host, host(other))))
+    setattr(ndarray, _name, lambda self, other, f=_function: of_class(moved(f(self._host, host(other))), (self, other)))
 for _name in ("__neg__", "__invert__", "__abs__"):
-    setattr(ndarray, _name, lambda self, f=getattr(operator, _name): moved(f(self._host)))
+    setattr(ndarray, _name, lambda self, f=getattr(operator, _name): of_class(moved(f(self._host)), (self,)))
 for _name in ("iadd", "isub", "imul", "itruediv", "ior", "iand"):
 
     def _in_place(self, other, f=getattr(operator, _name)):

@@ -1,8 +1,13 @@
 """What stands in sys.modules as "cupy"."""
 
+import contextlib
+import time
+
 import numpy as np
 
-from .arrays import Device, _wrapped, host, moved, ndarray  # noqa: F401
+from . import cublas as _cublas
+from . import cufft as _cufft
+from .arrays import Device, _wrapped, host, moved, ndarray, of_class  # noqa: F401
 from .kernels import RawModule  # noqa: F401
 
 __version__ = "0 (host)"
@@ -11,11 +16,14 @@ __version__ = "0 (host)"
 def asarray(value, dtype=None):
     if isinstance(value, ndarray):
         return value if dtype is None or value.dtype == dtype else value.astype(dtype)
-    return moved(np.asarray(value, dtype))
+    value = np.asarray(value, dtype)
+    return moved(value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("=")))
 
 
-def array(value, dtype=None, copy=True):
-    return asarray(value.copy() if isinstance(value, ndarray) else value, dtype)
+def array(value, dtype=None, copy=True, order="K"):
+    if isinstance(value, ndarray):
+        return value.astype(dtype or value.dtype, order)
+    return moved(np.array(value, dtype, order=order))
 
 
 def asnumpy(value):
@@ -89,7 +97,7 @@ def _through(function, *arguments, **options):
     if out is not None:
         out[...] = moved(found)
         return out
-    return _wrapped(found)
+    return of_class(_wrapped(found), arguments) if isinstance(function, np.ufunc) else _wrapped(found)
 
 
 # functions that are NumPy's on the arrays behind
@@ -112,7 +120,71 @@ class cuda:
     def is_available():
         return True
 
+    class Event:
+        """As cupy.cuda.Event: here nothing is asynchronous."""
+
+        def record(self, stream=None):
+            self._at = time.perf_counter()
+
+        def synchronize(self):
+            pass
+
+    @staticmethod
+    def get_elapsed_time(begin, end):
+        return (end._at - begin._at) * 1e3
+
+    cufft = _cufft
+    cublas = _cublas
+    get_cublas_handle = staticmethod(_cublas.get_cublas_handle)
+
+    class Stream:
+        """As cupy.cuda.Stream: here all of them wait for each other."""
+
+        current = []
+
+        def __init__(self, null=False, non_blocking=False):
+            self.ptr = 0 if null else id(self)
+
+        def __enter__(self):
+            self.current.append(self)
+            return self
+
+        def __exit__(self, *raised):
+            self.current.pop()
+
+        def synchronize(self):
+            pass
+
+    @staticmethod
+    def get_current_stream():
+        return cuda.Stream.current[-1] if cuda.Stream.current else cuda.Stream(null=True)
+
+    allocators = [lambda size: ndarray(size, np.uint8).data]
+
+    @staticmethod
+    def alloc(size):
+        return cuda.get_allocator()(size)
+
+    @staticmethod
+    def get_allocator():
+        return cuda.allocators[-1]
+
+    @staticmethod
+    @contextlib.contextmanager
+    def using_allocator(allocator):
+        cuda.allocators.append(allocator)
+        yield
+        cuda.allocators.pop()
+
     class runtime:
+        @staticmethod
+        def getDevice():
+            return 0
+
         @staticmethod
         def getDeviceCount():
             return 1
+
+        @staticmethod
+        def getDeviceProperties(device):
+            return {"name": b"the host"}

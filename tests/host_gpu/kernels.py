@@ -15,6 +15,7 @@ import numpy as np
 FOLDER = Path(__file__).parent
 BUILT = Path(tempfile.gettempdir(), f"cyconv-host-kernels-{os.getuid()}")
 COMPILER = shutil.which(os.environ.get("CXX", "g++"))
+FAULTS = {-1: "a piece of memory that does not lie at a multiple of its size", -2: "tensor cores got floats that are not rounded to TF32"}
 _ENTRY = """
 extern "C" int shim_launch(const unsigned *grid, const unsigned *block, void **arguments, const int *sizes, int count)
 {{
@@ -50,6 +51,8 @@ class Kernel:
         pointers = (ctypes.c_void_p * len(held))(*[each.ctypes.data for each in held])
         sizes = (ctypes.c_int * len(held))(*[each.nbytes for each in held])
         found = self._function((ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block), pointers, sizes, len(held))
+        if found < 0:
+            raise RuntimeError(f"{self.name}: {FAULTS[found]}")
         if found == 1:
             raise RuntimeError(f"{self.name}: a barrier that not all threads of a block come to")
         if found:

@@ -1,10 +1,11 @@
 // Runs CUDA kernels on the CPU, one block after the other, for tests: the text of the .cu files is compiled unchanged behind this.
 //
 // Every thread of a block is a fiber, a stack of its own. A barrier hands on to the next fiber; when all that live have come to it, they
-// go on, forwards and backwards in turn, so that a kernel which needs no barrier where one is missing in one order fails in the other. A
+// go on, forwards and backwards in turn, so that a kernel which needs no barrier where one is missing in one order fails in the other. A warp
+// runs as far as it can, past all barriers of its own, before the next one does. A
 // barrier that some threads never come to is an error that is reported, not a hang. Kernels without barriers run as plain loops.
-// Memory that is shared is filled with junk before every block. What this cannot find: races between blocks, and what only the
-// hardware's own order of things shows.
+// What this cannot find: shared memory that is read before it is written (it holds what the block before left), races between blocks,
+// reads beyond arrays, and what only the hardware's own order of things shows.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -70,6 +71,9 @@ static void *scheduler;
 static Fiber *running;
 static const std::function<void()> *body;
 static bool diverged;
+enum Fault { NONE = 0, MISALIGNED = -1, NOT_ROUNDED = -2 };
+static Fault fault;
+static unsigned long long blocks_begun;
 static unsigned char exchange[32][32][16];  // of each warp, a slot for every lane
 
 static void leave(State state)
@@ -97,29 +101,37 @@ static void block_of_fibers(unsigned count)
         fibers[t].thread = dim3(t % threads.x, t / threads.x % threads.y, t / (threads.x * threads.y));
         fibers[t].state = READY;
     }
-    bool backwards = false;
+    blocks_begun++;
+    const unsigned warps = (count + 31) / 32;
+    bool backwards = false, lanes_backwards = false;
     for (unsigned done = 0; done < count; backwards = !backwards) {
         bool moved = false;
-        for (unsigned i = 0; i < count; i++) {
-            Fiber &f = fibers[backwards ? count - 1 - i : i];
-            if (f.state != READY) continue;
-            moved = true;
-            running = &f;
-            thread = f.thread;
-            shim_switch(&scheduler, f.top);
-            done += f.state == DONE;
-        }
         unsigned waiting = 0;
-        for (unsigned first = 0; first < count; first += 32) {
-            unsigned last = std::min(first + 32, count), at_warp = 0, live = 0;
-            for (unsigned t = first; t < last; t++) {
-                live += fibers[t].state != DONE;
-                at_warp += fibers[t].state == AT_WARP;
-                waiting += fibers[t].state == AT_BLOCK;
+        for (unsigned w = 0; w < warps; w++) {
+            const unsigned first = (backwards ? warps - 1 - w : w) * 32, last = std::min(first + 32, count);
+            for (bool again = true; again; lanes_backwards = !lanes_backwards) {
+                again = false;
+                for (unsigned i = first; i < last; i++) {
+                    Fiber &f = fibers[lanes_backwards ? first + last - 1 - i : i];
+                    if (f.state != READY) continue;
+                    moved = true;
+                    running = &f;
+                    thread = f.thread;
+                    shim_switch(&scheduler, f.top);
+                    done += f.state == DONE;
+                }
+                unsigned at_warp = 0, live = 0;
+                for (unsigned t = first; t < last; t++) {
+                    live += fibers[t].state != DONE;
+                    at_warp += fibers[t].state == AT_WARP;
+                }
+                if (live && at_warp == live) {
+                    again = true;
+                    for (unsigned t = first; t < last; t++)
+                        if (fibers[t].state == AT_WARP) fibers[t].state = READY;
+                }
             }
-            if (live && at_warp == live)
-                for (unsigned t = first; t < last; t++)
-                    if (fibers[t].state == AT_WARP) fibers[t].state = READY, moved = true;
+            for (unsigned t = first; t < last; t++) waiting += fibers[t].state == AT_BLOCK;
         }
         if (waiting && waiting == count - done)
             for (unsigned t = 0; t < count; t++)
@@ -137,6 +149,7 @@ static void run(const std::function<void()> &kernel)
 {
     body = &kernel;
     diverged = false;
+    fault = NONE;
     const unsigned count = threads.x * threads.y * threads.z;
     for (unsigned z = 0; z < blocks.z; z++)
         for (unsigned y = 0; y < blocks.y; y++)
@@ -160,7 +173,7 @@ static void call(void (*kernel)(A...), void **arguments, std::index_sequence<I..
     run([&] { kernel(*static_cast<std::remove_const_t<A> *>(arguments[I])...); });
 }
 
-// Returns 0, 1 if a barrier was not reached by all, or 2 + the number of the argument whose size differs.
+// Returns 0, 1 if a barrier was not reached by all, 2 + the number of the argument whose size differs, or a Fault.
 template <class... A>
 static int launch(void (*kernel)(A...), const unsigned *grid, const unsigned *per_block, void **arguments, const int *sizes, int count)
 {
@@ -171,7 +184,7 @@ static int launch(void (*kernel)(A...), const unsigned *grid, const unsigned *pe
     blocks = dim3(grid[0], grid[1], grid[2]);
     threads = dim3(per_block[0], per_block[1], per_block[2]);
     call(kernel, arguments, std::index_sequence_for<A...>());
-    return diverged;
+    return fault ? static_cast<int>(fault) : diverged;
 }
 
 static unsigned lane() { return (thread.x + threads.x * (thread.y + threads.y * thread.z)) % 32; }
@@ -190,6 +203,22 @@ static T given_by(T value, unsigned from)
     return found;
 }
 
+// A bit for every lane of the warp whose value passes the test; all lanes must come.
+template <class T, class F>
+static unsigned lanes_where(T value, F test)
+{
+    std::memcpy(exchange[warp()][lane()], &value, sizeof(T));
+    leave(AT_WARP);
+    unsigned bits = 0;
+    for (unsigned each = 0; each < 32 && warp() * 32 + each < threads.x * threads.y * threads.z; each++) {
+        T given;
+        std::memcpy(&given, exchange[warp()][each], sizeof(T));
+        if (test(given)) bits |= 1u << each;
+    }
+    leave(AT_WARP);
+    return bits;
+}
+
 }  // namespace shim
 
 // ---- CUDA's words ------------------------------------------------------------------------------------------------------------
@@ -198,6 +227,7 @@ static T given_by(T value, unsigned from)
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define __noinline__
 #define __launch_bounds__(...)
 #define __shared__ static
 #define __constant__ static const
@@ -220,6 +250,29 @@ template <class T> static T __shfl_up_sync(unsigned, T value, unsigned by)
     return shim::given_by(value, shim::lane() >= by ? shim::lane() - by : shim::lane());
 }
 
+static unsigned __ballot_sync(unsigned, int predicate)
+{
+    return shim::lanes_where(predicate, [](int given) { return given != 0; });
+}
+static int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
+template <class T> static unsigned __match_any_sync(unsigned, T value)
+{
+    return shim::lanes_where(value, [value](T given) { return given == value; });
+}
+static int __popc(unsigned bits) { return __builtin_popcount(bits); }
+
+static double __longlong_as_double(long long bits)
+{
+    double value;
+    std::memcpy(&value, &bits, 8);
+    return value;
+}
+static float __uint_as_float(unsigned bits)
+{
+    float value;
+    std::memcpy(&value, &bits, 4);
+    return value;
+}
 template <class T> static T __ldg(const T *at) { return *at; }
 template <class T, class U> static T atomicAdd(T *at, U value) { T old = *at; *at += value; return old; }
 template <class T, class U> static T atomicMax(T *at, U value) { T old = *at; *at = std::max(old, static_cast<T>(value)); return old; }
@@ -242,3 +295,5 @@ using std::isinf;
 using std::isnan;
 using std::max;
 using std::min;
+
+#include "include/tensor_cores.h"

@@ -23,3 +23,15 @@ struct __nv_bfloat16 {
 static inline float __bfloat162float(__nv_bfloat16 value) { return value; }
 static inline __nv_bfloat16 __float2bfloat16_rn(float value) { return __nv_bfloat16(value); }
 static inline __nv_bfloat16 __float2bfloat16(float value) { return __nv_bfloat16(value); }
+static inline __nv_bfloat16 __double2bfloat16(double value)
+{
+    float nearest = static_cast<float>(value);  // then its last bit tells that something was lost, so that rounding again rounds once
+    unsigned bits;
+    std::memcpy(&bits, &nearest, 4);
+    if (value == value && nearest != value) {
+        if (std::fabs(static_cast<double>(nearest)) > std::fabs(value)) bits--;
+        bits |= 1;
+        std::memcpy(&nearest, &bits, 4);
+    }
+    return __nv_bfloat16(nearest);
+}

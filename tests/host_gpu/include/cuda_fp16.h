@@ -19,3 +19,10 @@ struct __half {
 static inline float __half2float(__half value) { return value; }
 static inline __half __float2half_rn(float value) { return __half(value); }
 static inline __half __float2half(float value) { return __half(value); }
+static inline __half __double2half(double value)
+{
+    __half result;
+    const _Float16 half = static_cast<_Float16>(value);
+    std::memcpy(&result.bits, &half, 2);
+    return result;
+}

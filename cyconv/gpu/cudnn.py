@@ -1,0 +1,318 @@
+"""NVIDIA's cuDNN, through nvidia-cudnn-frontend: one more way where that is installed, of float32 and half types, padded with zeros.
+
+A graph is one node, a convolution; of half types also the bias is added in it, so that the result is rounded once. It is made for a
+problem and the strides of its arrays, with the first plan of cuDNN's heuristics, which time nothing, that is allowed: none by Winograd or
+FFT, which would spread what is not finite, none whose bits differ from run to run, none with tensor cores for float32 unless TF32 is
+allowed, and none that needs more memory than max_workspace. Plans with tensor cores are off by more than plain sums (error_bound).
+What cuDNN does not promise is that infinite weights meet the zeros of the padding: so `auto` also looks at the weights, and at the
+result, and computes again where something is not finite.
+
+Handles and graphs are lent to one call at a time. Work goes to CuPy's current stream, workspace comes from its memory pool.
+cuDNN takes strides, but no negative ones, and arrays that begin at 16 bytes: others are copied, beyond what `cost` tells.
+"""
+
+import functools
+import importlib.util
+import sys
+from collections import OrderedDict
+from contextlib import contextmanager
+from math import prod
+
+import numpy as np
+
+from . import costs
+from .launch import TYPES
+from .tiles import visit
+
+DTYPES = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BFLOAT16"}  # cuDNN's words
+KEPT = 64  # graphs of a session
+ALIGNED = 16  # bytes
+LONGEST = 2**31 - 1
+INPUT, WEIGHT, OUT, BIAS = 1, 2, 3, 4  # names of the tensors
+
+
+def why_not(problem):
+    p = problem
+    if not _installed():
+        return "nvidia-cudnn-frontend is not installed"
+    if p.dtype not in DTYPES:
+        return f"cuDNN is asked for float32 and half types, not for {p.dtype}"
+    if p.padding_mode != "zeros":
+        return f"cuDNN pads with zeros, not by padding_mode={p.padding_mode!r}"
+    if max(*p.size, *p.out_size, p.batch, prod(p.out_size), p.out_channels * p.products) > LONGEST:
+        return "cuDNN counts in 32 bits"
+    if not p.multiply_adds:
+        return None
+    if min(cropped(p)) < 1:
+        return "cuDNN takes no input without samples"
+    return _asked(p)[0]
+
+
+def cost(problem):
+    """(predicted seconds, bytes of workspace); those of the plan are known where there is a device."""
+    return costs.seconds("cudnn", amounts(problem)), _asked(problem)[1] if problem.multiply_adds else 0
+
+
+def amounts(problem):
+    """The work, as costs.py counts it."""
+    p = problem
+    # few channels leave parts of its tiles empty
+    work = p.multiply_adds // max(p.products * p.out_channels, 1) * _rounded(p.products, 16) * _rounded(p.out_channels, 32)
+    return {"call": 1, "tensor_multiply_add" if _on_tensor_cores(p) else "multiply_add": work, "byte": costs.moved(p)}
+
+
+def _rounded(count, step):
+    return -(-count // step) * step
+
+
+def error_bound(problem):
+    """In eps, of the sum of moduli."""
+    # Tensor cores cut off what is below the last bit of the largest product that they add at a time: each addition is off by an
+    # eps rather than half of one. TF32 has 10 bits behind the point; factors that are cut off there lose up to 2**-10 each.
+    p = problem
+    return (p.products + 1) * (1 if _on_tensor_cores(p) else 0.5) + (2**14 if _tf32(p) else 0)
+
+
+def _tf32(problem):
+    return problem.dtype == "float32" and problem.allow_tf32
+
+
+def _on_tensor_cores(problem):
+    return problem.dtype != "float32" or problem.allow_tf32
+
+
+# ---- asking cuDNN ----------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _found():
+    return importlib.util.find_spec("cudnn") is not None
+
+
+def _installed():
+    return "cudnn" in sys.modules or _found()
+
+
+def _asked(problem):
+    """(why cuDNN does not compute it or None, bytes of workspace): where there is a device, by making its graph. It is asked once."""
+    cupy = sys.modules.get("cupy")
+    if cupy is None or not cupy.cuda.is_available():
+        return None, 0
+    answer = problem.kept.get("cudnn's answer")
+    if answer is None:
+        try:
+            with _session() as session:
+                answer = None, session.graph(problem, *_dense(problem))[1]
+        except Exception as error:  # of whatever kind: others compute it then
+            answer = f"cuDNN does not compute it: {_first_line(error)}", 0
+        problem.kept["cudnn's answer"] = answer
+    return answer
+
+
+def _first_line(error):
+    return (str(error) or type(error).__name__).strip().splitlines()[0]
+
+
+class _Session:
+    """A handle and the graphs that were made with it."""
+
+    def __init__(self):
+        import cudnn
+
+        self.handle = cudnn.create_handle()
+        self._graphs = OrderedDict()
+
+    def graph(self, problem, *arrays):
+        """(graph, bytes of workspace) of arrays that lie so. An error if cuDNN has none."""
+        key = (problem, *arrays)
+        found = self._graphs.get(key)
+        if found is None:
+            try:
+                made = described(problem, *arrays, handle=self.handle)
+                found = made, made.get_workspace_size()
+            except Exception as error:
+                found = None, _first_line(error)
+            self._graphs[key] = found
+            if len(self._graphs) > KEPT:
+                self._graphs.popitem(last=False)
+        self._graphs.move_to_end(key)
+        if found[0] is None:
+            raise RuntimeError(found[1])
+        return found
+
+
+_idle = {}  # by device: sessions that no call uses; never more than there were calls at once
+
+
+@contextmanager
+def _session():
+    """A session of the current device, of one's own until the end, on the current stream."""
+    import cudnn
+    import cupy
+
+    idle = _idle.setdefault(cupy.cuda.runtime.getDevice(), [])
+    try:
+        session = idle.pop()
+    except IndexError:
+        session = _Session()
+    try:
+        cudnn.set_stream(handle=session.handle, stream=cupy.cuda.get_current_stream().ptr)
+        yield session
+    finally:
+        idle.append(session)
+
+
+def described(problem, input, weight, out, **where):
+    """cuDNN's graph with its plan, of arrays that are each given by sizes and strides. `where`: a handle, or properties of a device."""
+    import cudnn
+
+    p, kind, single = problem, getattr(cudnn.data_type, DTYPES[problem.dtype]), cudnn.data_type.FLOAT
+    axes = _axes(p)
+    graph = cudnn.pygraph(io_data_type=kind, intermediate_data_type=single, compute_data_type=single, **where)
+
+    def tensor(name, number, sizes, strides):
+        return graph.tensor(name=name, dim=list(sizes), stride=list(strides), data_type=kind).set_uid(number)
+
+    result = graph.conv_fprop(
+        image=tensor("input", INPUT, *input),
+        weight=tensor("weight", WEIGHT, *weight),
+        pre_padding=[max(p.pad_before[a], 0) for a in axes],
+        post_padding=[max(after(p, a), 0) for a in axes],
+        stride=[p.stride[a] for a in axes],
+        dilation=[p.dilation[a] for a in axes],
+    )
+    if _fused(p):
+        result.set_data_type(single)
+        channels = out[0][1]
+        bias = tensor("bias", BIAS, (1, channels, *(1 for _ in axes)), (channels, *(1 for _ in range(len(axes) + 1))))
+        result = graph.add(a=result, b=bias)
+    result.set_output(True).set_uid(OUT).set_data_type(kind).set_dim(list(out[0])).set_stride(list(out[1]))
+    graph.validate()
+    graph.build_operation_graph()
+    graph.create_execution_plans([cudnn.heur_mode.A, cudnn.heur_mode.FALLBACK])
+    graph.deselect_numeric_notes([getattr(cudnn.numerical_note, name) for name in refused_notes(p) if hasattr(cudnn.numerical_note, name)])
+    graph.deselect_workspace_greater_than(p.max_workspace)
+    graph.build_plans()
+    return graph
+
+
+def refused_notes(problem):
+    """What no plan may do; cuDNN's words."""
+    notes = ["WINOGRAD", "WINOGRAD_TILE_4x4", "WINOGRAD_TILE_6x6", "WINOGRAD_TILE_13x13", "FFT", "NONDETERMINISTIC", "REDUCED_PRECISION_REDUCTION"]
+    return notes if _on_tensor_cores(problem) else [*notes, "TENSOR_CORE", "DOWN_CONVERT_INPUTS"]
+
+
+# ---- arrays as cuDNN has them: (batch, channels, y, x) or with z, by sizes and strides ----------------------------------------
+
+
+def _axes(problem):
+    """Those that cuDNN sees: two, where all along z is 1."""
+    p = problem
+    return (1, 2) if p.size[0] == p.kernel[0] == p.out_size[0] == 1 and not p.pad_before[0] and not p.pad_after[0] else (0, 1, 2)
+
+
+def _fused(problem):
+    """Whether the bias is added before the result is rounded."""
+    return problem.has_bias and problem.dtype != "float32"
+
+
+def after(problem, axis):
+    """Zeros behind the last sample, or if negative, samples that no window reaches: so many that the outputs are as many as cuDNN counts."""
+    p = problem
+    padded = p.pad_before[axis] + p.size[axis] + p.pad_after[axis]
+    if (padded - p.span[axis]) // p.stride[axis] + 1 == p.out_size[axis]:
+        return p.pad_after[axis]
+    return (p.out_size[axis] - 1) * p.stride[axis] + p.span[axis] - p.pad_before[axis] - p.size[axis]
+
+
+def cropped(problem):
+    """Sizes of the input without what negative padding takes away."""
+    p = problem
+    return tuple([p.size[a] + min(p.pad_before[a], 0) + min(after(p, a), 0) for a in range(3)])
+
+
+def _dense(problem):
+    """Sizes and strides of contiguous input, weight and out."""
+    p, axes = problem, _axes(problem)
+    size = cropped(p)
+    shapes = (
+        (p.batch, p.groups * p.in_channels, *(size[a] for a in axes)),
+        (p.groups * p.out_channels, p.in_channels, *(p.kernel[a] for a in axes)),
+        (p.batch, p.groups * p.out_channels, *(p.out_size[a] for a in axes)),
+    )
+    return tuple([(shape, _packed(shape)) for shape in shapes])
+
+
+def _packed(shape):
+    return tuple([prod(shape[a + 1 :]) for a in range(len(shape))])
+
+
+def seen(array, axes, merged):
+    """(sizes, strides) of a view of six axes, its axes `merged` and `merged` + 1 being one; None if cuDNN does not take it so."""
+    sizes, steps = list(array.shape), [step // array.itemsize for step in array.strides]
+    if sizes[merged] > 1 and sizes[merged + 1] > 1 and steps[merged] != sizes[merged + 1] * steps[merged + 1]:
+        return None
+    if sizes[merged + 1] == 1:
+        steps[merged + 1] = steps[merged]
+    sizes[merged : merged + 2], steps[merged : merged + 2] = [sizes[merged] * sizes[merged + 1]], [steps[merged + 1]]
+    kept = [0, 1, *(2 + a for a in axes)]
+    sizes, steps = [sizes[a] for a in kept], [steps[a] for a in kept]
+    for a in reversed(range(len(sizes))):
+        if sizes[a] == 1:  # whatever it was
+            steps[a] = sizes[a + 1] * steps[a + 1] if a + 1 < len(sizes) else 1
+    if min(steps) < 1 or array.data.ptr % ALIGNED:
+        return None
+    return tuple(sizes), tuple(steps)
+
+
+# ---- running ---------------------------------------------------------------------------------------------------------------
+
+
+def run(problem, input, weight, bias, out, nonfinite=None):
+    """Writes the result to `out`. If the weights or the result are not finite, `nonfinite` (an int32 of the device) becomes 1."""
+    import cupy
+
+    p, axes = problem, _axes(problem)
+    begin = [max(-b, 0) for b in p.pad_before]
+    input = input[(..., *(slice(b, b + n) for b, n in zip(begin, cropped(p))))]
+    with _session() as session:
+        arrays, layouts = [input, weight, out], [seen(input, axes, 1), seen(weight, axes, 0), seen(out, axes, 1)]
+        try:
+            graph, size = session.graph(p, *layouts) if all(layouts) else (None, 0)
+        except RuntimeError:  # cuDNN has no plan for these strides
+            graph = None
+        if graph is None:
+            dense = _dense(p)
+            for i in range(3):
+                if layouts[i] != dense[i]:
+                    arrays[i] = cupy.empty(out.shape, out.dtype) if i == 2 else arrays[i].copy()
+            graph, size = session.graph(p, *dense)
+        pointers = {INPUT: arrays[0].data.ptr, WEIGHT: arrays[1].data.ptr, OUT: arrays[2].data.ptr}
+        if _fused(p):
+            added = bias if bias.data.ptr % ALIGNED == 0 else bias.copy()
+            pointers[BIAS] = added.data.ptr
+        workspace = cupy.empty(max(size, 1), np.uint8)
+        graph.execute(pointers, workspace.data.ptr, handle=session.handle)
+    if arrays[2] is not out:
+        out[...] = arrays[2]
+    remaining = None if _fused(p) else bias
+    if remaining is not None or nonfinite is not None:
+        _finish(p, out, remaining, nonfinite)
+    if nonfinite is not None:
+        _finish(p, weight, None, nonfinite)
+
+
+def _finish(problem, array, bias, nonfinite):
+    lead, groups, channels, *box = array.shape
+    if bias is None and array.flags.c_contiguous and array.size <= LONGEST:
+        lead, groups, channels, box = 1, 1, 1, (1, 1, array.size)
+        array = array.reshape(1, 1, 1, *box)
+    visit(
+        "cudnn", f"finish<{TYPES[problem.dtype]}>", array, (bias, array, nonfinite), planes=lead * groups * channels, groups=groups,
+        channels=channels, box=tuple(box),
+    )  # fmt: skip
+
+
+def instances():
+    """All kernels that `run` may ask for: (file, expression)."""
+    return [("cudnn", f"finish<{TYPES[dtype]}>") for dtype in DTYPES]

@@ -1,0 +1,69 @@
+"""The functions of cyconv with a GPU between: arrays are moved there, the function is called, and what it returns is moved back.
+
+So a test of NumPy arrays is one of CuPy arrays, too (the fixture `backend`, the mark `backends`).
+"""
+
+import functools
+import inspect
+
+import numpy as np
+
+import cyconv
+
+ARRAYS = {  # parameters that take arrays
+    "input", "weight", "bias", "grad_output", "indices", "target", "running_mean", "running_var", "out", "output",
+}  # fmt: skip
+HERE = {"explain", "plan_conv", "dropout", "cross_entropy"}  # what they return, or draw, is not what the CPU does
+ON_CPU = {"reference", "channel_lanes", "dots", "separable"}  # algorithms that the GPU has not: there the CPU computes
+
+
+def move_functions(monkeypatch, cupy):
+    """Replaces the public functions, until the test is over."""
+    for module in (cyconv.functional, cyconv.grad):
+        for name in module.__all__:
+            function = getattr(module, name)
+            if inspect.isfunction(function) and name not in HERE:
+                moved = through(cupy, function)
+                for place in (module, cyconv) if module is cyconv.functional else (module,):
+                    monkeypatch.setattr(place, name, moved)
+
+
+def through(cupy, function):
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*arguments, **options):
+        try:
+            bound = signature.bind(*arguments, **options)
+        except TypeError:
+            return function(*arguments, **options)  # which says the same
+        if bound.arguments.get("algorithm") in ON_CPU:
+            return function(*arguments, **options)
+        moved = {}
+        for name, value in bound.arguments.items():
+            if name in ARRAYS:
+                bound.arguments[name] = moved[name] = there(cupy, value)
+        result = back(cupy, function(*bound.args, **bound.kwargs))
+        for name in {"out", "output"} & moved.keys():
+            given = signature.bind(*arguments, **options).arguments[name]
+            if isinstance(given, np.ndarray):
+                given[...] = moved[name].get()
+                return (given, *result[1:]) if isinstance(result, tuple) else given
+        return result
+
+    return call
+
+
+def there(cupy, value):
+    """On the device; what is no array that CuPy knows is left to the function to complain about."""
+    if isinstance(value, (list, tuple)):
+        value = np.array(value)
+    if type(value) is np.ndarray and value.dtype.kind in "biufcV" and value.dtype.names is None:
+        return cupy.asarray(value)
+    return value
+
+
+def back(cupy, value):
+    if isinstance(value, tuple):
+        return tuple(back(cupy, each) for each in value)
+    return value.get() if isinstance(value, cupy.ndarray) else value
