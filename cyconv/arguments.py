@@ -55,6 +55,12 @@ def dtype_name(name, dtype, allowed, on_gpu=()):
     return found
 
 
+def check_cpu_dtype(name, dtype):
+    """Raises if only algorithms of the GPU compute `dtype`, the name of one."""
+    if dtype in GPU_ONLY:
+        raise TypeError(f"{name} has dtype {dtype}, which is computed on the GPU only")
+
+
 def integer(name, value, least, what="an int"):
     """`value` as a Python int of at least `least`."""
     if type(value) is not int:

@@ -1,10 +1,16 @@
-"""On which device arrays lie. CuPy is never imported here: who has a CuPy array has imported it."""
+"""On which device arrays lie, and how they are moved. CuPy is imported by nobody but who asks for it: who has a CuPy array has done so."""
 
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 
-_WORDS = {"cpu": "on the CPU", "gpu": "on the GPU"}
+DEVICES = ("cpu", "gpu")
+_HERE = nullcontext()
+_MISSING = (
+    "cyconv's GPU path needs CuPy, which cannot be imported ({}): pip install 'cyconv[gpu]', or the package of CuPy that fits your CUDA "
+    "(https://docs.cupy.dev/en/stable/install.html)"
+)
 
 
 def on_gpu(value):
@@ -17,18 +23,81 @@ def on_gpu(value):
 
 def device_of(**arrays):
     """ "gpu" if all of the arrays are CuPy's, "cpu" if none is; None counts as neither. Nothing is ever copied from one to the other."""
+    for value in arrays.values():
+        if type(value) is not np.ndarray and value is not None:
+            break
+    else:
+        return "cpu"  # which takes less than it does to look for CuPy
     found = {}
     for name, value in arrays.items():
         if value is not None:
             found.setdefault("gpu" if on_gpu(value) else "cpu", (name, value))
     if len(found) == 2:
-        (first, _), (second, b) = found["gpu"], found["cpu"]
+        (first, a), (second, b) = found["gpu"], found["cpu"]
+        module = ", a module's to() the module" if hasattr(a, "requires_grad") or hasattr(b, "requires_grad") else ""
         raise TypeError(
             f"{first} is a CuPy array (on the GPU), {second} a {_kind(b)} (on the CPU); they must lie on one device: "
-            f"cupy.asarray({second}) or cupy.asnumpy({first}) moves one"
+            f"cupy.asarray({second}) or cupy.asnumpy({first}) moves one{module}"
         )
     return "gpu" if "gpu" in found else "cpu"
 
 
 def _kind(value):
     return "NumPy array" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def namespace(array):
+    """The module whose functions take the array: numpy or cupy."""
+    return sys.modules["cupy"] if on_gpu(array) else np
+
+
+def where(array):
+    """A context in which CuPy's functions compute where the array lies; nothing for NumPy's."""
+    return array.device if on_gpu(array) else _HERE
+
+
+# ---- moving ----------------------------------------------------------------------------------------------------------------
+
+
+def require_cupy():
+    """CuPy, if it has a device; else one line says what is missing."""
+    try:
+        import cupy
+    except ImportError as error:
+        raise ImportError(_MISSING.format(_line(error))) from error
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # of CuPy's own kind
+        raise RuntimeError(f"CuPy finds no CUDA device: {_line(error)}") from error
+    if not count:
+        raise RuntimeError("CuPy finds no CUDA device: there is none")
+    return cupy
+
+
+def _line(error):
+    return " ".join(str(error).split())
+
+
+def moved(array, device):
+    """The array, or where it lies elsewhere a copy, on "cpu" or "gpu", which is CuPy's current one. Waits for the device."""
+    if on_gpu(array) == (device == "gpu"):
+        return array
+    return require_cupy().asarray(array) if device == "gpu" else array.get()
+
+
+def assign(array, values):
+    """Writes values, which may lie elsewhere, to all of an array. What its dtype cannot hold becomes infinite."""
+    if on_gpu(array):
+        with array.device:
+            array[...] = moved(values, "gpu")
+    else:
+        with np.errstate(over="ignore"):
+            np.copyto(array, moved(values, "cpu"), casting="unsafe")
+
+
+def copied(array):
+    """A plain array with the same values on the same device."""
+    if on_gpu(array):
+        with array.device:
+            return array.copy()
+    return np.array(array, subok=False)

@@ -1,15 +1,17 @@
 """What networks compute between convolutions and pools: activations, linear layers, normalisation and losses.
 
 Parts that a backward needs again (the layers of cyconv.nn call them) stand at the end of each section, under names that are not
-exported.
+exported. Arrays of the GPU are checked here and computed by norms, softmax and activations of cyconv.gpu.
 """
 
+from importlib import import_module
 from math import isfinite, prod
 
 import numpy as np
 
 from .. import _norms
-from ..arguments import FLOATS, INTEGERS, as_array, check_out, dtype_name, flag, integer, one_of
+from ..arguments import FLOATS, GPU_ONLY, INTEGERS, as_array, check_out, dtype_name, flag, integer, one_of
+from ..devices import device_of, on_gpu
 from ..memory import empty
 from .convolution import conv1d
 
@@ -21,7 +23,7 @@ REDUCTIONS = ("mean", "sum")
 # ---- linear --------------------------------------------------------------------------------------------------------------
 
 
-def linear(input, weight, bias=None):
+def linear(input, weight, bias=None, *, allow_tf32=False):
     """Weighted sums of the last axis: input @ weight.T + bias.
 
     It runs as a convolution whose kernels have one tap: on cyconv's threads, with the same bits at every number of them.
@@ -34,6 +36,8 @@ def linear(input, weight, bias=None):
         (out_features, in_features), of the input's dtype.
     bias : array_like or None
         (out_features,), of the input's dtype.
+    allow_tf32 : bool
+        As in `conv1d`.
 
     Returns
     -------
@@ -54,14 +58,15 @@ def linear(input, weight, bias=None):
     >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [0.0, 1.0]]), np.array([0.5, 0.0]))
     array([[11.5,  2. ]])
     """
-    input, weight = as_array("input", input), as_array("weight", weight)
+    device_of(input=input, weight=weight, bias=bias)
+    input, weight = as_array("input", input, gpu=True), as_array("weight", weight, gpu=True)
     if weight.ndim != 2:
         raise ValueError(f"weight must have 2 axes, (out_features, in_features), got shape {weight.shape}")
     outputs, features = weight.shape
     lead = input.shape[:-1]
     if not input.ndim or input.shape[-1] != features:
         raise ValueError(f"input must be (..., {features}) for a weight of shape {weight.shape}, got shape {input.shape}")
-    return conv1d(input.reshape(prod(lead), features, 1), weight[:, :, None], bias).reshape(*lead, outputs)
+    return conv1d(input.reshape(prod(lead), features, 1), weight[:, :, None], bias, allow_tf32=allow_tf32).reshape(*lead, outputs)
 
 
 # ---- activations ---------------------------------------------------------------------------------------------------------
@@ -94,13 +99,16 @@ def relu(input, *, out=None):
     >>> relu(np.array([-1.5, 0.0, 2.5]))
     array([0. , 0. , 2.5])
     """
-    input = as_array("input", input)
-    dtype = dtype_name("input", input.dtype, FLOATS + INTEGERS)
-    if out is None:
-        out = empty(input.shape, input.dtype)
-    else:
+    if out is not None:
+        device_of(input=input, out=out)
+    input = as_array("input", input, gpu=True)
+    gpu = on_gpu(input)
+    dtype = dtype_name("input", input.dtype, FLOATS + INTEGERS, GPU_ONLY if gpu else ())
+    if out is not None:
         check_out(out, input.shape, dtype)
-    return np.maximum(input, 0, out=out)
+    if gpu:
+        return _gpu("activations").relu(input, out)
+    return np.maximum(input, 0, out=empty(input.shape, input.dtype) if out is None else out)
 
 
 def softmax(input, dim=-1):
@@ -130,7 +138,10 @@ def softmax(input, dim=-1):
     >>> softmax(np.log([1.0, 3.0])).round(12)
     array([0.25, 0.75])
     """
-    input, _, powers, total = _exponentials(input, dim)
+    input, dim = _with_axis(input, dim)
+    if on_gpu(input):
+        return _gpu("softmax").softmax(input, dim, logarithm=False)
+    _, powers, total = _exponentials(input, dim)
     powers /= total
     return powers.astype(input.dtype, copy=False)
 
@@ -162,7 +173,10 @@ def log_softmax(input, dim=-1):
     >>> log_softmax(np.array([0.0, 1000.0]))
     array([-1000.,     0.])
     """
-    input, shifted, _, total = _exponentials(input, dim)
+    input, dim = _with_axis(input, dim)
+    if on_gpu(input):
+        return _gpu("softmax").softmax(input, dim, logarithm=True)
+    shifted, _, total = _exponentials(input, dim)
     shifted -= np.log(total)
     return shifted.astype(input.dtype, copy=False)
 
@@ -179,7 +193,8 @@ def dropout(input, p=0.5, training=True, *, seed=None):
     training : bool, optional
         False: the result is the input.
     seed : None, int or numpy.random.Generator, optional
-        Where the random numbers come from.
+        Where the random numbers come from. They are others on the GPU than on the CPU, but the same in every call with the same int:
+        of the generator, one number is drawn there, by which the device makes its own.
 
     Returns
     -------
@@ -198,10 +213,12 @@ def dropout(input, p=0.5, training=True, *, seed=None):
     >>> sorted(set(dropout(np.ones(100), 0.75, seed=0).tolist()))
     [0.0, 4.0]
     """
-    input, p = as_array("input", input), check_probability("p", p)
-    dtype_name("input", input.dtype, FLOATS)
+    input, p = as_array("input", input, gpu=True), check_probability("p", p)
+    check_floating(input)
     if not flag("training", training):
         return input
+    if on_gpu(input):
+        return _gpu("activations").dropout(input, p, dropout_key(generator_of(seed)))
     return input * dropout_mask(input, p, generator_of(seed))
 
 
@@ -219,6 +236,16 @@ def dropout_mask(input, p, generator):
     if p == 1:
         return np.zeros(input.shape, dtype)
     return np.multiply(generator.random(input.shape, dtype=np.float32) >= p, dtype.type(1 / (1 - p)), out=empty(input.shape, dtype))
+
+
+def dropout_key(generator):
+    """What decides which elements of an array on the GPU are dropped."""
+    return generator.integers(2**64, dtype=np.uint64)
+
+
+def check_floating(input):
+    """Raises unless the array has a floating dtype that is computed where it lies."""
+    dtype_name("input", input.dtype, FLOATS, GPU_ONLY if on_gpu(input) else ())
 
 
 def check_probability(name, value):
@@ -246,19 +273,29 @@ def real(name, value):
     return float(value)
 
 
-def _exponentials(input, dim):
-    """The input as an array, and in at least single precision: x - max, exp(x - max) and the sum of that."""
-    input = as_array("input", input)
-    dtype = dtype_name("input", input.dtype, FLOATS)
+def _with_axis(input, dim):
+    """The input as an array that has this axis."""
+    input = as_array("input", input, gpu=True)
+    check_floating(input)
     dim = integer("dim", dim, -64)
     if not -input.ndim <= dim < input.ndim:
         raise ValueError(f"dim must be an axis of the input, got {dim} with shape {input.shape}")
-    shifted = empty(input.shape, np.dtype("float32" if dtype == "float16" else dtype))
+    return input, dim
+
+
+def _exponentials(input, dim):
+    """In at least single precision: x - max, exp(x - max) and the sum of that."""
+    shifted = empty(input.shape, np.dtype(np.float32) if input.dtype == np.float16 else input.dtype)
     wide = input.astype(shifted.dtype, copy=False)
     with np.errstate(invalid="ignore"):  # infinity - infinity: all of that axis becomes NaN
         np.subtract(wide, wide.max(axis=dim, keepdims=True, initial=-np.inf), out=shifted)
     powers = np.exp(shifted)
-    return input, shifted, powers, powers.sum(axis=dim, keepdims=True)
+    return shifted, powers, powers.sum(axis=dim, keepdims=True)
+
+
+def _gpu(name):
+    """A module of cyconv.gpu, imported on first use."""
+    return import_module(f"..gpu.{name}", __package__)
 
 
 # ---- cross entropy -------------------------------------------------------------------------------------------------------
@@ -286,12 +323,12 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     Returns
     -------
     float
-        Summed in double precision. The mean of none is NaN.
+        Summed in double precision. The mean of none is NaN. On the GPU a CuPy array of shape (), so that nobody waits for it.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is not as described.
+        If an argument is not as described. On the GPU nobody looks at the targets: one that is no class makes the result NaN.
 
     Examples
     --------
@@ -301,7 +338,8 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     0.287682
     """
     smoothing = check_probability("label_smoothing", label_smoothing)
-    return cross_entropy_forward(input, target, check_class_weight(weight), check_index(ignore_index), check_reduction(reduction), smoothing)[0]
+    loss, _ = cross_entropy_forward(input, target, check_class_weight(weight), check_index(ignore_index), check_reduction(reduction), smoothing)
+    return loss
 
 
 def check_reduction(value):
@@ -316,7 +354,7 @@ def check_class_weight(value):
     """None, or how much each class counts, in double precision."""
     if value is None:
         return None
-    value = as_array("weight", value)
+    value = as_array("weight", value, gpu=True)
     dtype_name("weight", value.dtype, FLOATS)
     if value.ndim != 1:
         raise ValueError(f"weight must have shape (K,), one number for each class, got {value.shape}")
@@ -324,9 +362,10 @@ def check_class_weight(value):
 
 
 def cross_entropy_forward(input, target, weight, ignore_index, reduction, smoothing):
-    """The loss, and what its gradient needs: probabilities, targets as indices along axis 1, how much each of them and each class counts
-    (None: all the same), and what all is multiplied by."""
-    input, target = as_array("input", input), as_array("target", target)
+    """The loss, and what its gradient needs: on the CPU probabilities, targets as indices along axis 1, how much each of them and each
+    class counts (None: all the same), and what all is multiplied by."""
+    device = device_of(input=input, target=target, weight=weight)
+    input, target = as_array("input", input, gpu=True), as_array("target", target, gpu=True)
     if input.ndim < 2:
         raise ValueError(f"input must have shape (N, K) or (N, K, ...), got {input.shape}")
     dtype_name("target", target.dtype, INTEGERS)
@@ -335,6 +374,9 @@ def cross_entropy_forward(input, target, weight, ignore_index, reduction, smooth
         raise ValueError(f"target must have shape {shape} for an input of shape {input.shape}, got {target.shape}")
     if weight is not None and len(weight) != classes:
         raise ValueError(f"weight must have shape ({classes},) for an input of shape {input.shape}, got {weight.shape}")
+    if device == "gpu":
+        check_floating(input)
+        return _gpu("softmax").cross_entropy(input, target, weight, ignore_index, reduction, smoothing)
     counted = target != ignore_index
     if counted.all():
         counted = None
@@ -343,7 +385,8 @@ def cross_entropy_forward(input, target, weight, ignore_index, reduction, smooth
     if target.size and not (0 <= target.min() and target.max() < classes):
         wrong = target[(target < 0) | (target >= classes)][0]
         raise ValueError(f"target must be from 0 to {classes - 1}, since the input has {classes} classes; got {wrong}")
-    _, shifted, powers, total = _exponentials(input, 1)
+    check_floating(input)
+    shifted, powers, total = _exponentials(input, 1)
     target = np.expand_dims(target.astype(np.intp, copy=False), 1)
     log_total, right = np.log(total), np.take_along_axis(shifted, target, 1)
     each = None
@@ -365,7 +408,7 @@ def cross_entropy_forward(input, target, weight, ignore_index, reduction, smooth
         together = target.size if each is None else float(each.sum())
         factor = 1 / together if together else float("nan")
     powers /= total
-    return loss * factor, powers, target, each, counted, each_class, factor
+    return loss * factor, (powers, target, each, counted, each_class, factor)
 
 
 def _difference(a, b):
@@ -373,8 +416,12 @@ def _difference(a, b):
     return float(a.sum(dtype=np.float64)) - float(b.sum(dtype=np.float64))
 
 
-def cross_entropy_backward(probabilities, target, each, counted, each_class, factor, smoothing):
-    """The gradient with respect to the logits; may overwrite the probabilities."""
+def cross_entropy_backward(kept, scale, smoothing):
+    """The gradient with respect to the logits, times `scale`; may overwrite the probabilities."""
+    if on_gpu(kept[0]):
+        return _gpu("softmax").cross_entropy_gradient(*kept, scale)
+    probabilities, target, each, counted, each_class, factor = kept
+    factor *= scale
     gradient, classes = probabilities, probabilities.shape[1]
     if each is not None:  # each counts differently: what its probabilities, and what its class, are multiplied by
         spread = smoothing / classes * counted
@@ -438,28 +485,27 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     >>> mean, var
     (array([1.]), array([1.5]))
     """
-    input = as_array("input", input)
-    weight, bias = (None if a is None else as_array(name, a) for name, a in (("weight", weight), ("bias", bias)))
+    device_of(input=input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    input = as_array("input", input, gpu=True)
+    weight, bias = (None if a is None else as_array(name, a, gpu=True) for name, a in (("weight", weight), ("bias", bias)))
     momentum, eps = check_probability("momentum", momentum), check_eps(eps)
     running = [("running_mean", running_mean), ("running_var", running_var)]
     if running_mean is None and running_var is None:
         running = []
     for name, array in running:
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-            what = type(array).__name__ if not isinstance(array, np.ndarray) else f"dtype {array.dtype}"
+        is_array = isinstance(array, np.ndarray) or on_gpu(array)
+        if not is_array or array.dtype.kind != "f":
+            what = f"dtype {array.dtype}" if is_array else type(array).__name__
             raise TypeError(f"{name} must be an ndarray of a floating dtype, or None like the other one; got {what}")
     own = flag("training", training) or not running
     check_batch_norm(input, [("weight", weight), ("bias", bias)], running, own)
-    output, _, mean, var = batch_norm_forward(input, None if own else running_mean, None if own else running_var, weight, bias, eps)
-    if training and running:
-        move_towards(running_mean, mean, momentum)
-        move_towards(running_var, unbiased(var, input), momentum)
+    output, _ = batch_norm_forward(input, running_mean, running_var, weight, bias, eps, momentum if own and running else None)
     return output
 
 
 def check_batch_norm(input, parameters, running, own):
     """Raises unless the arrays fit the input's channels; `own`: whether the batch's own statistics are wanted."""
-    dtype_name("input", input.dtype, FLOATS)
+    check_floating(input)
     if input.ndim < 2:
         raise ValueError(f"input must have shape (N, C) or (N, C, ...), got {input.shape}")
     channels = input.shape[1]
@@ -481,16 +527,28 @@ def check_variance(input):
         raise ValueError(f"a variance needs more than one value per channel, got an input of shape {input.shape}")
 
 
-def batch_norm_forward(input, mean, var, weight, bias, eps):
-    """The output, what the gradient needs, mean and variance (in float64; mean None: those of the input)."""
+def batch_norm_forward(input, running_mean, running_var, weight, bias, eps, momentum=None, batches=None):
+    """The output, and what the gradient needs.
+
+    Mean and variance are the running ones, but without these, or with a momentum, those of the input, towards which it moves the running
+    ones. In place of a momentum there may be a number of batches, an array, whose average the running ones are to be.
+    """
+    if on_gpu(input):
+        return _gpu("norms").forward(input, running_mean, running_var, weight, bias, eps, momentum, batches)
     batch, channels = input.shape[:2]
     half = input.dtype == np.float16  # computed in single precision
     x = np.ascontiguousarray(input.reshape(batch, channels, prod(input.shape[2:])), np.float32 if half else input.dtype)
-    own = mean is None
+    moves = momentum is not None or batches is not None
+    own = moves or running_mean is None
     if own:
         mean, var = _norms.statistics(x)
     else:
-        mean, var = np.asarray(mean, np.float64), np.asarray(var, np.float64)
+        mean, var = np.asarray(running_mean, np.float64), np.asarray(running_var, np.float64)
+    if moves:
+        momentum = momentum if batches is None else 1 / int(batches)
+        _move_towards(running_mean, mean, momentum)
+        count = input.size // channels
+        _move_towards(running_var, var * (count / (count - 1)), momentum)  # the unbiased estimate
     inverse = 1 / np.sqrt(var + eps)
     scale = inverse if weight is None else inverse * weight
     middle = mean.astype(x.dtype).astype(np.float64)  # so that deviations from it are exact, however far it is from 0
@@ -499,16 +557,18 @@ def batch_norm_forward(input, mean, var, weight, bias, eps):
     _norms.scaled(x, middle, scale, shift if bias is None else shift + bias, output)
     with np.errstate(over="ignore"):
         output = output.reshape(input.shape).astype(input.dtype, copy=False)
-    return output, (x, mean, inverse, own), mean, var
+    return output, (x, mean, inverse, own)
 
 
 def batch_norm_backward(grad_output, kept, weight, input_grad):
-    """The gradients with respect to input (None if not wanted), weight and bias, the latter in float64.
+    """The gradients with respect to input (None if not wanted), weight and bias.
 
     With n = (x - mean) / std and g the gradient of n, that of x is (g - mean(g) - n * mean(g * n)) / std if mean and std are the
     batch's own, else g / std.
     """
     x, mean, inverse, own = kept
+    if on_gpu(x):
+        return _gpu("norms").backward(grad_output, kept, weight, input_grad)
     g = np.ascontiguousarray(grad_output.reshape(x.shape), x.dtype)
     middle = mean.astype(x.dtype).astype(np.float64)
     bias_gradient, weight_gradient = _norms.products(g, x, middle)
@@ -527,13 +587,6 @@ def batch_norm_backward(grad_output, kept, weight, input_grad):
         return result.reshape(grad_output.shape).astype(grad_output.dtype, copy=False), weight_gradient, bias_gradient
 
 
-def unbiased(var, input):
-    """The unbiased estimate from the variance of a batch."""
-    count = input.size // input.shape[1]
-    return var * (count / (count - 1))
-
-
-def move_towards(running, value, momentum):
+def _move_towards(running, value, momentum):
     """running = (1 - momentum) * running + momentum * value, in place."""
     running += momentum * (value - running)
-

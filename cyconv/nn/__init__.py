@@ -1,7 +1,8 @@
-"""Layers with parameters, forward and backward, on NumPy arrays; the names, arguments and results of torch.nn.
+"""Layers with parameters, forward and backward, on NumPy and CuPy arrays; the names, arguments and results of torch.nn.
 
     parameter.py       Parameter: an array with its gradient beside it
     module.py          Module: what all layers have in common
+    moving.py          how modules move to the GPU and back
     convolution.py     Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
     pooling.py         MaxPool, AvgPool, LPPool, AdaptiveMaxPool, AdaptiveAvgPool, MaxUnpool; each 1d, 2d, 3d
     linear.py          Linear, Flatten, Identity
@@ -25,6 +26,9 @@ What they compute is in cyconv.functional and cyconv.grad. A step of training:
 
 Calls in training mode remember what backward needs, until it takes it or the next call. After ``net.eval()`` nothing is
 remembered, and many threads may call at once.
+
+Modules begin on the CPU. After ``net.to("gpu")`` and ``loss.to("gpu")`` the same step is one of the GPU: it takes and gives CuPy arrays,
+also as the loss, and nothing waits for the device, but for the gradients of max pools, which look at their indices.
 """
 
 from .activation import Dropout, ReLU

@@ -4,7 +4,8 @@ import numpy as np
 
 from .. import _norms
 from ..arguments import as_array, check_out, flag
-from ..functional.network import check_probability, dropout_mask, relu
+from ..devices import on_gpu
+from ..functional.network import check_floating, check_probability, dropout_key, dropout_mask, relu
 from ..memory import empty
 from .initial import generator_of
 from .module import Module
@@ -47,6 +48,10 @@ class ReLU(Module):
         grad_output, y = self._kept(grad_output)
         if not input_grad:
             return None
+        if on_gpu(y):
+            from ..gpu import activations
+
+            return activations.passed(grad_output, y)
         result = empty(y.shape, y.dtype)
         if y.dtype in (np.float32, np.float64):
             _norms.passed(np.ascontiguousarray(grad_output), np.ascontiguousarray(y), result)
@@ -74,7 +79,7 @@ class Dropout(Module):
     inplace : bool, optional
         Whether the result is written over the input, which must be a writable array then.
     seed : None, int or numpy.random.Generator, optional
-        Where the random numbers come from.
+        Where the random numbers come from; they are others on the GPU than on the CPU.
 
     Raises
     ------
@@ -96,10 +101,12 @@ class Dropout(Module):
         self._generator = generator_of(seed)
 
     def forward(self, x):
-        given, x = x, as_array("input", x)
+        given, x = x, as_array("input", x, gpu=True)
         if not self.training or self.p == 0:
             self._keep(x, None)
             return x
+        if on_gpu(x):
+            return self._forward_on_gpu(x)
         mask = dropout_mask(x, self.p, self._generator)
         if self.inplace:
             check_out(given, x.shape, x.dtype, "input")
@@ -109,8 +116,22 @@ class Dropout(Module):
 
     def backward(self, grad_output, *, input_grad=True):
         grad_output, mask = self._kept(grad_output)
+        if input_grad and on_gpu(grad_output) and mask is not None:
+            from ..gpu import activations
+
+            return activations.dropout(grad_output, self.p, mask)
         if input_grad:
             return grad_output if mask is None else np.multiply(grad_output, mask, out=empty(mask.shape, mask.dtype))
+
+    def _forward_on_gpu(self, x):
+        """There a key stands for the mask, which is made from it twice and never stored."""
+        from ..gpu import activations
+
+        check_floating(x)
+        key = dropout_key(self._generator)
+        y = activations.dropout(x, self.p, key, x if self.inplace else None)
+        self._keep(y, key)
+        return y
 
     def trace(self, flow):
         return flow.step(self)

@@ -7,7 +7,7 @@ from math import lcm, prod
 
 import numpy as np
 
-from .. import grad, menu, transpose
+from .. import grad, transpose
 from ..arguments import FLOATS, as_array, dtype_name, flag, integer, integers, one_of, plain_ints
 from ..functional import convolution as functional
 from ..functional.documentation import documented
@@ -20,13 +20,11 @@ from ..problem import (
     conv_transpose_problem,
     padding_pairs,
 )
-from ..select import choose
+from ..select import ALGORITHMS
 from .initial import fill_uniform
 from .module import Module
 from .parameter import Parameter
 from .receptive import pads_of, reaching, windowed, windows
-
-_ALGORITHMS = ("auto", *(row.name for row in menu.CONV))
 
 _SHARED = """
 dtype : dtype, optional
@@ -39,6 +37,8 @@ precision : {'default', 'strict'}, optional
     As in `<function><rank>d`, also of the gradients.
 max_workspace : int, optional
     The same: bytes of memory, beyond arguments and result. Default 256 MiB.
+allow_tf32 : bool, optional
+    The same: whether a GPU may round factors in float32 to 10 bits, also of the gradients.
 """
 
 _CONV = """<rank>-d convolution with weights of its own, as torch.nn.Conv<rank>d: `conv<rank>d` as a layer.
@@ -129,7 +129,7 @@ class _Layer(Module):
 
     def __init__(
         self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode,
-        dtype, seed, algorithm, precision, max_workspace,
+        dtype, seed, algorithm, precision, max_workspace, allow_tf32,
     ):  # fmt: skip
         rank = self._rank
         self.in_channels, self.out_channels = integer("in_channels", in_channels, 1), integer("out_channels", out_channels, 1)
@@ -137,8 +137,8 @@ class _Layer(Module):
         self.dilation, self.groups = integers("dilation", dilation, rank, 1), integer("groups", groups, 1)
         self.padding = _checked_padding(padding, rank, self._padding_words)
         self.padding_mode = one_of("padding_mode", padding_mode, PADDING_MODES)
-        self.algorithm, self.precision = one_of("algorithm", algorithm, _ALGORITHMS), one_of("precision", precision, PRECISIONS)
-        self.max_workspace = integer("max_workspace", max_workspace, 0)
+        self.algorithm, self.precision = one_of("algorithm", algorithm, ("auto", *ALGORITHMS)), one_of("precision", precision, PRECISIONS)
+        self.max_workspace, self.allow_tf32 = integer("max_workspace", max_workspace, 0), flag("allow_tf32", allow_tf32)
         for name, channels in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
             if channels % self.groups:
                 raise ValueError(f"groups must divide {name}, got groups {self.groups} and {name} {channels}")
@@ -161,6 +161,10 @@ class _Layer(Module):
         """
         fill_uniform((self.weight, self.bias), self.weight.shape[1] * prod(self.kernel_size), seed)
 
+    def _accuracy(self):
+        """What gradients take over from the forward."""
+        return {"precision": self.precision, "max_workspace": self.max_workspace, "allow_tf32": self.allow_tf32}
+
     def extra_repr(self):
         rank = self._rank
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
@@ -173,6 +177,7 @@ class _Layer(Module):
         parts += [f"algorithm={self.algorithm}"] if self.algorithm != "auto" else []
         parts += [f"precision={self.precision}"] if self.precision != "default" else []
         parts += [f"max_workspace={self.max_workspace}"] if self.max_workspace != MAX_WORKSPACE else []
+        parts += ["allow_tf32=True"] if self.allow_tf32 else []
         return ", ".join(parts)
 
 
@@ -191,20 +196,22 @@ class _Conv(_Layer):
     def __init__(
         self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, padding_mode="zeros", *,
         dtype=np.float32, seed=None, algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE,
+        allow_tf32=False,
     ):  # fmt: skip
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype, seed, algorithm,
-            precision, max_workspace,
+            precision, max_workspace, allow_tf32,
         )  # fmt: skip
 
     def _weight_shape(self):
         return self.out_channels, self.in_channels // self.groups
 
     def forward(self, x):
-        x = as_array("input", x)
+        x = as_array("input", x, gpu=True)
         y = self._convolve(
             x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups,
             padding_mode=self.padding_mode, algorithm=self.algorithm, precision=self.precision, max_workspace=self.max_workspace,
+            allow_tf32=self.allow_tf32,
         )  # fmt: skip
         self._keep(y, x)
         return y
@@ -213,7 +220,7 @@ class _Conv(_Layer):
         grad_output, x = self._kept(grad_output)
         weight, bias = self.weight, self.bias
         steps = self.stride, self.padding, self.dilation, self.groups
-        options = {"padding_mode": self.padding_mode, "precision": self.precision, "max_workspace": self.max_workspace}
+        options = {"padding_mode": self.padding_mode, **self._accuracy()}
         if bias is not None and bias.requires_grad:
             bias.accumulate(self._bias_gradient(grad_output))
         if weight.requires_grad:
@@ -232,7 +239,7 @@ class _Conv(_Layer):
         )  # fmt: skip
         return flow.step(
             self, problem.output_shape, seen, beyond=self.padding_mode, multiply_adds=problem.multiply_adds,
-            algorithm=lambda: choose(problem, self.algorithm, self.weight).name,
+            algorithm=lambda: flow.chosen(problem, self.algorithm, self.weight, self.allow_tf32),
         )  # fmt: skip
 
 
@@ -242,12 +249,13 @@ class _ConvTranspose(_Layer):
     def __init__(
         self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True, dilation=1,
         padding_mode="zeros", *, dtype=np.float32, seed=None, algorithm="auto", precision="default", max_workspace=MAX_WORKSPACE,
+        allow_tf32=False,
     ):  # fmt: skip
         self.output_padding = integers("output_padding", output_padding, self._rank, 0)
         one_of("padding_mode", padding_mode, ("zeros",))
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, "zeros", dtype, seed, algorithm,
-            precision, max_workspace,
+            precision, max_workspace, allow_tf32,
         )  # fmt: skip
         for rest, s, d in zip(self.output_padding, self.stride, self.dilation):
             if rest >= max(s, d):
@@ -257,11 +265,11 @@ class _ConvTranspose(_Layer):
         return self.in_channels, self.out_channels // self.groups
 
     def forward(self, x, output_size=None):
-        x = as_array("input", x)
+        x = as_array("input", x, gpu=True)
         rest = self.output_padding if output_size is None else self._rest(x, output_size)
         y = self._convolve(
             x, self.weight, self.bias, self.stride, self.padding, rest, self.groups, self.dilation,
-            algorithm=self.algorithm, precision=self.precision, max_workspace=self.max_workspace,
+            algorithm=self.algorithm, precision=self.precision, max_workspace=self.max_workspace, allow_tf32=self.allow_tf32,
         )  # fmt: skip
         self._keep(y, x, rest)
         return y
@@ -288,7 +296,7 @@ class _ConvTranspose(_Layer):
         grad_output, x, rest = self._kept(grad_output)
         weight, bias = self.weight, self.bias
         steps = self.stride, self.padding, rest, self.groups, self.dilation
-        options = {"precision": self.precision, "max_workspace": self.max_workspace}
+        options = self._accuracy()
         if bias is not None and bias.requires_grad:
             bias.accumulate(self._bias_gradient(grad_output))
         if weight.requires_grad:
@@ -308,19 +316,21 @@ class _ConvTranspose(_Layer):
             self.max_workspace,
         )  # fmt: skip
         return flow.step(
-            self, problem.output_shape, seen, period=period, algorithm=lambda: self._algorithms(problem),
+            self, problem.output_shape, seen, period=period, algorithm=lambda: self._algorithms(problem, flow),
             multiply_adds=x.size // self.in_channels * self.weight.size,  # each sample by each tap, where they reach no output, too
         )  # fmt: skip
 
-    def _algorithms(self, problem):
+    def _algorithms(self, problem, flow):
         """The names of those that compute the phases."""
+        if flow.device == "gpu":
+            return ", ".join(dict.fromkeys(flow.chosen(phase.problem, self.algorithm, None, self.allow_tf32) for phase in problem.phases))
         if problem.columns is not None and self.algorithm == "auto" and transpose.columns_pay(problem):
-            return f"{choose(problem.columns).name}, fold"
+            return f"{flow.chosen(problem.columns)}, fold"
         weight = self.weight.reshape(self.groups, -1, *self.weight.shape[1:]).swapaxes(1, 2)
         names = {}
         for phase in problem.phases:
             taps = np.ascontiguousarray(weight[(..., *phase.taps)]).reshape(phase.problem.weight_shape)
-            names[choose(phase.problem, self.algorithm, taps).name] = None
+            names[flow.chosen(phase.problem, self.algorithm, taps)] = None
         return ", ".join(names)
 
 

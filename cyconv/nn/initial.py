@@ -7,6 +7,7 @@ layers take a = sqrt(5), which makes that 1 / sqrt(fan_in), for weights and bias
 
 from math import sqrt
 
+from ..devices import assign
 from ..functional.network import generator_of
 
 
@@ -33,8 +34,8 @@ def kaiming_bound(fan_in):
 
 
 def fill_uniform(parameters, fan_in, seed):
-    """Fills arrays, in this order, with numbers uniform within `kaiming_bound`; Nones among them are passed over."""
+    """Fills arrays, in this order, with numbers uniform within `kaiming_bound`, the same ones on either device; passes over Nones."""
     rng, bound = generator_of(seed), kaiming_bound(fan_in)
     for parameter in parameters:
         if parameter is not None:
-            parameter[...] = rng.uniform(-bound, bound, parameter.shape)
+            assign(parameter, rng.uniform(-bound, bound, parameter.shape))

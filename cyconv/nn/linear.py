@@ -12,7 +12,6 @@ from .. import grad
 from ..arguments import FLOATS, as_array, dtype_name, flag, integer
 from ..functional.network import linear
 from ..problem import MAX_WORKSPACE, known_conv_problem
-from ..select import choose
 from .initial import fill_uniform
 from .module import Module
 from .parameter import Parameter
@@ -34,6 +33,8 @@ class Linear(Module):
         Of the parameters, and so of input and output: float16, float32 or float64.
     seed : None, int or numpy.random.Generator, optional
         Of the initial values, see `reset_parameters`.
+    allow_tf32 : bool, optional
+        As in `conv1d`, also of the gradients.
 
     Attributes
     ----------
@@ -59,9 +60,9 @@ class Linear(Module):
 
     _parameters = ("weight", "bias")
 
-    def __init__(self, in_features, out_features, bias=True, *, dtype=np.float32, seed=None):
+    def __init__(self, in_features, out_features, bias=True, *, dtype=np.float32, seed=None, allow_tf32=False):
         self.in_features, self.out_features = integer("in_features", in_features, 1), integer("out_features", out_features, 1)
-        dtype = dtype_name("the layer", np.dtype(dtype), FLOATS)
+        dtype, self.allow_tf32 = dtype_name("the layer", np.dtype(dtype), FLOATS), flag("allow_tf32", allow_tf32)
         self.weight = Parameter(np.zeros((self.out_features, self.in_features), dtype))
         self.bias = Parameter(np.zeros(self.out_features, dtype)) if flag("bias", bias) else None
         self.reset_parameters(seed)
@@ -71,8 +72,8 @@ class Linear(Module):
         fill_uniform((self.weight, self.bias), self.in_features, seed)
 
     def forward(self, x):
-        x = as_array("input", x)
-        y = linear(x, self.weight, self.bias)
+        x = as_array("input", x, gpu=True)
+        y = linear(x, self.weight, self.bias, allow_tf32=self.allow_tf32)
         self._keep(y, x)
         return y
 
@@ -84,9 +85,9 @@ class Linear(Module):
         if bias is not None and bias.requires_grad:
             bias.accumulate(grad.conv1d_bias(g))
         if weight.requires_grad:
-            weight.accumulate(grad.conv1d_weight(x3, (*weight.shape, 1), g).reshape(weight.shape))
+            weight.accumulate(grad.conv1d_weight(x3, (*weight.shape, 1), g, allow_tf32=self.allow_tf32).reshape(weight.shape))
         if input_grad:
-            return grad.conv1d_input(x3.shape, weight[:, :, None], g).reshape(x.shape)
+            return grad.conv1d_input(x3.shape, weight[:, :, None], g, allow_tf32=self.allow_tf32).reshape(x.shape)
 
     def trace(self, flow):
         *lead, features = flow.known()
@@ -99,11 +100,12 @@ class Linear(Module):
         )  # fmt: skip
         return flow.step(
             self, (*lead, self.out_features), lambda region: (*region[:-1], whole(features)),
-            multiply_adds=problem.multiply_adds, algorithm=lambda: choose(problem, weight=weight).name,
+            multiply_adds=problem.multiply_adds, algorithm=lambda: flow.chosen(problem, weight=weight, allow_tf32=self.allow_tf32),
         )  # fmt: skip
 
     def extra_repr(self):
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        text = f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        return f"{text}, allow_tf32=True" if self.allow_tf32 else text
 
 
 class Flatten(Module):
@@ -138,7 +140,7 @@ class Flatten(Module):
         return shape[:start], shape[start : end + 1], shape[end + 1 :]
 
     def forward(self, x):
-        x = as_array("input", x)
+        x = as_array("input", x, gpu=True)
         before, among, after = self._parts(x.shape)
         y = x.reshape(*before, prod(among), *after)
         self._keep(y, x.shape)
@@ -170,7 +172,7 @@ class Identity(Module):
     """
 
     def forward(self, x):
-        x = as_array("input", x)
+        x = as_array("input", x, gpu=True)
         self._keep(x)
         return x
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from ..arguments import FLOATS, as_array, dtype_name
+from ..arguments import as_array
+from ..devices import device_of, on_gpu, where
 from ..functional.network import (
     check_class_weight,
+    check_floating,
     check_index,
     check_probability,
     check_reduction,
@@ -17,7 +19,7 @@ from .module import Module
 
 
 class _Loss(Module):
-    """A module whose output is a float; `_slope` makes the gradient from what was kept."""
+    """A module whose output is a float, or on the GPU an array of shape (); `_slope` makes the gradient from what was kept."""
 
     def backward(self, grad_output=1.0, *, input_grad=True):
         """The gradient with respect to the first argument of the last call.
@@ -37,7 +39,7 @@ class _Loss(Module):
         if not self._stack:
             raise ValueError(self._nothing_kept())
         grad_output = real("grad_output", grad_output)
-        _, dtype, what = self._stack.pop()
+        _, dtype, _, what = self._stack.pop()
         vars(self)["_spent"] = True
         return self._slope(grad_output, *what).astype(dtype, copy=False) if input_grad else None
 
@@ -47,6 +49,8 @@ class CrossEntropyLoss(_Loss):
 
     A call takes logits, (N, K) or (N, K, ...) of a floating dtype, and targets, (N,) or (N, ...) of an integer dtype with classes from 0
     to K - 1, and returns a float. `backward()` returns the gradient with respect to the logits, of their dtype.
+
+    On the GPU a call returns a CuPy array of shape (), so that nobody waits for it, and a target that is no class makes that NaN.
 
     Parameters
     ----------
@@ -80,14 +84,14 @@ class CrossEntropyLoss(_Loss):
         self.register_buffer("weight", check_class_weight(weight))
 
     def forward(self, logits, target):
-        logits = as_array("logits", logits)
-        loss, *what = cross_entropy_forward(logits, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
-        self._keep(logits, *what)
+        device_of(logits=logits, target=target, weight=self.weight)
+        logits = as_array("logits", logits, gpu=True)
+        loss, kept = cross_entropy_forward(logits, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
+        self._keep(logits, kept)
         return loss
 
-    def _slope(self, grad_output, *what):
-        *what, factor = what
-        return cross_entropy_backward(*what, factor * grad_output, self.label_smoothing)
+    def _slope(self, scale, kept):
+        return cross_entropy_backward(kept, scale, self.label_smoothing)
 
     def extra_repr(self):
         parts = [f"ignore_index={self.ignore_index}"] if self.ignore_index != -100 else []
@@ -99,8 +103,8 @@ class CrossEntropyLoss(_Loss):
 class MSELoss(_Loss):
     """The mean, or the sum, of squared differences.
 
-    A call takes two arrays of one shape and one floating dtype and returns a float, summed in double precision. `backward()` returns
-    the gradient with respect to the first.
+    A call takes two arrays of one shape and one floating dtype and returns a float, summed in double precision, on the GPU a CuPy array of
+    shape (). `backward()` returns the gradient with respect to the first.
 
     Parameters
     ----------
@@ -126,23 +130,34 @@ class MSELoss(_Loss):
         self.reduction = check_reduction(reduction)
 
     def forward(self, input, target):
-        input, target = as_array("input", input), as_array("target", target)
-        dtype_name("input", input.dtype, FLOATS)
+        device_of(input=input, target=target)
+        input, target = as_array("input", input, gpu=True), as_array("target", target, gpu=True)
+        check_floating(input)
         if target.shape != input.shape:
             raise ValueError(f"target must have the input's shape {input.shape}, got {target.shape}")
         if target.dtype != input.dtype:
             raise TypeError(f"target must have the input's dtype {input.dtype}, got {target.dtype}")
+        weight = 1.0
+        if self.reduction == "mean":
+            weight = 1 / input.size if input.size else float("nan")
+        if on_gpu(input):
+            return self._forward_on_gpu(input, target, weight)
         dtype = np.float32 if input.dtype == np.float16 else input.dtype
         difference = np.subtract(input.astype(dtype, copy=False), target.astype(dtype, copy=False), out=empty(input.shape, dtype))
         flat = difference.reshape(-1)
-        weight = 1.0
-        if self.reduction == "mean":
-            weight = 1 / flat.size if flat.size else float("nan")
         self._keep(input, difference, weight)
         return float(np.einsum("i,i->", flat, flat, dtype=np.float64)) * weight
 
+    def _forward_on_gpu(self, input, target, weight):
+        with input.device:
+            wide = input.dtype if input.dtype == np.float64 else np.dtype(np.float32)
+            difference = input.astype(wide, copy=False) - target.astype(wide, copy=False)
+            self._keep(input, difference, weight)
+            return (difference * difference).sum(dtype=np.float64) * weight
+
     def _slope(self, factor, difference, weight):
-        difference *= 2 * weight * factor
+        with where(difference):
+            difference *= 2 * weight * factor
         return difference
 
     def extra_repr(self):

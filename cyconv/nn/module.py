@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arguments import as_array, flag
+from ..arguments import as_array, flag, one_of
+from ..devices import DEVICES, assign, copied, device_of, on_gpu
+from .moving import move
 from .parameter import Parameter
 
 
@@ -184,15 +186,18 @@ class Module:
     def _keep(self, output, *what):
         """Remembers what the gradients of `output` will need."""
         if self.training or _calls.training:
-            self._stack.append((output.shape, output.dtype, what))
+            self._stack.append((output.shape, output.dtype, on_gpu(output), what))
 
     def _kept(self, grad_output):
         """grad_output as an array that fits the last output, and what was kept with that; it is kept no longer."""
         stack = self._stack
         if not stack:
             raise ValueError(self._nothing_kept())
-        shape, dtype, what = stack[-1]
-        grad_output = as_array("grad_output", grad_output)
+        shape, dtype, gpu, what = stack[-1]
+        grad_output = as_array("grad_output", grad_output, gpu=True)
+        if on_gpu(grad_output) is not gpu:
+            found, wanted = ("NumPy", "CuPy") if gpu else ("CuPy", "NumPy")
+            raise TypeError(f"grad_output must be a {wanted} array, as the output was, got a {found} array")
         if grad_output.shape != shape:
             raise ValueError(f"grad_output must have the output's shape {shape}, got {grad_output.shape}")
         if grad_output.dtype != dtype:
@@ -250,10 +255,12 @@ class Module:
         """Writes an array's values to a parameter or buffer."""
         if isinstance(present, Module):
             raise TypeError(f"{name} is a module; it may become another module or None, got {type(value).__name__}")
-        value = as_array(name, value)
+        if present is not None:
+            device_of(**{name: present, f"new {name}": value})
+        value = as_array(name, value, gpu=True)
         if present is not None:
             _check_fit(name, present, value)
-            _write(present, value)
+            assign(present, value)
         elif name in self._buffers:
             vars(self)[name] = value.copy()
         else:
@@ -283,7 +290,7 @@ class Module:
         """
         if name not in self._buffers:
             vars(self)["_buffers"] += (name,)
-        vars(self)[name] = None if value is None else np.array(as_array(name, value))
+        vars(self)[name] = None if value is None else copied(as_array(name, value, gpu=True))
 
     def _enter(self, name, parent):
         """Remembers where the module is, behind where it has been so far."""
@@ -398,6 +405,46 @@ class Module:
         for parameter in self.parameters():
             parameter.grad = None
 
+    # ---- devices -------------------------------------------------------------------------------------------------------
+
+    def to(self, device):
+        """Moves all parameters, with their gradients, and all buffers to the CPU or the GPU, here and in all modules below.
+
+        The parameters there are new objects: what several modules share stays shared, also where the others are moved later, and
+        optimizers take them over at their next step, with all that they remember. What was remembered for a backward is forgotten. Modules
+        begin on the CPU; calls of a moved one take arrays of its device and return such.
+
+        Parameters
+        ----------
+        device : {"cpu", "gpu"}
+            "gpu" is CuPy's current device. What is on some GPU stays there.
+
+        Returns
+        -------
+        Module
+            This one.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there is no such device.
+        ImportError
+            If CuPy is not installed.
+        RuntimeError
+            If CuPy finds no CUDA device.
+
+        Examples
+        --------
+        >>> import cyconv
+        >>> net = cyconv.nn.Linear(3, 2)
+        >>> net.to("gpu")(cupy.zeros((5, 3), "float32"))  # doctest: +SKIP
+        """
+        device, modules = one_of("device", device, DEVICES), self._tree()
+        move(modules, list(self.parameters()), list(self.buffers()), device)
+        for module in modules:
+            module._forget()
+        return self
+
     # ---- state ---------------------------------------------------------------------------------------------------------
 
     def _state(self):
@@ -419,7 +466,7 @@ class Module:
         Returns
         -------
         dict of str to ndarray
-            With the names, the shapes and the order of torch.nn's modules of the same kind.
+            With the names, the shapes and the order of torch.nn's modules of the same kind. CuPy arrays of what is on the GPU.
 
         Examples
         --------
@@ -427,7 +474,7 @@ class Module:
         >>> {name: array.shape for name, array in cyconv.nn.Linear(3, 2).state_dict().items()}
         {'weight': (2, 3), 'bias': (2,)}
         """
-        return {path: np.array(array, subok=False) for path, _, _, array in self._state()}
+        return {path: copied(array) for path, _, _, array in self._state()}
 
     def load_state_dict(self, state, strict=True):
         """Copies arrays into the parameters and buffers. If anything does not fit, nothing is changed.
@@ -436,7 +483,7 @@ class Module:
         ----------
         state : mapping of str to array_like
             As from `state_dict`, here or of the same network in PyTorch: tensors of the CPU are taken, too. Floats are rounded to
-            the layers' dtype.
+            the layers' dtype. Arrays may lie elsewhere than the module, which stays where it is: they are copied to it.
         strict : bool, optional
             Whether all names must be those of this module. Shapes and dtypes must fit in any case.
 
@@ -461,7 +508,7 @@ class Module:
         for path, (module, _, array) in wanted.items():
             if path in state:
                 try:
-                    value = as_array("it", detached(state[path]))
+                    value = as_array("it", detached(state[path]), gpu=True)
                     _check_fit("it", array, value)
                     found.append((array, value))
                 except (ValueError, TypeError) as error:
@@ -472,9 +519,9 @@ class Module:
             problems += [f"{path}: there is no such parameter or buffer" for path in unexpected]
         if problems:
             raise ValueError("\n  ".join([f"the state does not fit {self._label()}:", *problems]))
-        found = [(array, np.array(value)) for array, value in found]  # some may be views of what is about to be written to
+        found = [(array, copied(value)) for array, value in found]  # some may be views of what is about to be written to
         for array, value in found:
-            _write(array, value)
+            assign(array, value)
         return Incompatible(missing, unexpected)
 
     # ---- names ---------------------------------------------------------------------------------------------------------
@@ -542,13 +589,8 @@ def _check_fit(name, present, value):
         raise TypeError(f"{name} must have {what} dtype, got {value.dtype}")
     if kinds == "iu" and value.size and int(value.max()) > np.iinfo(present.dtype).max:
         raise ValueError(f"{name} must be at most {np.iinfo(present.dtype).max}, got {value.max()}")
-    if not present.flags.writeable:
+    if not on_gpu(present) and not present.flags.writeable:
         raise ValueError(f"{name} is read-only in the module")
-
-
-def _write(present, value):
-    with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite
-        np.copyto(present, value, casting="unsafe")
 
 
 def detached(value):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..arguments import FLOATS, as_array, dtype_name, flag, integer
+from ..devices import device_of, where
 from ..functional.documentation import documented
 from ..functional.network import (
     batch_norm_backward,
@@ -10,8 +11,6 @@ from ..functional.network import (
     check_eps,
     check_probability,
     check_variance,
-    move_towards,
-    unbiased,
 )
 from .module import Module
 from .parameter import Parameter
@@ -88,18 +87,18 @@ class _BatchNorm(Module):
             raise TypeError(f"input must have the layer's dtype {self._dtype}, got {x.dtype}")
 
     def forward(self, x):
-        x = as_array("input", x)
+        running = self.running_mean, self.running_var
+        device_of(input=x, weight=self.weight, bias=self.bias, running_mean=running[0], running_var=running[1])
+        x = as_array("input", x, gpu=True)
         self._check(x)
-        own = self.training or self.running_mean is None
-        if own:
+        if self.training or running[0] is None:
             check_variance(x)
-        known = (None, None) if own else (self.running_mean, self.running_var)
-        y, kept, mean, var = batch_norm_forward(x, *known, self.weight, self.bias, self.eps)
-        if self.training and self.running_mean is not None:
-            self.num_batches_tracked += 1
-            momentum = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
-            move_towards(self.running_mean, mean, momentum)
-            move_towards(self.running_var, unbiased(var, x), momentum)
+        moves = ()
+        if self.training and running[0] is not None:
+            with where(x):
+                self.num_batches_tracked += 1
+            moves = (None, self.num_batches_tracked) if self.momentum is None else (self.momentum,)
+        y, kept = batch_norm_forward(x, *running, self.weight, self.bias, self.eps, *moves)
         self._keep(y, kept)
         return y
 
@@ -108,9 +107,9 @@ class _BatchNorm(Module):
         weight, bias = self.weight, self.bias
         result, weight_gradient, bias_gradient = batch_norm_backward(grad_output, kept, weight, input_grad)
         if weight is not None:
-            weight.accumulate(weight_gradient.astype(weight.dtype))
+            weight.accumulate(weight_gradient.astype(weight.dtype, copy=False))
         if bias is not None:
-            bias.accumulate(bias_gradient.astype(bias.dtype))
+            bias.accumulate(bias_gradient.astype(bias.dtype, copy=False))
         return result
 
     def trace(self, flow):

@@ -1,13 +1,18 @@
 """How parameters follow their gradients.
 
-Each step goes through a parameter in pieces that stay in the cache, so that its passes over them are cheap and scratch memory is small.
+On the CPU each step goes through a parameter in pieces that stay in the cache, so that its passes over them are cheap and scratch memory is
+small. On the GPU it is one kernel for each parameter.
+
+Where a module has moved its parameters, the optimizer takes the new ones over, and moves what it remembers of them.
 """
 
 import numpy as np
 
 from ..arguments import flag
+from ..devices import moved, namespace, on_gpu
 from ..functional.network import real
 from ..memory import empty
+from .moving import last_successor
 from .parameter import Parameter
 
 _PIECE = 16384  # elements: 64 KiB in single precision, of each of up to four arrays and two pieces of scratch
@@ -32,14 +37,21 @@ class _Optimizer:
 
     def zero_grad(self):
         """Makes every parameter's `grad` None."""
+        self._follow_moves()
         for parameter in self.parameters:
             parameter.grad = None
 
     def step(self):
         """Changes every parameter that has a gradient."""
         lr = _at_least("lr", self.lr, 0)
+        self._follow_moves()
         for i, parameter in enumerate(self.parameters):
             if parameter.grad is None:
+                continue
+            if on_gpu(parameter):
+                with parameter.device:
+                    self._state[i] = state = self._follow(self._state[i], parameter.reshape(-1))
+                    self._launch(lr, state, parameter, parameter.grad)
                 continue
             values, gradient = np.asarray(parameter).reshape(-1), parameter.grad.reshape(-1)
             scratch = empty((2, min(values.size, _PIECE)), values.dtype)
@@ -48,6 +60,22 @@ class _Optimizer:
                 piece = slice(begin, begin + _PIECE)
                 p = values[piece]
                 self._move(lr, state, piece, p, gradient[piece], *scratch[:, : p.size])
+
+    def _follow_moves(self):
+        """Takes over parameters that modules have moved, and moves what is remembered of them."""
+        for i, parameter in enumerate(self.parameters):
+            twin = last_successor(parameter)
+            if twin is None:
+                continue
+            if parameter.grad is not None:
+                raise ValueError(
+                    f"a parameter of shape {parameter.shape} was moved by one module, and another one still computes gradients with the old "
+                    "one: modules that share parameters must be moved together, by the to() of each"
+                )
+            self.parameters[i] = twin
+            if self._state[i] is not None:
+                device = "gpu" if on_gpu(twin) else "cpu"
+                self._state[i] = tuple(moved(each, device) if hasattr(each, "dtype") else each for each in self._state[i])
 
 
 class SGD(_Optimizer):
@@ -95,7 +123,7 @@ class SGD(_Optimizer):
         """(b, whether this is its first step)"""
         if not self.momentum:
             return None
-        return (np.zeros_like(values), True) if state is None else (state[0], False)
+        return (namespace(values).zeros(values.shape, values.dtype), True) if state is None else (state[0], False)
 
     def _move(self, lr, state, piece, p, g, s, t):
         if self.weight_decay:
@@ -118,6 +146,12 @@ class SGD(_Optimizer):
                 g = velocity
         np.multiply(g, lr, out=s)
         p -= s
+
+    def _launch(self, lr, state, parameter, gradient):
+        from ..gpu import optimizers
+
+        velocity, first = state or (None, False)
+        optimizers.sgd(parameter, gradient, velocity, first, lr, self.momentum, self.dampening, self.weight_decay, self.nesterov)
 
 
 class Adam(_Optimizer):
@@ -167,7 +201,7 @@ class Adam(_Optimizer):
 
     def _follow(self, state, values):
         """(m, v, 1 - beta1**t, sqrt(1 - beta2**t), t)"""
-        m, v, *_, t = (np.zeros_like(values), np.zeros_like(values), 0) if state is None else state
+        m, v, *_, t = (*[namespace(values).zeros(values.shape, values.dtype) for _ in range(2)], 0) if state is None else state
         t += 1
         return m, v, 1 - self.betas[0] ** t, (1 - self.betas[1] ** t) ** 0.5, t
 
@@ -192,6 +226,12 @@ class Adam(_Optimizer):
         np.divide(m, t, out=t)
         t *= lr * v_scale / m_scale
         p -= t
+
+    def _launch(self, lr, state, parameter, gradient):
+        from ..gpu import optimizers
+
+        m, v, m_scale, v_scale, _ = state
+        optimizers.adam(parameter, gradient, m, v, lr * v_scale / m_scale, self.betas, self.eps * v_scale, self.weight_decay)
 
 
 def _at_least(name, value, least):

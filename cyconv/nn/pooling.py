@@ -138,7 +138,7 @@ class _Pool(Module):
         if flow.shape is None:
             return flow.step(self, seen=seen, period=period)
         problem = self._problem(flow.stand_in)
-        return flow.step(self, problem.output_shape, seen, period=period, algorithm=lambda: choose_pool(problem).name)
+        return flow.step(self, problem.output_shape, seen, period=period, algorithm=lambda: choose_pool(problem, device=flow.device).name)
 
     def _take_window(self, kernel_size, stride):
         self.kernel_size = _sizes("kernel_size", kernel_size, self._rank)
@@ -172,7 +172,7 @@ class _MaxPool(_Pool):
         self.return_indices, self.ceil_mode = flag("return_indices", return_indices), flag("ceil_mode", ceil_mode)
 
     def forward(self, x):
-        x = as_array("input", x)
+        x = as_array("input", x, gpu=True)
         indices = self.return_indices or self._keeping
         found = self._pool(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, bool(indices))
         if indices:
@@ -195,7 +195,7 @@ class _AdaptiveMaxPool(_Pool):
         self.return_indices = flag("return_indices", return_indices)
 
     def forward(self, x):
-        x = as_array("input", x)
+        x = as_array("input", x, gpu=True)
         indices = self.return_indices or self._keeping
         found = self._pool(x, self.output_size, bool(indices))
         if indices:
@@ -225,7 +225,7 @@ class _AvgPool(_Pool):
         self.ceil_mode, self.count_include_pad = flag("ceil_mode", ceil_mode), flag("count_include_pad", count_include_pad)
 
     def forward(self, x):
-        x = as_array("input", x)
+        x = as_array("input", x, gpu=True)
         y = self._pool(x, *self._values())
         self._keep(y, x.shape)
         return y
@@ -281,7 +281,7 @@ class _LPPool(_Pool):
         self.ceil_mode = flag("ceil_mode", ceil_mode)
 
     def forward(self, x):
-        x = as_array("input", x)
+        x = as_array("input", x, gpu=True)
         y = self._pool(x, *self._values())
         self._keep(y, x)
         return y
@@ -302,7 +302,7 @@ class _MaxUnpool(_Pool):
         self.padding = _sizes("padding", padding, self._rank, least=0)
 
     def forward(self, x, indices, output_size=None):
-        x, indices = as_array("input", x), as_array("indices", indices)
+        x, indices = as_array("input", x, gpu=True), as_array("indices", indices, gpu=True)
         y = self._pool(x, indices, *self._values(), output_size)
         self._keep(y, indices)
         return y

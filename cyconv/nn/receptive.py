@@ -23,7 +23,10 @@ from math import gcd, lcm, prod
 import numpy as np
 
 from ..arguments import integer
+from ..devices import on_gpu
+from ..problem import on_gpu as gpu_problem
 from ..problem import resolve_padding
+from ..select import choose
 from .module import Module
 
 _POSITION = "an int or a tuple of ints, the unit's place along the output's spatial axes"
@@ -102,6 +105,7 @@ class Flow:
     tape: list  # of all flows of this trace, in order
     shape: tuple | None  # None if the input's size is not known
     dtype: np.dtype
+    device: str = "cpu"  # where the model would be called
     sources: tuple = ()  # (flow, seen) pairs: what it is made of, and which of their units a region of it sees
     layer: Module | None = None  # whose output it is; None of the input and of sums
     beyond: str = "zeros"  # what the layer reads beyond its input: a padding mode
@@ -158,6 +162,12 @@ class Flow:
             layer=layer, beyond=beyond, period=self.period * period, multiply_adds=multiply_adds, algorithm=algorithm,
         )  # fmt: skip
 
+    def chosen(self, problem, algorithm="auto", weight=None, allow_tf32=False):
+        """The name of the algorithm that computes a convolution here; with a weight the one for that."""
+        if self.device == "gpu":
+            problem = gpu_problem(problem, problem.dtype, allow_tf32)
+        return choose(problem, algorithm, weight, device=self.device).name
+
     def __add__(self, other):
         if self.shape != other.shape:
             raise ValueError(f"arrays of shapes {self.shape} and {other.shape} cannot be added")
@@ -179,7 +189,7 @@ class Flow:
         return self._next((*self.shape[:axis], length, *self.shape[axis + 1 :]), tuple(sources), period=period)
 
     def _next(self, shape, sources, **options):
-        flow = Flow(self.tape, shape, self.dtype, sources, **options)
+        flow = Flow(self.tape, shape, self.dtype, self.device, sources, **options)
         self.tape.append(flow)
         return flow
 
@@ -215,11 +225,12 @@ def traced(model, input_size, dtype=None):
     """
     if not isinstance(model, Module):
         raise TypeError(f"model must be a Module, got {type(model).__name__}")
+    first = next(model.parameters(), None)
     if dtype is None:
-        dtype = next((parameter.dtype for parameter in model.parameters()), np.float32)
+        dtype = np.float32 if first is None else first.dtype
 
     def begun(shape):
-        flow = Flow([], shape, np.dtype(dtype))
+        flow = Flow([], shape, np.dtype(dtype), "gpu" if on_gpu(first) else "cpu")
         flow.tape.append(flow)
         output = model.trace(flow)
         if not isinstance(output, Flow):

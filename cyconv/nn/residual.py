@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..devices import on_gpu
 from ..memory import empty
 from .activation import ReLU
 from .containers import Sequential
@@ -63,7 +64,7 @@ class BasicBlock(Module):
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         shortcut = x if self.downsample is None else self.downsample(x)
-        return self.relu(np.add(y, shortcut, out=empty(y.shape, y.dtype)))
+        return self.relu(_sum(y, shortcut))
 
     def backward(self, grad_output, *, input_grad=True):
         grad_output = self.relu.backward(grad_output)
@@ -71,10 +72,18 @@ class BasicBlock(Module):
         g = self.conv1.backward(self.bn1.backward(self.relu.backward(g)), input_grad=input_grad)
         if self.downsample is not None:
             grad_output = self.downsample.backward(grad_output, input_grad=input_grad)
-        return np.add(g, grad_output, out=empty(g.shape, g.dtype)) if input_grad else None
+        return _sum(g, grad_output) if input_grad else None
 
     def trace(self, flow):
         y = self.relu.trace(self.bn1.trace(self.conv1.trace(flow)))
         y = self.bn2.trace(self.conv2.trace(y))
         shortcut = flow if self.downsample is None else self.downsample.trace(flow)
         return self.relu.trace(y + shortcut)
+
+
+def _sum(a, b):
+    """On the CPU in memory that is kept."""
+    if on_gpu(a):
+        with a.device:
+            return a + b
+    return np.add(a, b, out=empty(a.shape, a.dtype))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arguments import as_array
+from ..devices import moved
 from .module import Module, detached
 
 _SUFFIXES = (".npz", ".safetensors")
@@ -19,7 +20,7 @@ def save(state, path):
     Parameters
     ----------
     state : Module, or mapping of str to array_like
-        What is saved; of a module its `state_dict`.
+        What is saved; of a module its `state_dict`. Arrays of the GPU are brought to the CPU; `Module.load_state_dict` takes them back.
     path : str or os.PathLike
         Ending in .npz, or in .safetensors, which takes the package of that name.
 
@@ -50,7 +51,7 @@ def save(state, path):
     for name, value in state.items():
         if not isinstance(name, str):
             raise TypeError(f"names in a state must be strings, got {name!r}")
-        arrays[name] = np.asarray(as_array(name, detached(value)), order="C")
+        arrays[name] = np.asarray(as_array(name, moved(detached(value), "cpu")), order="C")
         if arrays[name].dtype.kind not in "fiubc":
             raise TypeError(f"{name} must be an array of numbers, got dtype {arrays[name].dtype}")
     write = _write_npz if path.suffix == ".npz" else _safetensors("save_file")

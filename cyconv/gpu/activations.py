@@ -1,0 +1,53 @@
+"""Rectifiers and dropout on CuPy arrays."""
+
+from .elements import wide
+from .launch import TYPES, blocks, kernel
+
+THREADS = 256
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+
+
+def relu(input, out):
+    """max(x, 0), written to `out` if that is not None."""
+    import cupy
+
+    with input.device:
+        return cupy.maximum(input, 0, out=cupy.empty(input.shape, input.dtype) if out is None else out)
+
+
+def passed(grad_output, output):
+    """grad_output where output > 0, else 0."""
+    import cupy
+
+    with output.device:
+        g, y, result = cupy.ascontiguousarray(grad_output), cupy.ascontiguousarray(output), cupy.empty(output.shape, output.dtype)
+        if y.size:
+            width = wide(y.size, g, y, result)
+            kernel("activations", f"passed<{TYPES[y.dtype.name]}, {width}>")(
+                (blocks(y.size // width, THREADS),), (THREADS,), (y.size, g, y, result)
+            )
+        return result
+
+
+def dropout(input, p, key, out=None):
+    """`input` with some elements made 0; the same ones for the same key, a uint64."""
+    import cupy
+
+    with input.device:
+        x = cupy.ascontiguousarray(input)
+        result = out if out is not None and out.flags.c_contiguous else cupy.empty(input.shape, input.dtype)
+        if x.size:
+            kernel("activations", f"dropout<{TYPES[x.dtype.name]}>")(
+                (blocks(-(-x.size // 4), THREADS),), (THREADS,), (x.size, key, float(p), 1 / (1 - p) if p < 1 else 0.0, x, result)
+            )
+        if out is None or result is out:
+            return result
+        out[...] = result
+        return out
+
+
+def instances():
+    """All kernels that may be asked for: (file, expression)."""
+    found = [f"dropout<{TYPES[dtype]}>" for dtype in DTYPES]
+    found += [f"passed<{TYPES[dtype]}, {width}>" for dtype, most in zip(DTYPES, (8, 8, 4, 2)) for width in (1, most)]
+    return [("activations", expression) for expression in found]
