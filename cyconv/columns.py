@@ -5,14 +5,21 @@ from math import prod
 import numpy as np
 
 from ._fold import fold as add_up
-from .arguments import as_array, check_out
+from .arguments import as_array, check_cpu_dtype, check_out
+from .devices import device_of
 from .fold_problem import fold_problem, unfold_problem
 
 
 def unfold(input, kernel_size, dilation, padding, stride, out):
     """The windows of `input` as columns."""
-    input = as_array("input", input)
+    device = device_of(input=input, out=out)
+    input = as_array("input", input, gpu=True)
     p = unfold_problem(input, kernel_size, dilation, padding, stride)
+    if device == "gpu":
+        from .gpu import columns as on_device
+
+        return on_device.unfold(p, input, out)
+    check_cpu_dtype("input", p.dtype)
     result = _room(p.columns_shape, p.dtype, input, out)
     if any(p.padding):
         result[...] = 0
@@ -25,8 +32,14 @@ def unfold(input, kernel_size, dilation, padding, stride, out):
 
 def fold(input, output_size, kernel_size, dilation, padding, stride, out):
     """The sum of columns at the places of their windows."""
-    input = as_array("input", input)
+    device = device_of(input=input, out=out)
+    input = as_array("input", input, gpu=True)
     p = fold_problem(input, output_size, kernel_size, dilation, padding, stride)
+    if device == "gpu":
+        from .gpu import columns as on_device
+
+        return on_device.fold(p, input, out)
+    check_cpu_dtype("input", p.dtype)
     result = _room(p.image_shape, p.dtype, input, out)
     half = p.dtype == "float16"  # rounded to it once
     sums = np.empty(p.image_shape, np.float32) if half else result

@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from .arguments import COMPLEX, FLOATS, INTEGERS, SIZE_LIMIT, check_bytes, dtype_name, integers
+from .arguments import COMPLEX, FLOATS, GPU_ONLY, INTEGERS, SIZE_LIMIT, check_bytes, dtype_name, integers
 
 UNFOLD_DTYPES = FLOATS + COMPLEX + INTEGERS + ("bool",)
 FOLD_DTYPES = FLOATS + COMPLEX + INTEGERS
@@ -61,13 +61,13 @@ class FoldProblem:
 
 def unfold_problem(input, kernel_size, dilation, padding, stride):
     """Checks the arguments of `unfold` (only the input's shape and dtype are looked at)."""
-    dtype = dtype_name("input", input.dtype, UNFOLD_DTYPES)
+    dtype = dtype_name("input", input.dtype, UNFOLD_DTYPES, GPU_ONLY)
     return _unfold_problem(input.shape, dtype, *_windows(kernel_size, dilation, padding, stride))
 
 
 def fold_problem(input, output_size, kernel_size, dilation, padding, stride):
     """Checks the arguments of `fold` (only the input's shape and dtype are looked at)."""
-    dtype = dtype_name("input", input.dtype, FOLD_DTYPES)
+    dtype = dtype_name("input", input.dtype, FOLD_DTYPES, GPU_ONLY)
     windows = _windows(kernel_size, dilation, padding, stride)
     return _fold_problem(input.shape, dtype, _per_axis("output_size", output_size, len(windows[0]), 1), *windows)
 

@@ -3,12 +3,19 @@
 import numpy as np
 
 from . import _scatter
-from .arguments import check_out
+from .arguments import check_cpu_dtype, check_out
+from .devices import on_gpu
 from .memory import empty, overlaps
+from .scatter_problem import outside
 
 
 def run(problem, values, indices, out):
     """Zeros, with the values where the indices say: of several at one place the last one, or their sum."""
+    if on_gpu(values):
+        from .gpu import scatter as on_device
+
+        return on_device.run(problem, values, indices, out)
+    check_cpu_dtype("grad_output" if problem.adds else "input", problem.dtype)
     if out is not None:
         check_out(out, problem.output_shape, problem.dtype)
     result = _scattered(problem, values, indices, out)
@@ -27,10 +34,7 @@ def _scattered(problem, values, indices, out):
     result = out if direct else empty(problem.output_shape, values.dtype)
     given, values, indices = indices, np.ascontiguousarray(values), np.ascontiguousarray(_as_int64(indices))
     if not _scatter.scatter(problem.planes, problem.plane, values, indices, result, problem.adds, direct):
-        impossible = given[(indices < 0) | (indices >= problem.plane)][0]
-        raise ValueError(
-            f"indices must be at least 0 and below {problem.plane}, the size of one plane of the result; got {impossible}"
-        )
+        raise outside(problem, given[(indices < 0) | (indices >= problem.plane)][0])
     with np.errstate(over="ignore"):
         return result.astype(problem.dtype, copy=False)
 

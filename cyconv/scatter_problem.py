@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from .arguments import COMPLEX, FLOATS, INTEGERS, check_bytes, dtype_name, integers, shape_of
+from .arguments import COMPLEX, FLOATS, GPU_ONLY, INTEGERS, check_bytes, dtype_name, integers, shape_of
 from .pool_problem import MAX_DTYPES, pool_stride
 from .problem import CACHED, check_input_shape
 
@@ -31,7 +31,7 @@ class ScatterProblem:
 
 def unpool_problem(rank, input, indices, kernel_size, stride, padding, output_size):
     """Of max unpooling."""
-    dtype = dtype_name("input", input.dtype, MAX_DTYPES + COMPLEX)
+    dtype = dtype_name("input", input.dtype, MAX_DTYPES + COMPLEX, GPU_ONLY)
     _check_indices(indices, input, "the input's")
     kernel = integers("kernel_size", kernel_size, rank, 1)
     if output_size is not None:
@@ -67,7 +67,7 @@ def _unpool_problem(rank, shape, dtype, kernel, stride, padding, output_size):
 
 def max_pool_input_problem(rank, input_size, indices, grad_output):
     """Of the gradient with respect to the input of any pool that returns indices."""
-    dtype = dtype_name("grad_output", grad_output.dtype, FLOATS + COMPLEX + INTEGERS)
+    dtype = dtype_name("grad_output", grad_output.dtype, FLOATS + COMPLEX + INTEGERS, GPU_ONLY)
     _check_indices(indices, grad_output, "grad_output's")
     what = f"a sequence of {rank + 1} or {rank + 2} ints, the shape of the pool's input"
     input_size = shape_of("input_size", input_size, what)
@@ -81,6 +81,11 @@ def max_pool_input_problem(rank, input_size, indices, grad_output):
 
 
 # ---- what both share -----------------------------------------------------------------------------------------------------
+
+
+def outside(problem, index):
+    """What is raised about an index that is none of the plane."""
+    return ValueError(f"indices must be at least 0 and below {problem.plane}, the size of one plane of the result; got {index}")
 
 
 def _check_indices(indices, values, whose):

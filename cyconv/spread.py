@@ -7,7 +7,8 @@ import numpy as np
 
 from . import _spread, scatter
 from ._calls import pooled
-from .arguments import check_out
+from .arguments import check_cpu_dtype, check_out
+from .devices import on_gpu
 from .memory import empty, overlaps
 from .scatter_problem import ScatterProblem
 
@@ -19,6 +20,11 @@ _BLOCK = 1 << 17  # numbers of the planes that are worked on together where seve
 
 def average(problem, grad_output, out):
     """The gradient of the average pool that `problem` describes."""
+    if on_gpu(grad_output):
+        from .gpu import spread as on_device
+
+        return on_device.average(problem, grad_output, out)
+    check_cpu_dtype("grad_output", problem.dtype)
     if out is not None:
         check_out(out, problem.input_shape, problem.dtype)
     native = grad_output.size and problem.dtype in ("float32", "float64")
@@ -57,6 +63,11 @@ def _delivered(result, out):
 
 def norm(problem, input, grad_output, out):
     """The gradient of the power-average pool that `problem` describes."""
+    if on_gpu(input):
+        from .gpu import powers
+
+        return powers.norm(problem, input, grad_output, out)
+    check_cpu_dtype("input", problem.dtype)
     if out is not None:
         check_out(out, problem.input_shape, problem.dtype)
     if not grad_output.size:
@@ -124,6 +135,11 @@ def _of_extremes(problem, input, grad_output):
 
 def taken(problem, grad_output, indices, out):
     """The gradient of max unpooling: what stands where the last of all values with an index was put."""
+    if on_gpu(grad_output):
+        from .gpu import scatter as on_device
+
+        return on_device.taken(problem, grad_output, indices, out)
+    check_cpu_dtype("grad_output", problem.dtype)
     if out is not None:
         check_out(out, indices.shape, problem.dtype)
     result = np.zeros(indices.shape, problem.dtype)

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from .arguments import COMPLEX, FLOATS, INTEGERS, Described, check_bytes, dtype_name, shape_of
+from .arguments import COMPLEX, FLOATS, GPU_ONLY, INTEGERS, Described, check_bytes, dtype_name, shape_of
 from .fold_problem import FOLD_DTYPES, unfold_problem
 from .pool_problem import LP_DTYPES, adaptive_pool_problem, avg_pool_problem, lp_pool_problem
 from .problem import check_input_shape
@@ -35,7 +35,7 @@ def adaptive_avg_pool_input_problem(rank, input_size, grad_output):
 
 def lp_pool_input_problem(rank, input, grad_output, *arguments):
     """Of the gradient of a power-average pool; `arguments` are the pool's."""
-    dtype = dtype_name("input", input.dtype, LP_DTYPES)
+    dtype = dtype_name("input", input.dtype, LP_DTYPES, GPU_ONLY)
     if grad_output.dtype != input.dtype:
         raise TypeError(f"grad_output must have the dtype of the pool's result, {dtype}; got {grad_output.dtype}")
     check_input_shape(f"lp_pool{rank}d_input", rank, input.shape, least=1)
@@ -45,7 +45,7 @@ def lp_pool_input_problem(rank, input, grad_output, *arguments):
 
 
 def _described_input(rank, input_size, grad_output):
-    dtype_name("grad_output", grad_output.dtype, FLOATS + COMPLEX)
+    dtype_name("grad_output", grad_output.dtype, FLOATS + COMPLEX, GPU_ONLY)
     shape = _input_size(rank, input_size, grad_output.ndim)
     check_bytes(shape, grad_output.dtype.itemsize, "the result")
     return Described(shape, grad_output.dtype)
@@ -76,7 +76,7 @@ def _check_grad(problem, grad_output):
 
 def max_unpool_input_problem(rank, grad_output, indices):
     """The max unpooling whose gradient is asked for."""
-    dtype = dtype_name("grad_output", grad_output.dtype, FLOATS + COMPLEX + INTEGERS)
+    dtype = dtype_name("grad_output", grad_output.dtype, FLOATS + COMPLEX + INTEGERS, GPU_ONLY)
     dtype_name("indices", indices.dtype, INTEGERS)
     for name, array in (("grad_output", grad_output), ("indices", indices)):
         if array.ndim not in (rank + 1, rank + 2):
@@ -92,7 +92,7 @@ def max_unpool_input_problem(rank, grad_output, indices):
 
 def unfold_input_problem(input_size, grad_output, kernel_size, dilation, padding, stride):
     """The unfold whose gradient is asked for."""
-    dtype_name("grad_output", grad_output.dtype, FOLD_DTYPES)
+    dtype_name("grad_output", grad_output.dtype, FOLD_DTYPES, GPU_ONLY)
     rank = _axes(kernel_size)
     shape = _input_size(rank, input_size, None)
     if 0 in shape[-rank - 1 :]:
@@ -108,7 +108,7 @@ def unfold_input_problem(input_size, grad_output, kernel_size, dilation, padding
 
 def check_fold_input(grad_output, kernel_size):
     """Before unfold looks at the rest."""
-    dtype_name("grad_output", grad_output.dtype, FOLD_DTYPES)
+    dtype_name("grad_output", grad_output.dtype, FOLD_DTYPES, GPU_ONLY)
     rank, shape = _axes(kernel_size), grad_output.shape
     if len(shape) not in (rank + 1, rank + 2) or 0 in shape[-rank - 1 :]:
         raise ValueError(

@@ -10,6 +10,7 @@ import numpy as np
 from .. import scatter
 from .._calls import pool
 from ..arguments import as_array
+from ..devices import device_of
 from ..pool_problem import adaptive_pool_problem, avg_pool_problem, lp_pool_problem, max_pool_problem
 from ..scatter_problem import unpool_problem
 
@@ -309,7 +310,7 @@ _LP_EXAMPLES = {
 
 
 def _lp_pool(rank, input, arguments, algorithm, out):
-    input = as_array("input", input)
+    input = as_array("input", input, gpu=True)
     if input.dtype.kind in "iu":
         input = input.astype(np.float64)
     return pool(lp_pool_problem, rank, input, arguments, algorithm, out)
@@ -473,6 +474,10 @@ _UNPOOL = """Puts the values of a max pool back to where they stood in <space>, 
     ValueError, TypeError
         If an argument is not as described, or an index is outside its plane.
 
+    Notes
+    -----
+    On CuPy arrays the indices are looked at by the device, and the call waits until that says that all of them are possible.
+
     Examples
     --------
     <examples>
@@ -498,20 +503,21 @@ _UNPOOL_EXAMPLES = {
 
 @_documented(1, _UNPOOL, _UNPOOL_EXAMPLES)
 def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None, *, out=None):
-    input, indices = as_array("input", input), as_array("indices", indices)
-    problem = unpool_problem(1, input, indices, kernel_size, stride, padding, output_size)
-    return scatter.run(problem, input, indices, out)
+    return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size, out)
 
 
 @_documented(2, _UNPOOL, _UNPOOL_EXAMPLES)
 def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None, *, out=None):
-    input, indices = as_array("input", input), as_array("indices", indices)
-    problem = unpool_problem(2, input, indices, kernel_size, stride, padding, output_size)
-    return scatter.run(problem, input, indices, out)
+    return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size, out)
 
 
 @_documented(3, _UNPOOL, _UNPOOL_EXAMPLES)
 def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None, *, out=None):
-    input, indices = as_array("input", input), as_array("indices", indices)
-    problem = unpool_problem(3, input, indices, kernel_size, stride, padding, output_size)
+    return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size, out)
+
+
+def _max_unpool(rank, input, indices, kernel_size, stride, padding, output_size, out):
+    device_of(input=input, indices=indices, out=out)
+    input, indices = as_array("input", input, gpu=True), as_array("indices", indices, gpu=True)
+    problem = unpool_problem(rank, input, indices, kernel_size, stride, padding, output_size)
     return scatter.run(problem, input, indices, out)

@@ -6,6 +6,7 @@ windows that it won. That of an average is the same at all samples of its window
 
 from .. import scatter, spread
 from ..arguments import as_array
+from ..devices import device_of
 from ..functional.documentation import documented
 from ..scatter_problem import max_pool_input_problem
 from ..spread_problem import (
@@ -42,6 +43,10 @@ _MAX_POOL_INPUT = """The gradient of a max pool with respect to its input.
     ------
     ValueError, TypeError
         If an argument is not as described, or an index is outside its plane.
+
+    Notes
+    -----
+    On CuPy arrays the indices are looked at by the device, and the call waits until that says that all of them are possible.
 
     Examples
     --------
@@ -89,7 +94,8 @@ def max_pool3d_input(input_size, indices, grad_output, *, out=None):
 
 
 def _max_pool_input(rank, input_size, indices, grad_output, out):
-    indices, grad_output = as_array("indices", indices), as_array("grad_output", grad_output)
+    device_of(indices=indices, grad_output=grad_output, out=out)
+    indices, grad_output = as_array("indices", indices, gpu=True), as_array("grad_output", grad_output, gpu=True)
     return scatter.run(max_pool_input_problem(rank, input_size, indices, grad_output), grad_output, indices, out)
 
 
@@ -117,6 +123,10 @@ _MAX_UNPOOL_INPUT = """The gradient of `max_unpool<rank>d` with respect to its i
     ------
     ValueError, TypeError
         If an argument is not as described, or an index is outside its plane.
+
+    Notes
+    -----
+    On CuPy arrays the indices are looked at by the device, and the call waits until that says that all of them are possible.
 
     Examples
     --------
@@ -161,7 +171,8 @@ def max_unpool3d_input(grad_output, indices, *, out=None):
 
 
 def _max_unpool_input(rank, grad_output, indices, out):
-    grad_output, indices = as_array("grad_output", grad_output), as_array("indices", indices)
+    device_of(grad_output=grad_output, indices=indices, out=out)
+    grad_output, indices = as_array("grad_output", grad_output, gpu=True), as_array("indices", indices, gpu=True)
     return spread.taken(max_unpool_input_problem(rank, grad_output, indices), grad_output, indices, out)
 
 
@@ -258,7 +269,8 @@ def avg_pool3d_input(
 
 
 def _avg_pool_input(rank, input_size, grad_output, out, *arguments):
-    grad_output = as_array("grad_output", grad_output)
+    device_of(grad_output=grad_output, out=out)
+    grad_output = as_array("grad_output", grad_output, gpu=True)
     return spread.average(avg_pool_input_problem(rank, input_size, grad_output, *arguments), grad_output, out)
 
 
@@ -331,7 +343,8 @@ def adaptive_avg_pool3d_input(input_size, grad_output, *, out=None):
 
 
 def _adaptive_avg_pool_input(rank, input_size, grad_output, out):
-    grad_output = as_array("grad_output", grad_output)
+    device_of(grad_output=grad_output, out=out)
+    grad_output = as_array("grad_output", grad_output, gpu=True)
     return spread.average(adaptive_avg_pool_input_problem(rank, input_size, grad_output), grad_output, out)
 
 
@@ -410,7 +423,8 @@ def lp_pool3d_input(input, grad_output, norm_type, kernel_size, stride=None, cei
 
 
 def _lp_pool_input(rank, input, grad_output, out, *arguments):
-    input, grad_output = as_array("input", input), as_array("grad_output", grad_output)
+    device_of(input=input, grad_output=grad_output, out=out)
+    input, grad_output = as_array("input", input, gpu=True), as_array("grad_output", grad_output, gpu=True)
     if input.dtype.kind in "iu":
         input = input.astype("float64")
     return spread.norm(lp_pool_input_problem(rank, input, grad_output, *arguments), input, grad_output, out)

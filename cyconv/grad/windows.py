@@ -2,6 +2,7 @@
 
 from .. import columns
 from ..arguments import as_array
+from ..devices import device_of
 from ..spread_problem import check_fold_input, unfold_input_problem
 
 
@@ -41,7 +42,8 @@ def unfold_input(input_size, grad_output, kernel_size, dilation=1, padding=0, st
             [2., 4., 2.],
             [1., 2., 1.]]])
     """
-    grad_output = as_array("grad_output", grad_output)
+    device_of(grad_output=grad_output, out=out)
+    grad_output = as_array("grad_output", grad_output, gpu=True)
     problem = unfold_input_problem(input_size, grad_output, kernel_size, dilation, padding, stride)
     return columns.fold(grad_output, problem.size, kernel_size, dilation, padding, stride, out)
 
@@ -80,6 +82,7 @@ def fold_input(grad_output, kernel_size, dilation=1, padding=0, stride=1, *, out
            [3., 4.],
            [4., 5.]])
     """
-    grad_output = as_array("grad_output", grad_output)
+    device_of(grad_output=grad_output, out=out)
+    grad_output = as_array("grad_output", grad_output, gpu=True)
     check_fold_input(grad_output, kernel_size)
     return columns.unfold(grad_output, kernel_size, dilation, padding, stride, out)
