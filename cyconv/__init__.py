@@ -12,6 +12,8 @@ What a call goes through, from top to bottom; imports point the same way:
     gradients.py       gradients of convolutions, as convolutions (gradient_problem.py)
     select.py          which algorithm a problem gets, and why
     menu.py            the list of algorithms, each with its error bound
+    devices.py         on which device arrays lie
+    gpu/               the same functions on CuPy arrays
     cpu/               the algorithms, one per .pyx; compiled once per processor level
     reference.py       obvious NumPy for everything: the last row of the menu, and the oracle of the tests
     problem.py         what is to be computed (pool_problem.py, filter_problem.py, fold_problem.py): all checks, all shape arithmetic

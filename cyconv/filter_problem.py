@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 
 from .arguments import INTEGERS, check_bytes, dtype_name, integer
+from .devices import on_gpu
 from .pool_problem import BORDERS, PoolProblem
 
 EXTREME_DTYPES = ("float32", "float64") + INTEGERS + ("bool",)
@@ -60,7 +61,7 @@ def filter_problem(kind, input, size, footprint, output, mode, cval, origin, axe
         raise ValueError("footprint is not supported, only size: windows of ones; use scipy.ndimage for others")
     if size is None:
         raise ValueError("size must be given: footprint is not supported")
-    if output is not None and not isinstance(output, np.ndarray):
+    if output is not None and not isinstance(output, np.ndarray) and not on_gpu(output):
         raise TypeError(f"output must be None or an array of the input's dtype, not {output!r}: results of another dtype are not supported")
     axes = _axes(axes, input.ndim)
     sizes = _each("size", size, axes, _at_least_1)

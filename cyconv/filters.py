@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ._calls import pooled
+from . import _calls
 from .arguments import check_out
-from .memory import empty
+from .devices import on_gpu
 
 _SHORT = 16  # a last axis of fewer samples, along which nothing is done, makes rows that are not worth a loop
 
@@ -15,10 +15,20 @@ def run(filter, input, output):
     """The filtered array: `output`, if that is given."""
     if output is not None:
         check_out(output, input.shape, input.dtype.name, "output")
+    if not on_gpu(input):
+        return _run(filter, input, output, _calls)
+    from .gpu import pools
+
+    with input.device:
+        return _run(filter, input, output, pools)
+
+
+def _run(filter, input, output, device):
+    """The same; `device` is the module that makes arrays (`empty`) and pools them (`pooled`) where the input lies."""
     if input.dtype.kind == "c":
-        result = np.empty(input.shape, input.dtype)
+        result = device.empty(input.shape, input.dtype)
         for part, kept, cval in ((input.real, result.real, filter.cval.real), (input.imag, result.imag, filter.cval.imag)):
-            kept[...] = run(replace(filter, cval=cval), part, None)
+            kept[...] = _run(replace(filter, cval=cval), part, None, device)
         if output is None:
             return result
         output[...] = result
@@ -28,7 +38,7 @@ def run(filter, input, output):
     if len(passes) > 1 and input.dtype == np.float32 and filter.kind == "average":
         result = input.astype(np.float64)  # so that it is rounded once
     for axes in passes:
-        result = _along(filter, result, axes)
+        result = _along(filter, result, axes, device)
     result = result.astype(input.dtype, copy=False)
     if output is None:
         return result.copy() if result is input or not result.flags.c_contiguous else result
@@ -43,7 +53,7 @@ def _passes(filter, input):
     return [tuple(axes[i : i + most]) for i in range(0, len(axes), most)] if input.size else []
 
 
-def _along(filter, input, axes):
+def _along(filter, input, axes, device):
     """Three axes at the end are what a pool slides along; those before them are its batch and its channels, or are gone through one by one."""
     rank = input.ndim
     if rank <= 3 and (rank - 1 in axes or input.shape[-1] >= _SHORT):
@@ -52,13 +62,13 @@ def _along(filter, input, axes):
         spatial = axes
     lead = tuple(axis for axis in range(rank) if axis not in spatial)
     moved = input.transpose(lead + spatial)
-    result = empty(moved.shape, input.dtype)
+    result = device.empty(moved.shape, input.dtype)
     sized = filter.of_axes(spatial, axes)
     outer = max(len(lead) - 2, 0)
     for index in np.ndindex(moved.shape[:outer]):
         part, to = (_five_axes(array[index], len(spatial)) for array in (moved, result))
-        pooled(sized.problem(part.shape, input.dtype.name), part, "auto", to)
-    return result.transpose(np.argsort(lead + spatial))
+        device.pooled(sized.problem(part.shape, input.dtype.name), part, "auto", to)
+    return result.transpose(tuple([(lead + spatial).index(axis) for axis in range(rank)]))
 
 
 def _five_axes(array, spatial):

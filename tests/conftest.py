@@ -77,5 +77,7 @@ def backend(request):
             pytest.skip("no CUDA device; CYCONV_TEST_GPU=host runs the kernels on the CPU")
         from moving import move_functions
 
+        if "torch" in request.fixturenames:
+            request.getfixturevalue("torch")  # which looks for CuPy when it is imported, and would not know the stand-in
         move_functions(request.getfixturevalue("monkeypatch"), request.getfixturevalue("cupy"))
     return where

@@ -37,7 +37,10 @@ def through(cupy, function):
             bound = signature.bind(*arguments, **options)
         except TypeError:
             return function(*arguments, **options)  # which says the same
-        if bound.arguments.get("algorithm") in ON_CPU:
+        out = bound.arguments.get("out", bound.arguments.get("output"))
+        read_only = isinstance(out, np.ndarray) and not out.flags.writeable  # CuPy's arrays are never
+        no_array = out is not None and not isinstance(out, np.ndarray)  # which is refused, wherever the others lie
+        if bound.arguments.get("algorithm") in ON_CPU or read_only or no_array:
             return function(*arguments, **options)
         moved = {}
         for name, value in bound.arguments.items():

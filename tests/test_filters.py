@@ -8,6 +8,8 @@ from scipy import ndimage
 
 import cyconv
 
+pytestmark = pytest.mark.backends
+
 MODES = ("reflect", "constant", "nearest", "mirror", "wrap", "grid-wrap", "grid-mirror", "grid-constant")
 NAMES = ("maximum_filter", "minimum_filter", "uniform_filter")
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")

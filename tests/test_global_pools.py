@@ -5,6 +5,8 @@ import pytest
 
 import cyconv
 
+pytestmark = pytest.mark.backends
+
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32", "complex64"])
 @pytest.mark.parametrize("size", [(1,), (2,), (3,), (7, 7), (15,), (16,), (17,), (5, 13), (64,), (127,), (8, 8, 9), (33, 40), (513,), (2, 3, 300)])

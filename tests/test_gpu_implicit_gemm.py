@@ -130,11 +130,11 @@ def test_negative_padding(cupy):
             padded = np.pad(x, ((0, 0), (0, 0), *[(max(a, 0), max(b, 0)) for a, b in ((top, bottom), (left, right))]))
             rows, columns = (slice(max(-a, 0), n - max(-b, 0) or None) for a, b, n in ((top, bottom, padded.shape[2]), (left, right, padded.shape[3])))
             np.testing.assert_array_equal(result(cupy, forced(p, shape), x, w), cyconv.conv2d(padded[:, :, rows, columns], w, algorithm="reference"))
-    x, w = np.ones((3, 4, 6), np.float32), np.arange(32, dtype=np.float32).reshape(2, 4, 4)
+    x, w = np.arange(72, dtype=np.float32).reshape(3, 4, 6) % 5, np.arange(32, dtype=np.float32).reshape(2, 4, 4)
     p = make_conv_problem(1, True, "float32", 3, 1, 4, 2, (6,), (4,), (1,), (1,), (-2,), (0,), "zeros", (1,), False, False, SOME_BYTES)
     want = cyconv.conv1d(x[..., 2:], w, algorithm="reference")
     np.testing.assert_array_equal(result(cupy, forced(p, gemm.SHAPES["float32"][5]), x, w, reads="MASKED"), want)  # 8 bytes on: no four
-    x = np.ones((3, 4, 8), np.float32)
+    x = np.pad(x, ((0, 0), (0, 0), (2, 0)))
     p = make_conv_problem(1, True, "float32", 3, 1, 4, 2, (8,), (4,), (1,), (1,), (-4,), (0,), "zeros", (1,), False, False, SOME_BYTES)
     np.testing.assert_array_equal(result(cupy, forced(p, gemm.SHAPES["float32"][5]), x, w, reads="PANEL"), want)
 
@@ -214,6 +214,8 @@ def test_how_the_input_is_read(cupy):
     assert reads((2, 8, 4, 6), (1, 1), stride=2) == "MASKED"
     assert reads((2, 8, 4, 6), (1, 1), padding=1) == "MASKED"
     assert reads((2, 8, 4, 6), (1, 1), view=lambda x: x[..., ::-1]) == "MASKED"
+    moved = lambda x: cupy.zeros(x.size + 1, "float32")[1:].reshape(x.shape)  # noqa: E731
+    assert reads((2, 8, 4, 6), (1, 1), view=moved) == reads((2, 8, 4, 6), (4, 6), view=moved) == "MASKED"
     assert reads((2, 8, 4, 6), (4, 6)) == "PANEL"
     assert reads((2, 8, 3, 3), (3, 3)) == "PANEL"  # all channels are one run
     assert reads((2, 9, 3, 3), (3, 3)) == "MASKED"
@@ -267,14 +269,22 @@ def test_transposed_and_cropped(cupy):
 
 def test_zeros_of_the_padding_are_multiplied_and_no_others(cupy):
     # rows of a tile behind the last, and columns and channels beyond, are no products: infinity times them must not be seen
-    for kernel, options in (((3, 3), {"padding": 1}), ((1, 1), {}), ((2, 4), {}), ((3, 3), {"padding": 1, "padding_mode": "replicate"})):
-        for where in ("input", "weight"):
-            x, w, bias = arrays(Case("", (2, 5, 2, 4) if kernel == (2, 4) else (2, 5, 4, 4), (9, 5, *kernel)), "float32")
-            (x if where == "input" else w)[-1, -1, -1, -1] = np.inf
-            problem = problem_of(Case("", x.shape, w.shape, options), "float32", bias)
-            want = cyconv.conv2d(x, w, bias, algorithm="direct", **options)
+    cases = {
+        "MASKED": Case("", (2, 5, 4, 4), (9, 5, 3, 3), {"padding": 1}),
+        "QUADS": Case("", (2, 12, 4, 4), (9, 12, 1, 1)),
+        "PANEL": Case("", (2, 5, 2, 2), (9, 5, 2, 2)),
+        "BOUNDED": Case("", (2, 1, 40), (9, 1, 33)),
+        "BORDERS": Case("", (2, 5, 4, 4), (9, 5, 3, 3), {"padding": 1, "padding_mode": "replicate"}),
+    }
+    for reads, case in cases.items():
+        for of_input, place in ((True, 0), (True, -1), (False, 0), (False, -1)):
+            x, w, bias = arrays(case, "float32")
+            (x if of_input else w).flat[place] = np.inf
+            problem = problem_of(case, "float32", bias)
+            want = conv(case.rank)(x, w, bias, algorithm="direct", **case.arguments)
             for slices in (1, 2):
-                np.testing.assert_array_equal(result(cupy, forced(problem, gemm.SHAPES["float32"][2], slices), x, w, bias), want)
+                got = result(cupy, forced(problem, gemm.SHAPES["float32"][2], slices), x, w, bias, reads=reads)
+                np.testing.assert_array_equal(got, want, err_msg=f"{reads} {of_input} {place}")
 
 
 @pytest.mark.parametrize("slices", [1, 3])

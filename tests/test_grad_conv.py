@@ -333,6 +333,7 @@ def test_bad_arguments(call, error, message):
         call()
 
 
+@pytest.mark.cpu  # the GPU has an algorithm that needs none
 def test_more_than_the_workspace_is_refused():
     with pytest.raises(ValueError, match="max_workspace=10 is too small"):
         cyconv.grad.conv2d_weight(X, W.shape, G, max_workspace=10)

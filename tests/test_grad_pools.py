@@ -10,6 +10,8 @@ import cyconv
 from cyconv import grad, reference
 from cyconv.pool_problem import adaptive_pool_problem, avg_pool_problem, lp_pool_problem
 
+pytestmark = pytest.mark.backends
+
 RANKS = (1, 2, 3)
 AVERAGED = ("float16", "float32", "float64", "complex64", "complex128")
 NORMS = (1, 2, 3, 2.5, -1, 0.5, np.inf, -np.inf)

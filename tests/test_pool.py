@@ -14,6 +14,8 @@ import cyconv
 from cyconv import menu
 from cyconv.pool_problem import AVERAGE_DTYPES, MAX_DTYPES, max_pool_problem
 
+pytestmark = pytest.mark.backends
+
 REAL = ("float16", "float32", "float64")
 KERNELS = [row.name for row in menu.POOL if row.name != "reference"]
 NAMES = [f"{kind}{d}d" for kind in ("max_pool", "avg_pool", "lp_pool", "adaptive_max_pool", "adaptive_avg_pool") for d in (1, 2, 3)]

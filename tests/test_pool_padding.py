@@ -10,6 +10,8 @@ from pool_cases import sample
 import cyconv
 from cyconv import menu
 
+pytestmark = pytest.mark.backends
+
 KERNELS = [row.name for row in menu.POOL if row.name != "reference"]
 
 

@@ -8,6 +8,8 @@ from pool_cases import REJECTED
 
 import cyconv
 
+pytestmark = pytest.mark.backends
+
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 

@@ -93,6 +93,15 @@ def test_table_names_every_algorithm(text):
     assert set(re.findall(r"`(\w+)`", spreading)) == {row.name for row in menu.CONV if row.spreads_nonfinite}
 
 
+def test_table_names_every_algorithm_of_the_gpu(text):
+    section = text.split("## On a GPU")[1].split("## Threads")[0]
+    assert re.findall(r"^\| `(\w+)`", section, re.MULTILINE) == [row.name for row in menu.GPU_CONV]
+    spreading = re.search(r"device itself where (.*?) was\s+chosen", section)[1]
+    assert set(re.findall(r"`(\w+)`", spreading)) == {row.name for row in menu.GPU_CONV if row.spreads_nonfinite}
+    missing = re.search(r"and (`dots`.*?) are for NumPy arrays alone", section)[1]
+    assert re.findall(r"`(\w+)`", missing) == [row.name for row in menu.CONV if row.name not in {gpu.name for gpu in menu.GPU_CONV} | {"reference"}]
+
+
 def test_two_commands_do_all_the_set_up(text):
     commands = [line for line in text.splitlines() if line.startswith("python3 -m venv")]
     assert len(commands) == 2

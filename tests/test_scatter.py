@@ -9,6 +9,8 @@ import cyconv
 from cyconv import reference
 from cyconv.pool_problem import MAX_DTYPES
 
+pytestmark = pytest.mark.backends
+
 
 @pytest.mark.parametrize("dtype", MAX_DTYPES + ("complex64", "complex128"))
 @pytest.mark.parametrize("rank", [1, 2, 3])

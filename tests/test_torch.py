@@ -8,6 +8,8 @@ from cases import CASES, arrays
 
 import cyconv
 
+pytestmark = pytest.mark.backends
+
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 

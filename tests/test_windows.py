@@ -9,6 +9,8 @@ import pytest
 import cyconv
 from cyconv.functional import windows
 
+pytestmark = pytest.mark.backends
+
 REAL = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 COMPLEX = ("complex64", "complex128")
 ARGUMENTS = {  # image, kernel, and the rest

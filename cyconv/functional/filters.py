@@ -2,6 +2,7 @@
 
 from .. import filters
 from ..arguments import as_array
+from ..devices import device_of
 from ..filter_problem import filter_problem
 
 _TEXT = """<what>
@@ -76,7 +77,8 @@ def _documented(**words):
     **_MOST,
 )
 def maximum_filter(input, size=None, footprint=None, output=None, mode="reflect", cval=0.0, origin=0, *, axes=None):
-    input = as_array("input", input)
+    device_of(input=input, output=output)
+    input = as_array("input", input, gpu=True)
     return filters.run(filter_problem("max", input, size, footprint, output, mode, cval, origin, axes), input, output)
 
 
@@ -88,7 +90,8 @@ def maximum_filter(input, size=None, footprint=None, output=None, mode="reflect"
     **_MOST,
 )
 def minimum_filter(input, size=None, footprint=None, output=None, mode="reflect", cval=0.0, origin=0, *, axes=None):
-    input = as_array("input", input)
+    device_of(input=input, output=output)
+    input = as_array("input", input, gpu=True)
     return filters.run(filter_problem("min", input, size, footprint, output, mode, cval, origin, axes), input, output)
 
 
@@ -104,5 +107,6 @@ def minimum_filter(input, size=None, footprint=None, output=None, mode="reflect"
     array([2., 3., 2., 2.])""",
 )
 def uniform_filter(input, size=3, output=None, mode="reflect", cval=0.0, origin=0, *, axes=None):
-    input = as_array("input", input)
+    device_of(input=input, output=output)
+    input = as_array("input", input, gpu=True)
     return filters.run(filter_problem("average", input, size, None, output, mode, cval, origin, axes), input, output)

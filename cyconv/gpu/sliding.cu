@@ -24,7 +24,7 @@ struct Slide {
     long long size, out, kernel, stride, dilation, before, border;  // of the axis that windows slide along
     long long in, step, found, place;
     Counted counted;
-    long long apart, shift;  // results of a run are so many results from each other, and so many taps
+    long long apart, shared;  // results of a run are so many results from each other; whether that is one tap
     long long lanes, staged; // of `along`: lanes for a row, and whether its pieces fit into shared memory
     long long padding_counts, outside;
     Division division;
@@ -148,10 +148,10 @@ __device__ __forceinline__ void run(const Slide &p, const Line<T, KIND, FIRST, I
 {
     using P = Part<T, KIND, INDICES>;
     const long long start = o * p.stride - p.before - first, d = p.dilation;
-    if (p.shift != 1 || p.kernel < RUN) {
-        for (int r = 0; r < RUN; r++) {
+    if (!p.shared || p.kernel < RUN) {
+        for (int r = 0; r < RUN && o + r * p.apart < p.out; r++) {
             P part;
-            line.add_all(part, start + r * p.shift * d, p.kernel, d, p.division);
+            line.add_all(part, start + r * p.apart * p.stride, p.kernel, d, p.division);
             target.put(p, part, o + r * p.apart);
         }
         return;
@@ -266,7 +266,7 @@ __global__ void __launch_bounds__(128, 4) along(
     long long begin = 0;
     if (p.staged) {
         begin = first_of(p, piece, RUN) * p.stride - p.before;
-        long long end = first_of(p, last, RUN) * p.stride - p.before + (p.kernel - 1 + (RUN - 1) * p.shift) * p.dilation + 1;
+        long long end = (first_of(p, last, RUN) + (RUN - 1) * p.apart) * p.stride - p.before + (p.kernel - 1) * p.dilation + 1;
         if (p.border == NOTHING) {
             if (begin < 0) begin = 0;
             if (end > p.size) end = p.size;

@@ -3,14 +3,15 @@
 What passes leave for each other lies as the input does, and is made for as many planes, or rows of them, as the device's cache holds.
 """
 
-from math import gcd, prod
+from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from ..problem import MAX_WORKSPACE
 from . import costs
 from .launch import blocks, kernel, packed
-from .windows import BORDERS, TYPES, division, five_axes, kind, kinds, outside, places, steps, sums
+from .windows import BORDERS, TYPES, division, five_axes, kind, kinds, outside, places, steps, summed, sums
 
 THREADS = 128
 ACROSS, ALONG = 8, 9  # results of a thread
@@ -18,7 +19,7 @@ FULL = costs.PROCESSORS * costs.THREADS
 LINE = 6144  # bytes of shared memory for a warp of `along`
 MOST = 2**31
 ROOM = 32 * 2**20  # bytes between passes that the second cache of a data centre's GPU holds
-_BATCH, _ROWS = 0, 2  # of five axes: the first one, and the first along which windows reach
+BATCH, SPACE = 0, 2  # of five axes: the first one, and the first of z, y, x
 
 
 def why_not(problem):
@@ -44,7 +45,7 @@ def amounts(problem):
     made, step = _made(p, p.out_size[slid[-1]]), 0
     for axis, results in zip(slid, made[-len(slid) :]):
         taps, run = p.kernel[axis], min(ACROSS, p.out_size[axis])
-        shared = _apart(p, axis)[1] == 1 and taps >= ALONG
+        shared = _apart(p, axis)[1] and taps >= ALONG
         threads = max(p.planes * results / run, 1)
         step += p.planes * results * ((taps + run - 1) / run + 2 if shared else taps) * max(1, FULL / 4 / threads)
     calls = len(made) * -(-p.planes // planes) * -(-p.out_size[slid[-1]] // max(outputs, 1))
@@ -61,8 +62,19 @@ def run(problem, input, out, indices=None):
         for c in range(0, p.channels, channels):
             x, y, found = (None if a is None else a[n : n + together, c : c + channels] for a in arrays)
             for begin in range(0, p.out_size[last], outputs):
-                part = (*(slice(None),) * (_ROWS + last), slice(begin, begin + outputs))
-                _Passes(p, x, begin).run(y[part], None if found is None else found[part])
+                part = (*(slice(None),) * (SPACE + last), slice(begin, begin + outputs))
+                _Passes(p, x, begin).run(_Held(y[part], None if found is None else found[part]))
+
+
+class _Held(NamedTuple):
+    """What a pass reads or writes: views of five axes."""
+
+    values: object
+    places: object = None  # int32 between passes, the caller's int64 at last
+
+    def steps(self, axis):
+        """Of both, in elements."""
+        return steps(self.values)[axis], 0 if self.places is None else steps(self.places)[axis]
 
 
 class _Passes:
@@ -74,94 +86,76 @@ class _Passes:
         # the axes of arrays between passes, the slowest first, so that they lie as the input does
         self.order = sorted(range(5), key=lambda a: (input.shape[a] > 1, -abs(input.strides[a]) or -np.inf))
         self.low = [0] * 5  # of the current array's axes: which sample of the input is the first one
-        self.lanes = self._lanes() if self.order[-1] == _ROWS + self.slid[0] else 0
+        self.lanes = self._lanes() if self.order[-1] == SPACE + self.slid[0] else 0  # of a row in `along`; 0 if it is not for this input
         self.staged = self.lanes > 0 and self._span() <= self._room()
-        self.extended = any(p.border) and not self.staged  # whether what lies beyond is put there by a pass of its own
+        if any(p.border) and not self.staged:
+            self.lanes = 0
 
-    def run(self, out, indices):
+    def run(self, out):
         """Writes the results to views of the caller's arrays."""
-        p, made, found = self.problem, self.input, None
-        extents = {_ROWS + a: _reach(p, a, out.shape[_ROWS + a], self.begin if a == self.slid[-1] else 0) for a in self.slid}
-        self.first = True
-        if self.extended:
-            made = self._pass(_BATCH, made, None, self._between(out, extents), None, None, extents)
-            self.first = False
-        else:
-            extents.pop(_ROWS + self.slid[0])
+        p, last = self.problem, self.slid[-1]
+        reach = {SPACE + a: _reach(p, a, out.values.shape[SPACE + a], self.begin if a == last else 0) for a in self.slid}
+        made = _Held(self.input)
+        if any(p.border) and not self.staged:  # what lies beyond the input is put there by a pass of its own
+            made = self._pass(BATCH, made, self._between(out, reach), reach)
         for axis in self.slid[:-1]:
-            extents.pop(_ROWS + axis, None)
-            target = self._between(out, extents)
-            places = None if indices is None else self._empty(target.shape, np.int32)
-            made, found = self._pass(_ROWS + axis, made, found, target, places, None, extents), places
-            self.first = False
-        self._pass(_ROWS + self.slid[-1], made, found, out, None, indices, {})
+            del reach[SPACE + axis]
+            made = self._pass(SPACE + axis, made, self._between(out, reach), reach)
+        self._pass(SPACE + last, made, out, {})
 
-    def _between(self, out, extents):
-        """An array for a pass: of the results' shape, but for the axes that are still to be slid along."""
-        shape = [extents[a][1] if a in extents else n for a, n in enumerate(out.shape)]
-        p = self.problem
-        dtype = p.dtype if not sums(self.kind) else "complex128" if p.dtype.startswith("complex") else "float64" if p.dtype[0] not in "iu" else "uint64"
-        return self._empty(shape, dtype)
-
-    def _empty(self, shape, dtype):
+    def _between(self, out, reach):
+        """Arrays for a pass: of the results' shape, but for the axes that are still to be slid along."""
         import cupy
 
-        inverse = tuple([self.order.index(a) for a in range(5)])
-        return cupy.empty(tuple([shape[a] for a in self.order]), dtype).transpose(inverse)
+        p, shape = self.problem, [reach[a][1] if a in reach else n for a, n in enumerate(out.values.shape)]
+        shape, inverse = tuple([shape[a] for a in self.order]), tuple([self.order.index(a) for a in range(5)])
+        values = cupy.empty(shape, summed(p.dtype) if sums(self.kind) else p.dtype).transpose(inverse)
+        return _Held(values, None if out.places is None else cupy.empty(shape, np.int32).transpose(inverse))
 
-    def _pass(self, axis, source, source_places, target, target_places, indices, extents):
-        """Slides along one of the five axes, of _BATCH with windows of one sample; returns the target."""
-        p, first, last = self.problem, self.first, not extents and axis >= _ROWS and _ROWS + self.slid[-1] == axis
-        along = first and not self.extended and self.lanes > 0
+    def _pass(self, axis, source, target, reach):
+        """Slides along one of the five axes, of BATCH with windows of one sample; returns the target."""
+        p, first, last, given = self.problem, source.values is self.input, axis == SPACE + self.slid[-1], target.places is not None
         others = [a for a in self.order if a != axis]
-        found = indices if indices is not None else target_places
-        sides = [self._side(a, source, target, found, extents, first) for a in others]
-        slide = self._slid_axis(axis, source, target, found, first and along)
-        lanes = (self.lanes, int(self.staged)) if along else (0, 0)
-        argument = packed(*sides, *slide, *lanes, int(p.count_include_pad), outside(p), division(p))
-        rows, (apart, _) = prod(target.shape[a] for a in others), _apart(p, axis - _ROWS)
-        given, run = target_places is not None or indices is not None, ALONG if along else ACROSS
-        runs = -(-target.shape[axis] // (run * apart)) * apart
-        for a, (low, _) in extents.items():
-            self.low[a] = low
+        sides = [self._side(a, source, target, reach if first else {}) for a in others]
+        along = first and self.lanes > 0
+        slide = self._slid_axis(axis, source, target, BORDERS.index(p.border[axis - SPACE]) if along else 0)
+        argument = packed(*sides, *slide, self.lanes, int(self.staged), int(p.count_include_pad), outside(p), division(p))
+        to = (target.values, *((target.places, None) if given and target.places.itemsize == 4 else (None, target.places)))
+        rows, (apart, _) = prod(target.values.shape[a] for a in others), _apart(p, axis - SPACE)
+        runs = -(-target.values.shape[axis] // ((ALONG if along else ACROSS) * apart)) * apart
         if along:
             warps = -(-rows // (32 // self.lanes)) * -(-runs // self.lanes)
-            kernel("sliding", _along(p.dtype, self.kind, last, given))(
-                (blocks(warps, THREADS // 32),), (THREADS,), (argument, source, target, target_places, indices)
-            )
+            run = kernel("sliding", _along(p.dtype, self.kind, last, given))
+            run((blocks(warps, THREADS // 32),), (THREADS,), (argument, source.values, *to))
         else:
-            kernel("sliding", _across(p.dtype, self.kind, first, last, given))(
-                (blocks(rows * runs, THREADS),), (THREADS,), (argument, source, source_places, target, target_places, indices)
-            )
+            run = kernel("sliding", _across(p.dtype, self.kind, first, last, given))
+            run((blocks(rows * runs, THREADS),), (THREADS,), (argument, source.values, source.places, *to))
+        for a, (low, _) in reach.items():
+            self.low[a] = low
         return target
 
-    def _side(self, a, source, target, found, extents, first):
-        """The argument `Side`: an axis that stays as it is, or is brought as far as windows reach, by the first pass."""
-        p, size, space = self.problem, source.shape[a], a - _ROWS
-        border, low, taken, place = 0, 0, 1, 0
-        counted = (1, 0, 0, 1)
-        if space >= 0:
-            taken = p.stride[space] if first and space not in self.slid else 1  # of windows of one sample, those alone
-            place = places(p)[space] * taken
-            counted = _counted(p, space, 0)
-            if first and a in extents:
-                border, low = BORDERS.index(p.border[space]), extents[a][0]
-        return (
-            target.shape[a], size, low, border, steps(source)[a] * taken, steps(target)[a], 0 if found is None else steps(found)[a], place, *counted,
-        )  # fmt: skip
+    def _side(self, axis, source, target, reach):
+        """The argument `Side`: an axis that stays as it is, or that the first pass brings as far as windows `reach`."""
+        p, a, ahead, counted = self.problem, axis - SPACE, 1, (1, 0, 0, 1)
+        place = low = border = 0
+        if a >= 0:
+            if a not in self.slid and source.values is self.input:
+                ahead = p.stride[a]  # from one window of one sample to the next
+            place, counted = places(p)[a] * ahead, _counted(p, a, 0)
+        if axis in reach:
+            low, border = reach[axis][0], BORDERS.index(p.border[a])
+        from_, (to, found) = source.steps(axis)[0] * ahead, target.steps(axis)
+        return target.values.shape[axis], source.values.shape[axis], low, border, from_, to, found, place, *counted
 
-    def _slid_axis(self, axis, source, target, found, along):
+    def _slid_axis(self, axis, source, target, border):
         """What `Slide` says of its axis."""
-        p, a = self.problem, axis - _ROWS
-        lengths, memory = (source.shape[axis], target.shape[axis]), (steps(source)[axis], steps(target)[axis], 0 if found is None else steps(found)[axis])
-        if a < 0:
-            return *lengths, 1, 1, 1, 0, 0, *memory, 0, 1, 0, 0, 1, 1, 1
+        p, a = self.problem, axis - SPACE
+        sizes, memory = (source.values.shape[axis], target.values.shape[axis]), (source.steps(axis)[0], *target.steps(axis))
+        if axis == BATCH:
+            return *sizes, 1, 1, 1, 0, 0, *memory, 0, 1, 0, 0, 1, 1, 0
         begin = self.begin if a == self.slid[-1] else 0
-        border = BORDERS.index(p.border[a]) if along else 0
         before = p.pad_before[a] + self.low[axis] - begin * p.stride[a]
-        return (
-            *lengths, p.kernel[a], p.stride[a], p.dilation[a], before, border, *memory, places(p)[a], *_counted(p, a, begin), *_apart(p, a),
-        )  # fmt: skip
+        return *sizes, p.kernel[a], p.stride[a], p.dilation[a], before, border, *memory, places(p)[a], *_counted(p, a, begin), *_apart(p, a)
 
     def _lanes(self):
         """Lanes of a warp that share a row in `along`: no more than a row has work for."""
@@ -175,9 +169,9 @@ class _Passes:
     def _span(self):
         """Samples between the first and the last that these lanes read, at most."""
         p, a = self.problem, self.slid[0]
-        apart, shift = _apart(p, a)
-        far = -(-(self.lanes - 1) // apart) * apart * ALONG + apart - 1
-        span = far * p.stride[a] + (p.kernel[a] - 1 + (ALONG - 1) * shift) * p.dilation[a] + 1
+        apart, _ = _apart(p, a)
+        far = -(-(self.lanes - 1) // apart) * apart * ALONG + apart - 1 + (ALONG - 1) * apart
+        span = far * p.stride[a] + (p.kernel[a] - 1) * p.dilation[a] + 1
         return span if p.border[a] else min(span, p.size[a])
 
     def _room(self):
@@ -191,11 +185,10 @@ def _slid(p):
 
 
 def _apart(p, a):
-    """Results whose windows are whole taps from each other: so many results, and so many taps."""
-    if a < 0:
-        return 1, 1
-    common = gcd(p.dilation[a], p.stride[a])
-    return p.dilation[a] // common, p.stride[a] // common
+    """How many results there are from one of a run to the next, and whether their windows are one tap apart."""
+    if a < 0 or p.dilation[a] % p.stride[a] or 2 * p.dilation[a] // p.stride[a] > p.out_size[a] and p.dilation[a] > p.stride[a]:
+        return 1, 0
+    return p.dilation[a] // p.stride[a], 1
 
 
 def _reach(p, a, outputs, begin):
@@ -263,7 +256,7 @@ def _across(dtype, kind, first, last, given):
     if not sums(kind):
         first, last = first or not given, True
     elif not first and not last:
-        type_, kind = "Complex<double>" if dtype.startswith("complex") else "double" if dtype[0] not in "iu" else "long long", "AVERAGE"
+        type_, kind = {"complex128": "Complex<double>", "uint64": "unsigned long long"}.get(summed(dtype), "double"), "AVERAGE"
     return f"across<{type_}, {kind}, {_word(first)}, {_word(last)}, {_word(given)}>"
 
 

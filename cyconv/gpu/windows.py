@@ -40,6 +40,11 @@ def sums(kind):
     return kind in ("AVERAGE", "LP")
 
 
+def summed(dtype):
+    """The dtype of sums."""
+    return "uint64" if dtype in INTEGERS else "complex128" if dtype in COMPLEX else "float64"
+
+
 def five_axes(problem, array):
     """A view (batch, channel, z, y, x)."""
     return array[(*(None,) * (not problem.batched), *(slice(None),) * (1 + problem.batched), *(None,) * (3 - problem.rank))]
