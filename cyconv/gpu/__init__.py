@@ -1,6 +1,8 @@
 """The GPU path: the same functions on CuPy arrays. Nothing here imports CuPy before an array of it was passed.
 
-    calls.py           one call of a convolution or a pool on CuPy arrays, from checked arguments to the result
+    calls.py           one call of a convolution on CuPy arrays, from checked arguments to the result
+    pools.py           one call of a pool
+    windows.py, .cuh   pools as their kernels see them, and how samples are joined
     layout.py          arrays as the kernels see them: six axes and their strides, so that no view is ever copied
     launch.py          .cu files, compiled when first called, launched on CuPy's current stream
     costs.py           the cost model's constants

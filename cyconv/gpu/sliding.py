@@ -44,7 +44,7 @@ def amounts(problem):
     planes, outputs, *_ = _pieces(p)
     made, step = _made(p, p.out_size[slid[-1]]), 0
     for axis, results in zip(slid, made[-len(slid) :]):
-        taps, run = p.kernel[axis], min(ACROSS, p.out_size[axis])
+        taps, run = p.kernel[axis], max(min(ACROSS, p.out_size[axis]), 1)
         shared = _apart(p, axis)[1] and taps >= ALONG
         threads = max(p.planes * results / run, 1)
         step += p.planes * results * ((taps + run - 1) / run + 2 if shared else taps) * max(1, FULL / 4 / threads)
@@ -170,9 +170,7 @@ class _Passes:
         """Samples between the first and the last that these lanes read, at most."""
         p, a = self.problem, self.slid[0]
         apart, _ = _apart(p, a)
-        far = -(-(self.lanes - 1) // apart) * apart * ALONG + apart - 1 + (ALONG - 1) * apart
-        span = far * p.stride[a] + (p.kernel[a] - 1) * p.dilation[a] + 1
-        return span if p.border[a] else min(span, p.size[a])
+        return _most(p, a, -(-(self.lanes - 1) // apart) * apart * ALONG + ALONG * apart)
 
     def _room(self):
         """Those that shared memory has for a row, as sliding.cu divides it."""
@@ -200,6 +198,12 @@ def _reach(p, a, outputs, begin):
     return low, max(high - low, 0)
 
 
+def _most(p, a, outputs):
+    """How many samples windows of some outputs reach, wherever these are."""
+    span = (outputs - 1) * p.stride[a] + (p.kernel[a] - 1) * p.dilation[a] + 1
+    return span if p.border[a] else min(span, p.size[a])
+
+
 def _counted(p, a, begin):
     """The argument `Counted`."""
     return p.kernel[a], p.stride[a], p.pad_before[a] - begin * p.stride[a], p.size[a] + (p.pad_after[a] if p.count_include_pad else 0)
@@ -209,7 +213,7 @@ def _made(p, outputs):
     """Of one plane: how many results each pass makes, if the last one makes `outputs` along its axis."""
     slid, shape = _slid(p), list(p.out_size)
     shape[slid[-1]] = outputs
-    left = {a: min(_reach(p, a, shape[a], 0)[1] + (p.pad_before[a] if not p.border[a] else 0), p.size[a] if not p.border[a] else 2**62) for a in slid}
+    left = {a: _most(p, a, shape[a]) for a in slid}
     made = [prod(left.get(a, shape[a]) for a in range(3))] if any(p.border) else []
     for axis in slid:
         del left[axis]
@@ -236,12 +240,12 @@ def _cut(p):
     outputs = p.out_size[last]
     while True:
         made = _made(p, outputs)
-        bytes_, results = sum(made[:-1]) * _each(p), max(made)
-        if bytes_ <= ROOM and results < MOST or outputs <= p.kernel[last]:
+        room, results = sum(made[:-1]) * _each(p), max(made)
+        if room <= ROOM and results < MOST or outputs <= p.kernel[last]:
             break
         outputs = -(-outputs // 2)
-    planes = 1 if outputs < p.out_size[last] else max(min(p.planes, ROOM // max(bytes_, 1), MOST // max(results, 1)), 1)
-    return planes, max(outputs, 1), planes * bytes_, results
+    planes = 1 if outputs < p.out_size[last] else max(min(p.planes, ROOM // max(room, 1), MOST // max(results, 1)), 1)
+    return planes, max(outputs, 1), planes * room, results
 
 
 # ---- kernels ---------------------------------------------------------------------------------------------------------------

@@ -92,20 +92,37 @@ def _argument(value):
 @functools.cache
 def _compiled(code, options, expression):
     barriers = re.search(r"__sync|__shfl|tensor_cores", code) is not None
-    text = code + _ENTRY.format(expression=expression)
-    flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-w", "-fno-strict-aliasing", "-ffp-contract=off"]
+    flags = ["-std=c++17", "-O1", "-fPIC", "-w", "-fno-strict-aliasing", "-ffp-contract=off"]
     flags += [] if barriers else ["-DSHIM_WITHOUT_BARRIERS"]
     flags += [each for each in options if each.startswith("-D")]
-    files = [FOLDER / "shim.h", *sorted((FOLDER / "include").iterdir())]
-    key = hashlib.sha256("\0".join([text, *flags, *(file.read_text() for file in files)]).encode()).hexdigest()[:24]
-    library = BUILT / f"{key}.so"
+    header = _header(tuple(flags))
+    text = code + _ENTRY.format(expression=expression)
+    library = BUILT / f"{header.parent.name}-{_key(text)}.so"
     if not library.exists():
-        BUILT.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=BUILT) as folder:
-            made = Path(folder, "kernel.so")
-            command = [COMPILER, *flags, "-include", FOLDER / "shim.h", "-I", FOLDER / "include", "-x", "c++", "-", "-o", made]
-            done = subprocess.run(command, input=text, text=True, capture_output=True)
-            if done.returncode:
-                raise RuntimeError(f"{expression} does not compile:\n{done.stderr}")
-            made.replace(library)
+        _build(library, [*flags, "-shared", "-include", header, "-I", FOLDER / "include", "-x", "c++", "-"], text, expression)
     return ctypes.CDLL(str(library)).shim_launch
+
+
+@functools.cache
+def _header(flags):
+    """shim.h, compiled ahead: it takes longer than most kernels."""
+    files = [FOLDER / "shim.h", *sorted((FOLDER / "include").iterdir())]
+    folder = BUILT / _key(*flags, *(file.read_text() for file in files))
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (compiled := folder / "shim.h.gch").exists():
+        _build(compiled, [*flags, "-I", FOLDER / "include", "-x", "c++-header", FOLDER / "shim.h"], None, "shim.h")
+    return folder / "shim.h"
+
+
+def _key(*texts):
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:24]
+
+
+def _build(target, arguments, text, name):
+    """Whole at any moment, since several processes may want it."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        made = Path(folder, "made")
+        done = subprocess.run([COMPILER, *arguments, "-o", made], input=text, text=True, capture_output=True)
+        if done.returncode:
+            raise RuntimeError(f"{name} does not compile:\n{done.stderr}")
+        made.replace(target)
