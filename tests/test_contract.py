@@ -351,25 +351,32 @@ def test_rule_13_the_gil_is_released():
         x, w = np.ones((8, 32, 128, 128), np.float32), np.ones((32 if groups == 32 else 64, 32 // groups, 3, 3), np.float32)
         if name == "dots":  # few outputs
             w = np.ones((8, 32, 120, 120), np.float32)
-        ticks, done = [], threading.Event()
+        tried = []
+        while len(tried) < 5 and not (tried and tried[-1][0] > tried[-1][1] / 0.05):  # a busy machine may not let another thread run for a while
+            tried.append(ticks_during(lambda: cyconv.conv2d(x, w, groups=groups, algorithm=name)))
+        assert tried[-1][0] > tried[-1][1] / 0.05, f"{name}: (ticks of another thread, seconds): {tried}"
 
-        def count(ticks=ticks, done=done):
-            while not done.is_set():
-                ticks.append(time.perf_counter())
-                time.sleep(0.001)
 
-        watcher = threading.Thread(target=count)
-        watcher.start()
-        try:
-            begin = time.perf_counter()
-            with cyconv.threads(1):
-                cyconv.conv2d(x, w, groups=groups, algorithm=name)
-            end = time.perf_counter()
-        finally:
-            done.set()
-            watcher.join()
-        inside = sum(begin < t < end for t in ticks)
-        assert inside > (end - begin) / 0.05, f"{name}: {inside} ticks of another thread in {end - begin:.2f} s"
+def ticks_during(call):
+    """(how often another thread, which sleeps for a millisecond each time, ran during a call on one thread, seconds of that)."""
+    ticks, done = [], threading.Event()
+
+    def count():
+        while not done.is_set():
+            ticks.append(time.perf_counter())
+            time.sleep(0.001)
+
+    watcher = threading.Thread(target=count)
+    watcher.start()
+    try:
+        begin = time.perf_counter()
+        with cyconv.threads(1):
+            call()
+        end = time.perf_counter()
+    finally:
+        done.set()
+        watcher.join()
+    return sum(begin < t < end for t in ticks), end - begin
 
 
 def test_rule_13_ctrl_c_is_honoured():

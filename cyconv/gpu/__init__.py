@@ -3,11 +3,13 @@
     calls.py           one call of a convolution on CuPy arrays, from checked arguments to the result
     pools.py           one call of a pool
     windows.py, .cuh   pools as their kernels see them, and how samples are joined
+    transpose.py, gradients.py, plans.py    transposed convolutions, gradients, convolutions prepared once
     layout.py          arrays as the kernels see them: six axes and their strides, so that no view is ever copied
     launch.py          .cu files, compiled when first called, launched on CuPy's current stream
     costs.py           the cost model's constants
     <algorithm>.py     why_not, cost and run of one row of the menu: a thin launcher of
     <algorithm>.cu     CUDA C++, templates over dtype and tile
+    products.py        products of matrices by cuBLAS, in the precision that was asked for
     transforms.py      Fourier transforms by cuFFT, with plans of our own
     tiles.py, .cuh     kernels that walk through tiles of an array
     scatter.py         max unpooling, its gradient, and that of max pools
