@@ -335,10 +335,11 @@ def test_what_is_done_at_a_time_does_not_matter(monkeypatch, cupy):
     cyconv.pool_problem._pool_problem.cache_clear()
 
 
-def test_rows_longer_than_shared_memory(cupy):
+def test_long_rows(cupy):
+    """Pieces of rows in shared memory, and windows that reach too far for it."""
     for dtype in ("float32", "float64"):
         x = sample((2, 1, 7000), dtype)
-        for window in ((3000, 70, 1000, 1), (3, 1, 1, 1500), (1700, 1, 850, 1), (2, 90, 0, 3)):
+        for window in ((3000, 70, 1000, 1), (3, 1, 1, 1500), (1700, 1, 850, 1), (2, 90, 0, 3), (31, 1, 15, 1), (9, 2, 3, 1), (10, 1, 0, 4)):
             check(cupy, cyconv.max_pool1d, x, *window, return_indices=True, algorithms=("sliding",))
             check(cupy, cyconv.avg_pool1d, x, *window[:3], algorithms=("sliding",))
 
@@ -425,6 +426,8 @@ def test_sizes_near_the_limit(algorithm, cupy):
     assert cyconv.max_pool1d(x.astype(np.int8), k, k, k // 2, return_indices=True, algorithm=algorithm)[1].item() == 2
     assert cyconv.max_pool1d(x[:, :1], 3, 1, "same_upper", 2**58, return_indices=True, algorithm=algorithm)[1].item() == 0
     assert cyconv.avg_pool3d(cupy.full((1, 1, 1, 1), 7), k, k, k // 2, algorithm=algorithm).tolist() == [[[[0]]]]
+    k = 2642246  # whose cube is little more than 2**64
+    assert cyconv.avg_pool3d(cupy.full((1, 1, 1, 1), 2**62), k, k, k // 2, algorithm=algorithm).tolist() == [[[[0]]]]
 
 
 def test_divisors_of_the_launcher():
