@@ -73,7 +73,7 @@ __device__ __forceinline__ long long offset(const long long *strides, const Spot
 // Samples that an average counts along an axis.
 __device__ __forceinline__ long long counted(const Pool &p, const Axis &a, long long o, long long held)
 {
-    if (!p.padding_counts || a.adaptive) return held;
+    if (!p.padding_counts) return held;
     const long long left = a.size + a.after - (o * a.stride - a.before);
     return left < a.kernel ? left : a.kernel;
 }
