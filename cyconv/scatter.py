@@ -9,12 +9,12 @@ from .memory import empty, overlaps
 from .scatter_problem import outside
 
 
-def run(problem, values, indices, out):
-    """Zeros, with the values where the indices say: of several at one place the last one, or their sum."""
+def run(problem, values, indices, out, known=False):
+    """Zeros, with the values where the indices say: of several at one place the last one, or their sum. `known`: that these are possible."""
     if on_gpu(values):
         from .gpu import scatter as on_device
 
-        return on_device.run(problem, values, indices, out)
+        return on_device.run(problem, values, indices, out, known)
     check_cpu_dtype("grad_output" if problem.adds else "input", problem.dtype)
     if out is not None:
         check_out(out, problem.output_shape, problem.dtype)

@@ -62,6 +62,9 @@ def there(cupy, value):
     if isinstance(value, (list, tuple)):
         value = np.array(value)
     if type(value) is np.ndarray and value.dtype.kind in "biufcV" and value.dtype.names is None:
+        if value.size and 0 in value.strides:  # one number for all of an axis, which may be longer than any memory
+            once = value[tuple([slice(1) if step == 0 else slice(None) for step in value.strides])]
+            return cupy.broadcast_to(cupy.asarray(once.copy()), value.shape)
         return cupy.asarray(value)
     return value
 

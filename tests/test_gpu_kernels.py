@@ -64,6 +64,15 @@ def test_a_source_is_one_text():
         assert text.count("struct Number<float>") <= 1
 
 
+@pytest.mark.skipif(nvrtc.library() is None, reason="NVIDIA's runtime compiler is not installed")
+def test_errors_name_file_and_line():
+    wrong = (launch.FOLDER / "direct.cu").read_text().splitlines()
+    at = next(n for n, line in enumerate(wrong) if "using Sum" in line)
+    text = launch.source("direct").replace(wrong[at], wrong[at] + " wrong;", 1)
+    with pytest.raises(RuntimeError, match=rf"direct.cu\({at + 1}\): error"):
+        nvrtc.compile_(text, ["direct<float, 1>"], (), "sm_90")
+
+
 # ---- the stand-in is as strict as a device -----------------------------------------------------------------------------------
 
 

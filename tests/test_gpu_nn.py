@@ -1,6 +1,5 @@
 """cyconv.nn on the GPU: layers, training and optimizers beside those of the CPU, and how modules move."""
 
-import contextlib
 import copy
 import pickle
 import sys
@@ -10,6 +9,7 @@ import pytest
 from nn_cases import lenet, random, residual, spread
 from test_gpu_network import nobody_waits
 
+import cyconv
 from cyconv import menu, nn
 from cyconv.functional import network
 from cyconv.gpu import optimizers
@@ -202,9 +202,32 @@ LAYERS = {
     "AdaptiveMaxPool2d": (lambda: nn.AdaptiveMaxPool2d((2, 3)), (2, 3, 5, 7)),
     "AdaptiveAvgPool2d": (lambda: nn.AdaptiveAvgPool2d((2, None)), (2, 3, 5, 4)),
     "AdaptiveAvgPool1d": (lambda: nn.AdaptiveAvgPool1d(1), (2, 3, 5)),
+    "LPPool3d": (lambda: nn.LPPool3d(2, 2), (1, 2, 4, 2, 4)),
+    "AdaptiveMaxPool1d": (lambda: nn.AdaptiveMaxPool1d(3), (2, 3, 7)),
+    "AdaptiveMaxPool3d": (lambda: nn.AdaptiveMaxPool3d(2), (1, 2, 3, 5, 4)),
+    "AdaptiveAvgPool3d": (lambda: nn.AdaptiveAvgPool3d((1, 2, 3)), (1, 2, 3, 5, 4)),
     "BasicBlock": (lambda: nn.BasicBlock(2, 3, 2, seed=0), (2, 2, 6, 6)),
     "Sequential": (lambda: nn.Sequential(nn.Linear(4, 3, seed=0), nn.ReLU(), nn.Linear(3, 2, seed=1)), (5, 4)),
 }
+
+
+def test_no_layer_is_left_out():
+    """Losses, Dropout and unpooling, which takes two arrays, have tests of their own."""
+    layers = {name for name in nn.__all__ if isinstance(getattr(nn, name), type) and issubclass(getattr(nn, name), nn.Module)}
+    apart = {"Module", "CrossEntropyLoss", "MSELoss", "Dropout", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"}
+    assert {type(module).__name__ for make, _ in LAYERS.values() for module in make().modules()} == layers - apart
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_unpooling_layers(rank, cupy):
+    x = spread((2, 3, *(6, 4, 8)[:rank]), 0, "float32")
+    values, indices = getattr(cyconv, f"max_pool{rank}d")(x, 2, return_indices=True)
+    ours, theirs = (getattr(nn, f"MaxUnpool{rank}d")(2) for _ in range(2))
+    theirs.to("gpu")
+    y = ours(values, indices)
+    close(theirs(cupy.asarray(values), cupy.asarray(indices)), y)
+    g = random(y.shape, 1, "float32")
+    close(theirs.backward(cupy.asarray(g)), ours.backward(g))
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -218,7 +241,7 @@ def test_layers(name, cupy, monkeypatch):
     close(got, y)
     g = random(y.shape, 1, "float32")
     want = ours.backward(g)
-    with contextlib.nullcontext() if "MaxPool" in name else nobody_waits(cupy, monkeypatch):  # there indices are looked at
+    with nobody_waits(cupy, monkeypatch):
         found = theirs.backward(cupy.asarray(g))
     close(found, want)
     for (path, parameter), (_, twin) in zip(ours.named_parameters(), theirs.named_parameters()):
@@ -527,7 +550,7 @@ def test_training(case, cupy, monkeypatch):
     kind, options = (nn.SGD, {"lr": 0.05, "momentum": 0.9}) if case == "lenet" else (nn.Adam, {"lr": 0.01})
     want = trained(ours, nn.CrossEntropyLoss(), kind(ours.parameters(), **options), x, t, 3)
     arrays = cupy.asarray(x), cupy.asarray(t)
-    with contextlib.nullcontext() if case == "lenet" else nobody_waits(cupy, monkeypatch):  # not once in a step without max pools
+    with nobody_waits(cupy, monkeypatch):  # not once in a step
         got = trained(theirs, nn.CrossEntropyLoss().to("gpu"), kind(theirs.parameters(), **options), *arrays, 3)
     np.testing.assert_allclose([float(value) for value in got], want, 1e-3)
     for (name, one), (_, other) in zip(theirs.named_buffers(), ours.named_buffers()):

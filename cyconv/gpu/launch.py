@@ -29,13 +29,15 @@ def source(name):
     seen = set()
 
     def text_of(file):
-        return _INCLUDE.sub(included, (FOLDER / file).read_text())
+        text = (FOLDER / file).read_text()
 
-    def included(match):
-        if match[1] in seen:
-            return ""
-        seen.add(match[1])
-        return f'#line 1 "{match[1]}"\n{text_of(match[1])}'
+        def included(match):
+            if match[1] in seen:
+                return "\n"
+            seen.add(match[1])
+            return f'#line 1 "{match[1]}"\n{text_of(match[1])}#line {text.count(chr(10), 0, match.end()) + 1} "{file}"\n'
+
+        return _INCLUDE.sub(included, text)
 
     return text_of(f"{name}.cu")
 

@@ -65,7 +65,7 @@ _MAX_POOL_INPUT = """The gradient of a max pool with respect to its input.
     array([[0., 2., 0., 1.]])""",
 )
 def max_pool1d_input(input_size, indices, grad_output, *, out=None):
-    return _max_pool_input(1, input_size, indices, grad_output, out)
+    return max_pool_input(1, input_size, indices, grad_output, out)
 
 
 @documented(
@@ -78,7 +78,7 @@ def max_pool1d_input(input_size, indices, grad_output, *, out=None):
             [0.5, 0. ]]])""",
 )
 def max_pool2d_input(input_size, indices, grad_output, *, out=None):
-    return _max_pool_input(2, input_size, indices, grad_output, out)
+    return max_pool_input(2, input_size, indices, grad_output, out)
 
 
 @documented(
@@ -90,13 +90,14 @@ def max_pool2d_input(input_size, indices, grad_output, *, out=None):
     array([[[[0. , 0.5, 0. ]]]])""",
 )
 def max_pool3d_input(input_size, indices, grad_output, *, out=None):
-    return _max_pool_input(3, input_size, indices, grad_output, out)
+    return max_pool_input(3, input_size, indices, grad_output, out)
 
 
-def _max_pool_input(rank, input_size, indices, grad_output, out):
+def max_pool_input(rank, input_size, indices, grad_output, out=None, known=False):
+    """Of any rank; `known`: that a pool made the indices, so that nobody waits for the GPU to have looked at them."""
     device_of(indices=indices, grad_output=grad_output, out=out)
     indices, grad_output = as_array("indices", indices, gpu=True), as_array("grad_output", grad_output, gpu=True)
-    return scatter.run(max_pool_input_problem(rank, input_size, indices, grad_output), grad_output, indices, out)
+    return scatter.run(max_pool_input_problem(rank, input_size, indices, grad_output), grad_output, indices, out, known)
 
 
 # ---- max unpooling ---------------------------------------------------------------------------------------------------------

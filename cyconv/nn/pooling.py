@@ -12,6 +12,7 @@ from .. import grad
 from ..arguments import as_array, flag, integer, integers
 from ..functional import pooling as functional
 from ..functional.documentation import documented
+from ..grad.pooling import max_pool_input
 from ..pool_problem import PADDING_WORDS, adaptive_pool_problem, avg_pool_problem, lp_pool_problem, max_pool_problem
 from ..problem import padding_pairs
 from ..select import choose_pool
@@ -181,7 +182,7 @@ class _MaxPool(_Pool):
 
     def backward(self, grad_output, *, input_grad=True):
         grad_output, shape, indices = self._kept(grad_output)
-        return self._gradient(shape, indices, grad_output) if input_grad else None
+        return max_pool_input(self._rank, shape, indices, grad_output, known=True) if input_grad else None
 
     def _problem(self, x):
         return max_pool_problem(self._rank, x, *self._values(), bool(self.return_indices or self._keeping))
@@ -341,7 +342,7 @@ def _output_size(value, rank):
     array([[[0., 1., 0., 2.]]])""",
 )
 class MaxPool1d(_MaxPool):
-    _rank, _pool, _gradient = 1, staticmethod(functional.max_pool1d), staticmethod(grad.max_pool1d_input)
+    _rank, _pool = 1, staticmethod(functional.max_pool1d)
 
 
 @_documented(
@@ -354,7 +355,7 @@ class MaxPool1d(_MaxPool):
     (8, 16, 16, 16)""",
 )
 class MaxPool2d(_MaxPool):
-    _rank, _pool, _gradient = 2, staticmethod(functional.max_pool2d), staticmethod(grad.max_pool2d_input)
+    _rank, _pool = 2, staticmethod(functional.max_pool2d)
 
 
 @_documented(
@@ -367,7 +368,7 @@ class MaxPool2d(_MaxPool):
     (8, 2, 3, 4)""",
 )
 class MaxPool3d(_MaxPool):
-    _rank, _pool, _gradient = 3, staticmethod(functional.max_pool3d), staticmethod(grad.max_pool3d_input)
+    _rank, _pool = 3, staticmethod(functional.max_pool3d)
 
 
 @_documented(
@@ -462,7 +463,7 @@ class LPPool3d(_LPPool):
     array([[[5, 4]]])""",
 )
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
-    _rank, _pool, _gradient = 1, staticmethod(functional.adaptive_max_pool1d), staticmethod(grad.max_pool1d_input)
+    _rank, _pool = 1, staticmethod(functional.adaptive_max_pool1d)
 
 
 @_documented(
@@ -475,7 +476,7 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPool):
     (8, 2, 7)""",
 )
 class AdaptiveMaxPool2d(_AdaptiveMaxPool):
-    _rank, _pool, _gradient = 2, staticmethod(functional.adaptive_max_pool2d), staticmethod(grad.max_pool2d_input)
+    _rank, _pool = 2, staticmethod(functional.adaptive_max_pool2d)
 
 
 @_documented(
@@ -488,7 +489,7 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     (8, 1, 1, 1)""",
 )
 class AdaptiveMaxPool3d(_AdaptiveMaxPool):
-    _rank, _pool, _gradient = 3, staticmethod(functional.adaptive_max_pool3d), staticmethod(grad.max_pool3d_input)
+    _rank, _pool = 3, staticmethod(functional.adaptive_max_pool3d)
 
 
 @_documented(
