@@ -24,10 +24,10 @@ import_cyconv()
 
 import cyconv
 from cyconv import menu, select
+from cyconv.gpu import products
 from cyconv.problem import on_gpu
 
 from . import data
-from . import rows as problem_rows
 from .session import mean
 
 MODES = ("float32", "tf32", "float16")
@@ -95,11 +95,11 @@ def interleaved(cupy, calls, budget):
 def ceilings(cupy, side=8192, copied=2**30):
     """What the device reaches: {mode: FLOP/s of a large product of matrices, "bytes": bytes/s of copies}."""
     found = {}
-    for mode, dtype in (("float32", np.float32), ("float16", np.float16)):
-        a = cupy.ones((side, side), dtype)
+    for mode in MODES:
+        a = cupy.ones((1, side, side), np.float16 if mode == "float16" else np.float32)
         out = cupy.empty_like(a)
-        found[mode] = 2 * side**3 / min(timed(cupy, lambda: cupy.matmul(a, a, out=out), 3) for _ in range(3))
-    found["tf32"] = found["float16"] / 2  # half the rate of half precision, by NVIDIA's data sheets
+        seconds = min(timed(cupy, lambda: products.multiply(a, a, out, tf32=mode == "tf32"), 3) for _ in range(3))
+        found[mode] = 2 * side**3 / seconds
     source, target = cupy.zeros(copied // 4, np.float32), cupy.empty(copied // 4, np.float32)
 
     def copy():
@@ -235,7 +235,7 @@ def check(row, mode, name, answer, exact, bounds, chosen):
         found = tuple(host(part[n : n + 1]) for part in parts)
         algorithm = bounds.get({"cyconv": chosen, "cyconv plan": chosen}.get(name, name))
         if mode == "float32" and algorithm is not None:
-            wrong = exact.error(found, algorithm.bound(one_item(row).problem()), algorithm.scale)
+            wrong = exact.error(found, algorithm.bound(row.problem()), algorithm.scale)
         else:
             wrong = far_off(found, exact.answer, TOLERANCE[mode] if row.is_conv else (0.0 if "max" in row.kind else 1e-3), mode)
         if wrong:
@@ -314,8 +314,7 @@ def main(arguments=None):
 
     from .__main__ import chosen_rows
 
-    rows = chosen_rows(options)
-    problem_rows.read(options.files)
+    rows = list({(row.function, row.input_shape[1:], row.weight_shape, str(row.options)): row for row in chosen_rows(options)}.values())  # whatever their batch
     try:
         import torch
 

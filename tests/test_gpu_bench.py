@@ -56,6 +56,13 @@ def test_a_wrong_answer_is_not_timed(bench, capsys, monkeypatch):
     assert "WRONG, not timed: cyconv: item 0: off by" in capsys.readouterr().out
 
 
+def test_ceilings(cupy, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent))
+    gpu = importlib.import_module("bench.gpu")
+    found = gpu.ceilings(cupy, side=32, copied=4096)
+    assert set(found) == {*gpu.MODES, "bytes"} and all(value > 0 for value in found.values())
+
+
 def test_it_stops_when_its_time_is_over(bench, capsys):
     gpu, arguments = bench
     assert gpu.main([*arguments, "--minutes", "0"]) == 0
