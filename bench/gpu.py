@@ -25,7 +25,7 @@ import_cyconv()
 import cyconv
 from cyconv import menu, select
 from cyconv.gpu import products
-from cyconv.problem import on_gpu
+from cyconv.problem import gpu_problem
 
 from . import data
 from .session import mean
@@ -139,7 +139,7 @@ def own_calls(row, mode, x, weight):
     if not row.is_conv:
         return {"cyconv": lambda: function(x, **words)}, "", {}
     tf32 = mode == "tf32"
-    problem = on_gpu(row.problem(), x.dtype.name, tf32)
+    problem = gpu_problem(row.problem(), x.dtype.name, tf32)
     chosen = select.choose(problem, device="gpu")
     plan = cyconv.plan_conv(x.shape, weight, allow_tf32=tf32, **words)
     out = plan(x)

@@ -1,4 +1,4 @@
-"""Convolution and pooling for NumPy arrays: the names, arguments and results of torch.nn.functional.
+"""Convolution and pooling for NumPy and CuPy arrays: the names, arguments and results of torch.nn.functional.
 
 What a call goes through, from top to bottom; imports point the same way:
 

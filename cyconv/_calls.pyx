@@ -76,6 +76,8 @@ def another(row, problem, algorithm, weight):
 
 def planned(plan, input, out):
     """A call of a Plan."""
+    if is_elsewhere(input, None, None, out):
+        raise TypeError("input must be a NumPy array, as the plan's weight is; got a CuPy array")
     input, problem = array("input", input), plan.problem
     if input.shape != problem.input_shape:
         raise ValueError(f"input must have the plan's shape {problem.input_shape}, got {input.shape}")

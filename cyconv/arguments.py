@@ -26,10 +26,9 @@ _names = {}  # dtype -> its name; np.dtype.name takes a microsecond. As many ent
 def as_array(name, value, gpu=False):
     """`value` as an aligned, native ndarray: a view wherever NumPy has one. With `gpu`, a CuPy array stays as it is."""
     if type(value) is not np.ndarray:
-        if on_gpu(value):
-            if gpu:
-                return value
-            raise TypeError(f"{name} is a CuPy array, and this works on NumPy arrays alone: cupy.asnumpy({name}) brings it to the CPU")
+        if gpu and on_gpu(value):
+            return value
+        check_on_cpu(**{name: value})
         if isinstance(value, np.ma.MaskedArray):
             raise TypeError(f"{name} is a masked array, whose mask would be lost; fill it first (numpy.ma.filled)")
         if value is None:
@@ -43,14 +42,21 @@ def as_array(name, value, gpu=False):
     return value
 
 
-def dtype_name(name, dtype, allowed, on_gpu=()):
+def check_on_cpu(**values):
+    """Raises if one of them is a CuPy array."""
+    for name, value in values.items():
+        if on_gpu(value):
+            raise TypeError(f"{name} is a CuPy array, and this works on NumPy arrays alone: cupy.asnumpy({name}) brings it to the CPU")
+
+
+def dtype_name(name, dtype, allowed, gpu_only=()):
     """The name of a dtype, which must be one of `allowed`, or of those that only algorithms of the GPU compute."""
     found = _names.get(dtype)
     if found is None:
         found = dtype.name
         if found in FLOATS + COMPLEX + INTEGERS + ("bool",) + GPU_ONLY:
             _names[dtype] = found
-    if found not in allowed and found not in on_gpu:
+    if found not in allowed and found not in gpu_only:
         raise TypeError(f"{name} has dtype {found}, which is not supported here; allowed: {', '.join(allowed)}")
     return found
 
@@ -151,3 +157,11 @@ def check_out(out, shape, dtype, name="out"):
         raise TypeError(f"{name} must have dtype {dtype}, got {out.dtype}")
     if not gpu and not out.flags.writeable:
         raise ValueError(f"{name} must be writable, got a read-only array")
+
+
+def delivered(result, out):
+    """`result`, or `out` with its values."""
+    if out is None or out is result:
+        return result
+    out[...] = result
+    return out

@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from ._fold import fold as add_up
-from .arguments import as_array, check_cpu_dtype, check_out
+from .arguments import as_array, check_cpu_dtype, check_out, delivered
 from .devices import device_of
 from .fold_problem import fold_problem, unfold_problem
 
@@ -27,7 +27,7 @@ def unfold(input, kernel_size, dilation, padding, stride, out):
     columns = result.reshape(p.batch, p.channels, *p.kernel, *p.counts)
     for tap, windows, samples in p.taps():
         columns[(..., *tap, *windows)] = image[(..., *samples)]
-    return _delivered(result, out)
+    return delivered(result, out)
 
 
 def fold(input, output_size, kernel_size, dilation, padding, stride, out):
@@ -53,7 +53,7 @@ def fold(input, output_size, kernel_size, dilation, padding, stride, out):
     if half:
         with np.errstate(over="ignore", invalid="ignore"):
             result[...] = sums
-    return _delivered(result, out)
+    return delivered(result, out)
 
 
 def _room(shape, dtype, input, out):
@@ -63,10 +63,3 @@ def _room(shape, dtype, input, out):
         if out.flags.carray and out.dtype.isnative and not np.may_share_memory(out, input):
             return out
     return np.empty(shape, dtype)
-
-
-def _delivered(result, out):
-    if out is None or out is result:
-        return result
-    out[...] = result
-    return out

@@ -46,6 +46,12 @@ def _kind(value):
     return "NumPy array" if isinstance(value, np.ndarray) else type(value).__name__
 
 
+def cupy_with_device():
+    """CuPy, if somebody has imported it and it finds a device; else None."""
+    cupy = sys.modules.get("cupy")
+    return cupy if cupy is not None and cupy.cuda.is_available() else None
+
+
 def namespace(array):
     """The module whose functions take the array: numpy or cupy."""
     return sys.modules["cupy"] if on_gpu(array) else np

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 from ._calls import run_chosen
-from .arguments import GPU_ONLY, as_array, check_out, dtype_name, flag, shape_of
+from .arguments import GPU_ONLY, as_array, check_cpu_dtype, check_out, dtype_name, flag, shape_of
 from .devices import device_of, on_gpu
 from .gradient_problem import (
     conv_gradient_problem,
@@ -153,7 +153,7 @@ def bias(rank, grad_output, out):
     """With respect to the bias, of either convolution: the sum over batch and outputs."""
     device = device_of(grad_output=grad_output, out=out)
     grad_output = as_array("grad_output", grad_output, gpu=True)
-    dtype = dtype_name("grad_output", grad_output.dtype, CONV_DTYPES, GPU_ONLY if device == "gpu" else ())
+    dtype = dtype_name("grad_output", grad_output.dtype, CONV_DTYPES, GPU_ONLY)
     if grad_output.ndim not in (rank + 1, rank + 2):
         raise ValueError(f"grad_output must have {rank} spatial axes behind (N, out_channels) or (out_channels,), got shape {grad_output.shape}")
     batch, channels = grad_output.shape[0] if grad_output.ndim == rank + 2 else 1, grad_output.shape[-1 - rank]
@@ -161,6 +161,7 @@ def bias(rank, grad_output, out):
         check_out(out, (channels,), dtype)
     if device == "gpu":
         return _gpu().bias(grad_output.reshape(batch, channels, prod(grad_output.shape[-rank:])), out)
+    check_cpu_dtype("grad_output", dtype)
     wide = {"float16": np.float32}.get(dtype, grad_output.dtype)
     # in one order in memory, so that additions have one order, too
     planes = np.ascontiguousarray(grad_output.reshape(batch, channels, prod(grad_output.shape[-rank:])), wide)
@@ -175,11 +176,13 @@ def bias(rank, grad_output, out):
 def _arrays(out, allow_tf32, **arrays):
     """The arguments as arrays of one device and dtype."""
     flag("allow_tf32", allow_tf32)
-    device_of(**arrays, out=out)
+    device = device_of(**arrays, out=out)
     first, grad_output = (as_array(name, value, gpu=True) for name, value in arrays.items())
     if first.dtype != grad_output.dtype:
         name = next(iter(arrays))
         raise TypeError(f"{name} and grad_output must have the same dtype; {name} has {first.dtype}, grad_output has {grad_output.dtype}")
+    if device == "cpu":
+        check_cpu_dtype("grad_output", dtype_name("grad_output", grad_output.dtype, CONV_DTYPES, GPU_ONLY))
     return first, grad_output
 
 

@@ -34,7 +34,7 @@ class Algorithm:
     spreads_nonfinite: bool = False  # whether a NaN or infinity reaches outputs whose window it is not in; `run` then returns
     # whether all results are finite; or, instead of True, what has `prepare` and `run` and loses less of small numbers
     weights: str = ""  # if it computes some weights only: what others are; its module offers suits(problem, weight)
-    waits: bool = True  # on a GPU, if it spreads nothing: whether `run` takes `only_if`, and so can compute again what another row spread
+    takes_only_if: bool = True  # on a GPU, if it spreads nothing: whether `run` takes `only_if`, and so can compute again what another row spread
 
     @cached_property
     def module(self):
@@ -111,12 +111,13 @@ def _passes_bound(problem):
     return cpu.load("separable").error_bound(problem)
 
 
-def _gpu_im2col_bound(problem):
-    return gpu.load("im2col").error_bound(problem)
-
-
-def _cudnn_bound(problem):
-    return gpu.load("cudnn").error_bound(problem)
+def _library_bound(problem):
+    """Of cuBLAS and cuDNN."""
+    # Tensor cores cut off what is below the last bit of the largest product that they add at a time: each addition is off by an
+    # eps rather than half of one. TF32 has 10 bits behind the point; factors that are cut off there lose up to 2**-10 each.
+    if not gpu.load("products").on_tensor_cores(problem):
+        return _sum_bound(problem)
+    return problem.products + 1 + (2**14 if problem.allow_tf32 else 0)
 
 
 def _winograd_bound(problem):
@@ -156,10 +157,10 @@ CONV = (
 
 GPU_CONV = (
     _gpu("implicit_gemm", _gpu_gemm_bound, "terms", "(K + 1)/2 eps sum|w||x|; on tensor cores twice that, and 2^13 eps more with TF32"),
-    _gpu("im2col", _gpu_im2col_bound, "terms", "(K + 1)/2 eps sum|w||x|; on tensor cores twice that, and 2^14 eps more with TF32", waits=False),
+    _gpu("im2col", _library_bound, "terms", "(K + 1)/2 eps sum|w||x|; on tensor cores twice that, and 2^14 eps more with TF32", takes_only_if=False),
     _gpu("fft", _gpu_fft_bound, "norms", "(6.4 log2(points) + 1.5 C + 2) eps sum_c |w_c||x_c|", spreads_nonfinite=True),
     _gpu("winograd", _gpu_winograd_bound, "norms", "(C + 40)/2 15 eps sum_c |w_c||x_c| in tiles of 2x2, 84 in 4x4", spreads_nonfinite=True),
-    _gpu("cudnn", _cudnn_bound, "terms", "(K + 1)/2 eps sum|w||x|; on tensor cores twice that, and 2^14 eps more with TF32", spreads_nonfinite=True),
+    _gpu("cudnn", _library_bound, "terms", "(K + 1)/2 eps sum|w||x|; on tensor cores twice that, and 2^14 eps more with TF32", spreads_nonfinite=True),
     _gpu("depthwise", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
     _gpu("direct", _sum_bound, "terms", "(K + 1)/2 eps sum|w||x|"),
 )

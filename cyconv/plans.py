@@ -8,7 +8,7 @@ from ._calls import another, planned
 from .arguments import Described, as_array, check_bytes, flag, integer
 from .devices import device_of
 from .memory import overlaps
-from .problem import CONV_DTYPES, conv_problem, on_gpu, spatial_rank
+from .problem import CONV_DTYPES, conv_problem, gpu_problem, spatial_rank
 from .select import choose, verdicts
 
 
@@ -39,7 +39,7 @@ def plan(
     if device == "gpu":
         from .gpu.plans import GPUPlan
 
-        return GPUPlan(on_gpu(problem, problem.dtype, allow_tf32), weight, bias, algorithm)
+        return GPUPlan(gpu_problem(problem, problem.dtype, allow_tf32), weight, bias, algorithm)
     return Plan(problem, weight, bias, algorithm)
 
 

@@ -305,7 +305,7 @@ def _check_mode(mode, n, before, after, axis):
 
 
 @lru_cache(CACHED)
-def on_gpu(problem, dtype, allow_tf32):
+def gpu_problem(problem, dtype, allow_tf32):
     """The problem as it is computed on a GPU: in its own dtype, where that is a half type, and with TF32 where that is allowed."""
     allow_tf32 = allow_tf32 and dtype == "float32"
     return problem if (dtype, allow_tf32) == (problem.dtype, False) else replace(problem, dtype=dtype, allow_tf32=allow_tf32)

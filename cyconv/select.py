@@ -8,13 +8,11 @@ for some weights only; then they are looked at, but only where that row would be
 from dataclasses import dataclass, replace
 from math import prod
 
-import numpy as np
-
 from . import costs, menu
-from .arguments import GPU_ONLY, as_array, flag, one_of
+from .arguments import INTEGERS, as_array, check_cpu_dtype, flag, one_of
 from .devices import device_of
 from .gpu import costs as gpu_costs
-from .problem import ConvProblem, conv_problem, on_gpu, spatial_rank
+from .problem import ConvProblem, conv_problem, gpu_problem, spatial_rank
 
 ALGORITHMS = tuple(dict.fromkeys([row.name for rows in menu.CONV_ON.values() for row in rows]))
 
@@ -83,13 +81,9 @@ def _remembered(problem, algorithm, finite, any_weight, planned, device):
     return row
 
 
-def _check_dtype(problem, device):
-    if problem.dtype in GPU_ONLY and device == "cpu":
-        raise TypeError(f"input has dtype {problem.dtype}, which is computed on the GPU only")
-
-
 def _choose(problem, algorithm, finite, any_weight, planned, device):
-    _check_dtype(problem, device)
+    if device == "cpu":
+        check_cpu_dtype("input", problem.dtype)
     said = verdicts(problem, device)
     if algorithm != "auto":
         verdict = next((v for v in said if v.algorithm.name == algorithm), None)
@@ -98,7 +92,7 @@ def _choose(problem, algorithm, finite, any_weight, planned, device):
         if verdict.declined:
             raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {verdict.declined}")
         return verdict.algorithm
-    usable = [v for v in said if v.declined is None and (finite or v.algorithm.waits and not v.algorithm.spreads_nonfinite)]
+    usable = [v for v in said if v.declined is None and (finite or v.algorithm.takes_only_if and not v.algorithm.spreads_nonfinite)]
     usable = [v for v in usable if not (any_weight and v.algorithm.weights)]
     if not usable:
         reasons = "; ".join(f"{v.algorithm.name} {v.declined or 'would spread a NaN'}" for v in said)
@@ -128,7 +122,7 @@ class Explanation:
                 rows.append((v.algorithm.name, v.algorithm.device, "-", "-", "-", f"no: {v.declined}"))
             else:
                 note = "chosen: the least predicted time" if v.algorithm.name == self.chosen else ""
-                bound = f"{v.bound:.3g} eps ({v.algorithm.scale})" if np.dtype(self.problem.dtype).kind in "fc" else "exact"
+                bound = f"{v.bound:.3g} eps ({v.algorithm.scale})" if self.problem.dtype not in INTEGERS else "exact"
                 rows.append((v.algorithm.name, v.algorithm.device, seconds_text(v.seconds), bytes_text(v.workspace), bound, note))
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
         lines += ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths)), row[5]]).rstrip() for row in rows]
@@ -169,7 +163,7 @@ def explain(
 def explained(problem, algorithm, weight, device, allow_tf32):
     """The Explanation of a problem; its `weight` may be None where it does not matter which it is."""
     if device == "gpu":
-        problem = on_gpu(problem, problem.dtype, allow_tf32)
+        problem = gpu_problem(problem, problem.dtype, allow_tf32)
     chosen = choose(problem, algorithm, weight, device=device).name
     times = costs.in_force()[1] if device == "cpu" else f"constants of the GPU ({gpu_costs.SOURCE})"
     return Explanation(problem, chosen, verdicts_on(problem, weight, device), times)
@@ -194,7 +188,8 @@ def choose_pool(problem, algorithm="auto", pixels=False, device="cpu"):
 
 
 def _choose_pool(problem, algorithm, pixels, device):
-    _check_dtype(problem, device)
+    if device == "cpu":
+        check_cpu_dtype("input", problem.dtype)
     rows = menu.POOL_ON[device]
     if algorithm != "auto":
         row = next((row for row in rows if row.name == algorithm), None)

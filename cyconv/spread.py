@@ -7,7 +7,7 @@ import numpy as np
 
 from . import _spread, scatter
 from ._calls import pooled
-from .arguments import check_cpu_dtype, check_out
+from .arguments import check_cpu_dtype, check_out, delivered
 from .devices import on_gpu
 from .memory import empty, overlaps
 from .scatter_problem import ScatterProblem
@@ -39,7 +39,7 @@ def average(problem, grad_output, out):
         result.real, result.imag = _spread_out(problem, grad_output.real), _spread_out(problem, grad_output.imag)
     else:
         result = _spread_out(problem, grad_output)
-    return _delivered(result, out)
+    return delivered(result, out)
 
 
 def _spread_out(problem, values):
@@ -50,12 +50,6 @@ def _spread_out(problem, values):
     _spread.spread(problem, np.ascontiguousarray(values), result)
     return result
 
-
-def _delivered(result, out):
-    if out is None:
-        return result
-    out[...] = result
-    return out
 
 
 # ---- norms ---------------------------------------------------------------------------------------------------------------
@@ -76,7 +70,7 @@ def norm(problem, input, grad_output, out):
         result = _of_extremes(problem, input, grad_output)
     else:
         result = _of_powers(problem, input, grad_output)
-    return _delivered(result, out)
+    return delivered(result, out)
 
 
 def _of_powers(problem, input, grad_output):
@@ -154,4 +148,4 @@ def taken(problem, grad_output, indices, out):
             last = scatter.run(places, np.broadcast_to(order, (count, order.size)), at[block], None)
             stayed = np.take_along_axis(last, at[block], -1) == order
             np.copyto(parts[block], np.take_along_axis(g[block], at[block], -1), where=stayed)
-    return _delivered(result, out)
+    return delivered(result, out)

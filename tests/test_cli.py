@@ -188,6 +188,7 @@ def test_explain_tells_what_a_gpu_would_get(run):
     shown = run(*words).stdout
     assert "implicit_gemm  gpu " in shown and " cpu " not in shown
     assert run(*words, "--allow-tf32").stdout != shown
+    fails(run(*words[:-1], "--allow-tf32"), 1, "--allow-tf32 is for --gpu")
 
 
 def test_explain_takes_no_memory_for_its_arrays(run):

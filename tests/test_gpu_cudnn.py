@@ -13,7 +13,7 @@ import cyconv
 from cyconv import grad, menu, problem, select
 from cyconv.gpu import cudnn as launcher
 from cyconv.gpu.layout import views
-from cyconv.problem import on_gpu
+from cyconv.problem import gpu_problem
 
 ROW = next(row for row in menu.GPU_CONV if row.name == "cudnn")
 
@@ -88,7 +88,7 @@ def test_which_plans_are_refused(cupy, cudnn):
     assert exact - tf32 == {"TENSOR_CORE", "DOWN_CONVERT_INPUTS"} and tf32 == half
     assert {"WINOGRAD", "FFT", "NONDETERMINISTIC", "REDUCED_PRECISION_REDUCTION"} <= half
     plain = problem_of(Case("", (1, 2, 5, 5), (3, 2, 3, 3)), "float32", None)
-    assert ROW.bound(plain) == 9.5 < ROW.bound(on_gpu(plain, "float16", False)) < ROW.bound(on_gpu(plain, "float32", True))
+    assert ROW.bound(plain) == 9.5 < ROW.bound(gpu_problem(plain, "float16", False)) < ROW.bound(gpu_problem(plain, "float32", True))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -249,7 +249,7 @@ def test_cudnn_itself_has_a_plan_for_every_case(dtype):
     kind, _, tf32 = dtype.partition(" ")
     for case in CASES:
         _, _, bias = arrays(case, "float32")
-        p = on_gpu(problem_of(case, "float32", bias), kind, bool(tf32))
+        p = gpu_problem(problem_of(case, "float32", bias), kind, bool(tf32))
         if not p.multiply_adds or launcher.why_not(p):
             continue
         x, w, y = launcher._dense(p)

@@ -12,7 +12,7 @@ import cyconv
 from cyconv import menu, select
 from cyconv.gpu import depthwise
 from cyconv.gpu.layout import views
-from cyconv.problem import GPU_DTYPES, make_conv_problem, on_gpu
+from cyconv.problem import GPU_DTYPES, gpu_problem, make_conv_problem
 
 ROW = next(row for row in menu.GPU_CONV if row.name == "depthwise")
 
@@ -195,7 +195,7 @@ def test_every_dtype(dtype, cupy):
         x, w, bias = (data(shape, wide) for shape in ((2, 2, *size), (2, 1, *kernel), (2,)))
         p = problem(x, w, bias, groups=2, **options)
         want = exact(p, x, w, bias).astype(dtype)
-        p = on_gpu(p, np.dtype(dtype).name, False)
+        p = gpu_problem(p, np.dtype(dtype).name, False)
         for t in some(depthwise.tilings(p), 1):
             np.testing.assert_array_equal(computed(cupy, tiled(p, t), *(a.astype(dtype) for a in (x, w, bias))), want, err_msg=f"{p} {t.kind}")
 

@@ -81,3 +81,29 @@ def test_every_function(module, name, cupy):
     if "out" in inspect.signature(function).parameters:
         with pytest.raises(TypeError, match=r"is a CuPy array \(on the GPU\), out a NumPy array|out must be"):
             function(*moved, out=np.zeros(np.shape(want[0] if isinstance(want, tuple) else want), np.float32))
+
+
+@pytest.mark.parametrize(("module", "name"), CALLS, ids=[f"{module.__name__}.{name}" for module, name in CALLS])
+def test_bfloat16_on_the_cpu(module, name):
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    arguments = [a.astype(bfloat16) if isinstance(a, np.ndarray) and a.dtype == np.float32 else a for a in arguments_of(module, name)]
+    text = "is not supported here" if name.endswith("_filter") else "must be an ndarray of a floating" if name == "batch_norm" else "computed on the GPU only"
+    with pytest.raises(TypeError, match=text):
+        getattr(module, name)(*arguments)
+
+
+def test_what_is_for_numpy_arrays_alone(cupy):
+    x, w = whole(2, 3, 8), whole(4, 3, 3)
+    plan = cyconv.plan_conv(x.shape, w)
+    for options in ({"input": cupy.asarray(x)}, {"input": x, "out": cupy.asarray(plan(x))}):
+        with pytest.raises(TypeError, match="input must be a NumPy array, as the plan's weight is|out is a CuPy array .* input a NumPy array"):
+            plan(**options)
+    for name in set(cyconv.signal.__all__) - {"choose_conv_method", "correlation_lags"}:
+        with pytest.raises(TypeError, match="(in2|template) is a CuPy array, and this works on NumPy arrays alone"):
+            getattr(cyconv.signal, name)(whole(8, 8), cupy.asarray(whole(3, 3)))
+
+
+def test_explain_states_bounds_of_bfloat16(cupy):
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    text = str(cyconv.explain(cupy.asarray(whole(2, 3, 8).astype(bfloat16)), cupy.asarray(whole(4, 3, 3).astype(bfloat16))))
+    assert "eps" in text and "exact" not in text

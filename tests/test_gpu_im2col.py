@@ -10,7 +10,7 @@ import cyconv
 from cyconv import menu, select
 from cyconv.gpu import im2col, products
 from cyconv.gpu.layout import views
-from cyconv.problem import on_gpu
+from cyconv.problem import gpu_problem
 
 ROW = next(row for row in menu.GPU_CONV if row.name == "im2col")
 SOME = [case for case in CASES if 0 not in case.input + case.weight]
@@ -114,9 +114,9 @@ def test_tf32_where_it_is_allowed(cupy):
     x, w = rng.standard_normal((1, 8, 20, 20)).astype("f4"), rng.standard_normal((8, 8, 3, 3)).astype("f4")
     case = Case("", x.shape, w.shape)
     problem = problem_of(case, "float32", None)
-    got = {tf32: result(cupy, on_gpu(problem, "float32", tf32), x, w) for tf32 in (False, True)}
+    got = {tf32: result(cupy, gpu_problem(problem, "float32", tf32), x, w) for tf32 in (False, True)}
     assert_within_bound(ROW, problem, x, w, None, got[False])
-    allowed = on_gpu(problem, "float32", True)
+    allowed = gpu_problem(problem, "float32", True)
     assert_within_bound(ROW, allowed, x, w, None, got[True])
     assert not np.array_equal(got[False], got[True])
     assert ROW.bound(allowed) > 2**14 > ROW.bound(problem)

@@ -11,7 +11,7 @@ import cyconv
 from cyconv import menu, reference, select
 from cyconv.gpu import implicit_gemm, launch, tensor_gemm
 from cyconv.gpu.layout import views
-from cyconv.problem import MAX_WORKSPACE, conv_problem, on_gpu
+from cyconv.problem import MAX_WORKSPACE, conv_problem, gpu_problem
 
 bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
 TYPES = {"float16": np.float16, "bfloat16": bfloat16, "float32": np.float32}
@@ -172,7 +172,7 @@ def problem_of(dtype, input, weight, *, max_workspace=MAX_WORKSPACE, precision="
     x, w = (np.broadcast_to(np.zeros((), TYPES[dtype]), shape) for shape in (input, weight))
     b = np.zeros(weight[0], TYPES[dtype]) if bias else None
     found = conv_problem(rank, x, w, b, stride, padding, dilation, groups, padding_mode, precision, max_workspace)
-    return replace(on_gpu(found, dtype, tf32))  # one of its own, whose `kept` a test may change
+    return replace(gpu_problem(found, dtype, tf32))  # one of its own, whose `kept` a test may change
 
 
 def integers(problem, seed=0):

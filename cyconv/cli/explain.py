@@ -23,4 +23,6 @@ def run(input_shape, weight_shape, dtype, gpu, allow_tf32, **options):
         weight = stand_in("WEIGHT_SHAPE", weight_shape)
         problem = conv_problem(spatial_rank(weight), stand_in("INPUT_SHAPE", input_shape), weight, None, **options)
         return str(explained(problem, algorithm, None, "gpu", allow_tf32))
+    if allow_tf32:
+        raise CommandError("--allow-tf32 is for --gpu")
     return str(explain(stand_in("INPUT_SHAPE", input_shape), stand_in("WEIGHT_SHAPE", weight_shape), **options))

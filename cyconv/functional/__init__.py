@@ -1,4 +1,7 @@
-"""The functions, with the names, argument order and results of torch.nn.functional, on NumPy arrays."""
+"""The functions, with the names, argument order and results of torch.nn.functional, on NumPy and CuPy arrays.
+
+Where a docstring says ndarray, it is one of the kind that the arguments are.
+"""
 
 from .convolution import (
     conv1d,

@@ -77,9 +77,7 @@ def _documented(**words):
     **_MOST,
 )
 def maximum_filter(input, size=None, footprint=None, output=None, mode="reflect", cval=0.0, origin=0, *, axes=None):
-    device_of(input=input, output=output)
-    input = as_array("input", input, gpu=True)
-    return filters.run(filter_problem("max", input, size, footprint, output, mode, cval, origin, axes), input, output)
+    return _filtered("max", input, size, footprint, output, mode, cval, origin, axes)
 
 
 @_documented(
@@ -90,9 +88,7 @@ def maximum_filter(input, size=None, footprint=None, output=None, mode="reflect"
     **_MOST,
 )
 def minimum_filter(input, size=None, footprint=None, output=None, mode="reflect", cval=0.0, origin=0, *, axes=None):
-    device_of(input=input, output=output)
-    input = as_array("input", input, gpu=True)
-    return filters.run(filter_problem("min", input, size, footprint, output, mode, cval, origin, axes), input, output)
+    return _filtered("min", input, size, footprint, output, mode, cval, origin, axes)
 
 
 @_documented(
@@ -107,6 +103,10 @@ def minimum_filter(input, size=None, footprint=None, output=None, mode="reflect"
     array([2., 3., 2., 2.])""",
 )
 def uniform_filter(input, size=3, output=None, mode="reflect", cval=0.0, origin=0, *, axes=None):
+    return _filtered("average", input, size, None, output, mode, cval, origin, axes)
+
+
+def _filtered(kind, input, size, footprint, output, mode, cval, origin, axes):
     device_of(input=input, output=output)
     input = as_array("input", input, gpu=True)
-    return filters.run(filter_problem("average", input, size, None, output, mode, cval, origin, axes), input, output)
+    return filters.run(filter_problem(kind, input, size, footprint, output, mode, cval, origin, axes), input, output)

@@ -4,13 +4,23 @@ Parts that a backward needs again (the layers of cyconv.nn call them) stand at t
 exported. Arrays of the GPU are checked here and computed by norms, softmax and activations of cyconv.gpu.
 """
 
-from importlib import import_module
 from math import isfinite, prod
 
 import numpy as np
 
-from .. import _norms
-from ..arguments import FLOATS, GPU_ONLY, INTEGERS, as_array, check_out, dtype_name, flag, integer, one_of
+from .. import _norms, gpu
+from ..arguments import (
+    FLOATS,
+    GPU_ONLY,
+    INTEGERS,
+    as_array,
+    check_cpu_dtype,
+    check_out,
+    dtype_name,
+    flag,
+    integer,
+    one_of,
+)
 from ..devices import device_of, on_gpu
 from ..memory import empty
 from .convolution import conv1d
@@ -99,15 +109,14 @@ def relu(input, *, out=None):
     >>> relu(np.array([-1.5, 0.0, 2.5]))
     array([0. , 0. , 2.5])
     """
-    if out is not None:
-        device_of(input=input, out=out)
+    device = device_of(input=input, out=out)
     input = as_array("input", input, gpu=True)
-    gpu = on_gpu(input)
-    dtype = dtype_name("input", input.dtype, FLOATS + INTEGERS, GPU_ONLY if gpu else ())
+    dtype = dtype_name("input", input.dtype, FLOATS + INTEGERS, GPU_ONLY)
     if out is not None:
         check_out(out, input.shape, dtype)
-    if gpu:
-        return _gpu("activations").relu(input, out)
+    if device == "gpu":
+        return gpu.load("activations").relu(input, out)
+    check_cpu_dtype("input", dtype)
     return np.maximum(input, 0, out=empty(input.shape, input.dtype) if out is None else out)
 
 
@@ -140,7 +149,7 @@ def softmax(input, dim=-1):
     """
     input, dim = _with_axis(input, dim)
     if on_gpu(input):
-        return _gpu("softmax").softmax(input, dim, logarithm=False)
+        return gpu.load("softmax").softmax(input, dim, logarithm=False)
     _, powers, total = _exponentials(input, dim)
     powers /= total
     return powers.astype(input.dtype, copy=False)
@@ -175,7 +184,7 @@ def log_softmax(input, dim=-1):
     """
     input, dim = _with_axis(input, dim)
     if on_gpu(input):
-        return _gpu("softmax").softmax(input, dim, logarithm=True)
+        return gpu.load("softmax").softmax(input, dim, logarithm=True)
     shifted, _, total = _exponentials(input, dim)
     shifted -= np.log(total)
     return shifted.astype(input.dtype, copy=False)
@@ -218,7 +227,7 @@ def dropout(input, p=0.5, training=True, *, seed=None):
     if not flag("training", training):
         return input
     if on_gpu(input):
-        return _gpu("activations").dropout(input, p, dropout_key(generator_of(seed)))
+        return gpu.load("activations").dropout(input, p, dropout_key(generator_of(seed)))
     return input * dropout_mask(input, p, generator_of(seed))
 
 
@@ -245,7 +254,9 @@ def dropout_key(generator):
 
 def check_floating(input):
     """Raises unless the array has a floating dtype that is computed where it lies."""
-    dtype_name("input", input.dtype, FLOATS, GPU_ONLY if on_gpu(input) else ())
+    dtype = dtype_name("input", input.dtype, FLOATS, GPU_ONLY)
+    if not on_gpu(input):
+        check_cpu_dtype("input", dtype)
 
 
 def check_probability(name, value):
@@ -291,11 +302,6 @@ def _exponentials(input, dim):
         np.subtract(wide, wide.max(axis=dim, keepdims=True, initial=-np.inf), out=shifted)
     powers = np.exp(shifted)
     return shifted, powers, powers.sum(axis=dim, keepdims=True)
-
-
-def _gpu(name):
-    """A module of cyconv.gpu, imported on first use."""
-    return import_module(f"..gpu.{name}", __package__)
 
 
 # ---- cross entropy -------------------------------------------------------------------------------------------------------
@@ -374,9 +380,9 @@ def cross_entropy_forward(input, target, weight, ignore_index, reduction, smooth
         raise ValueError(f"target must have shape {shape} for an input of shape {input.shape}, got {target.shape}")
     if weight is not None and len(weight) != classes:
         raise ValueError(f"weight must have shape ({classes},) for an input of shape {input.shape}, got {weight.shape}")
+    check_floating(input)
     if device == "gpu":
-        check_floating(input)
-        return _gpu("softmax").cross_entropy(input, target, weight, ignore_index, reduction, smoothing)
+        return gpu.load("softmax").cross_entropy(input, target, weight, ignore_index, reduction, smoothing)
     counted = target != ignore_index
     if counted.all():
         counted = None
@@ -385,7 +391,6 @@ def cross_entropy_forward(input, target, weight, ignore_index, reduction, smooth
     if target.size and not (0 <= target.min() and target.max() < classes):
         wrong = target[(target < 0) | (target >= classes)][0]
         raise ValueError(f"target must be from 0 to {classes - 1}, since the input has {classes} classes; got {wrong}")
-    check_floating(input)
     shifted, powers, total = _exponentials(input, 1)
     target = np.expand_dims(target.astype(np.intp, copy=False), 1)
     log_total, right = np.log(total), np.take_along_axis(shifted, target, 1)
@@ -419,7 +424,7 @@ def _difference(a, b):
 def cross_entropy_backward(kept, scale, smoothing):
     """The gradient with respect to the logits, times `scale`; may overwrite the probabilities."""
     if on_gpu(kept[0]):
-        return _gpu("softmax").cross_entropy_gradient(*kept, scale)
+        return gpu.load("softmax").cross_entropy_gradient(*kept, scale)
     probabilities, target, each, counted, each_class, factor = kept
     factor *= scale
     gradient, classes = probabilities, probabilities.shape[1]
@@ -534,7 +539,7 @@ def batch_norm_forward(input, running_mean, running_var, weight, bias, eps, mome
     ones. In place of a momentum there may be a number of batches, an array, whose average the running ones are to be.
     """
     if on_gpu(input):
-        return _gpu("norms").forward(input, running_mean, running_var, weight, bias, eps, momentum, batches)
+        return gpu.load("norms").forward(input, running_mean, running_var, weight, bias, eps, momentum, batches)
     batch, channels = input.shape[:2]
     half = input.dtype == np.float16  # computed in single precision
     x = np.ascontiguousarray(input.reshape(batch, channels, prod(input.shape[2:])), np.float32 if half else input.dtype)
@@ -568,7 +573,7 @@ def batch_norm_backward(grad_output, kept, weight, input_grad):
     """
     x, mean, inverse, own = kept
     if on_gpu(x):
-        return _gpu("norms").backward(grad_output, kept, weight, input_grad)
+        return gpu.load("norms").backward(grad_output, kept, weight, input_grad)
     g = np.ascontiguousarray(grad_output.reshape(x.shape), x.dtype)
     middle = mean.astype(x.dtype).astype(np.float64)
     bias_gradient, weight_gradient = _norms.products(g, x, middle)

@@ -26,7 +26,7 @@
     tensor_gemm.py, .cu, tensor_cores.cuh    what implicit_gemm has tensor cores do, and their instructions, the only PTX
 
 Every kernel takes sizes and strides as 64-bit integers. Nothing synchronises, but that scatter.py hears whether indices
-are possible: work goes to the current stream, and where a result must be computed again because something was not finite, the device
+of callers are possible: work goes to the current stream, and where a result must be computed again because something was not finite, the device
 finds out by itself (`only_if`).
 """
 
@@ -34,5 +34,5 @@ import importlib
 
 
 def load(name):
-    """The module of algorithm `name`; imported on first use."""
+    """A module of this folder; imported on first use."""
     return importlib.import_module(f"{__name__}.{name}")

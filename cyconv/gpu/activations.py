@@ -1,10 +1,10 @@
 """Rectifiers and dropout on CuPy arrays."""
 
+from . import costs
 from .elements import wide
-from .launch import TYPES, blocks, kernel
+from .launch import REALS, TYPES, blocks, kernel
 
 THREADS = 256
-DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def relu(input, out):
@@ -48,6 +48,6 @@ def dropout(input, p, key, out=None):
 
 def instances():
     """All kernels that may be asked for: (file, expression)."""
-    found = [f"dropout<{TYPES[dtype]}>" for dtype in DTYPES]
-    found += [f"passed<{TYPES[dtype]}, {width}>" for dtype, most in zip(DTYPES, (8, 8, 4, 2)) for width in (1, most)]
+    found = [f"dropout<{TYPES[dtype]}>" for dtype in REALS]
+    found += [f"passed<{TYPES[dtype]}, {width}>" for dtype in REALS for width in (1, 16 // costs.itemsize(dtype))]
     return [("activations", expression) for expression in found]

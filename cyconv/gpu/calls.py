@@ -3,8 +3,8 @@
 import numpy as np
 
 from .. import select
-from ..arguments import check_out, flag
-from ..problem import conv_problem, on_gpu
+from ..arguments import check_out, delivered, flag
+from ..problem import conv_problem, gpu_problem
 from .layout import views
 
 
@@ -22,7 +22,7 @@ def convolve(
 def run(problem, input, weight, bias, algorithm, allow_tf32, out):
     """The convolution that `problem` describes."""
     with input.device:
-        problem = on_gpu(problem, problem.dtype, allow_tf32)
+        problem = gpu_problem(problem, problem.dtype, allow_tf32)
         result = room(problem.output_shape, problem.dtype, out, input, weight, bias)
         compute(problem, *views(problem, aligned(input), aligned(weight), result), bias, algorithm)
         return delivered(result, out)
@@ -33,13 +33,19 @@ def compute(problem, input, weight, out, bias, algorithm):
     import cupy
 
     row = select.choose(problem, algorithm, device="gpu")
-    careful = row.spreads_nonfinite and algorithm == "auto"
-    careful = (select.choose(problem, "auto", finite=False, device="gpu"), weight) if careful else None
-    compute_by(row, careful, problem, input, weight, out, None if bias is None else cupy.ascontiguousarray(bias))
+    bias = None if bias is None else cupy.ascontiguousarray(bias)
+    compute_by(row, careful(row, problem, weight, algorithm), problem, input, weight, out, bias)
+
+
+def careful(row, problem, weight, algorithm):
+    """The row, and its weights, that computes again what `row` has spread a NaN or infinity in; None if it spreads none, or was asked for."""
+    if not row.spreads_nonfinite or algorithm != "auto":
+        return None
+    return select.choose(problem, "auto", finite=False, device="gpu"), weight
 
 
 def compute_by(row, careful, problem, input, weight, out, bias):
-    """The same by a row of the menu; `careful`, a row and its weights, computes again what `row` spread a NaN or infinity in."""
+    """The same by a row of the menu, and by a `careful` one."""
     import cupy
 
     if not problem.multiply_adds:
@@ -73,10 +79,3 @@ def room(shape, dtype, out, *read):
         if not any(each is not None and cupy.may_share_memory(out, each) for each in read) and aligned(out) is out:
             return out
     return cupy.empty(shape, dtype)
-
-
-def delivered(result, out):
-    if out is None or out is result:
-        return result
-    out[...] = result
-    return out

@@ -2,11 +2,11 @@
 
 from math import gcd, prod
 
-from .calls import aligned, delivered, room
-from .launch import kernel, packed
+from ..arguments import delivered
+from .calls import aligned, room
+from .launch import ADDED, MOVED, kernel, packed
 from .layout import split, strides
 from .places import INTEGERS, THREADS, walk
-from .scatter import ADDED, MOVED
 
 TAPS, CHANNELS = (4, 8), 4  # that a thread has
 

@@ -5,6 +5,10 @@ The constants are those of an H100's data sheet and of how far such kernels usua
 
 from math import prod
 
+import numpy as np
+
+from ..arguments import GPU_ONLY
+
 # ---- written by bench/calibrate_gpu.py: do not edit by hand ----
 SOURCE = "not measured: an H100's data sheet (67 TFLOP/s in float32, 3.35 TB/s)"
 SECONDS = {
@@ -17,7 +21,6 @@ SECONDS = {
     "im2col": {"call": 1.5e-05, "launch": 3.0e-06, "byte": 4.0e-13, "multiply_add": 4.0e-14, "tensor_multiply_add": 3.5e-15},
     "winograd": {"call": 2.0e-05, "launch": 3.0e-06, "byte": 4.0e-13, "near_byte": 2.0e-13, "multiply_add": 4.0e-14},
     "cudnn": {"call": 3.0e-05, "multiply_add": 5.0e-14, "tensor_multiply_add": 5.0e-15, "byte": 4.0e-13},
-    "reference": {"call": 1.0},
 }
 # ---- end of the calibrated block ----
 
@@ -40,12 +43,15 @@ def in_waves(problem, work):
 def moved(problem):
     """Bytes of input, weight and output, each once."""
     p = problem
-    size = {"float16": 2, "bfloat16": 2, "float64": 8, "complex64": 8, "complex128": 16, "int64": 8, "uint64": 8}.get(p.dtype, 4)
-    return size * (prod(p.input_shape) + prod(p.weight_shape) + p.outputs)
+    return itemsize(p.dtype) * (prod(p.input_shape) + prod(p.weight_shape) + p.outputs)
 
 
 def pooled_bytes(problem):
     """Bytes of a pool's input, result and indices, each once."""
     p = problem
-    size = {"float16": 2, "bfloat16": 2, "float64": 8, "complex64": 8, "complex128": 16, "int64": 8, "uint64": 8}.get(p.dtype, 4)
-    return size * (prod(p.input_shape) + p.outputs) + 8 * p.outputs * p.with_indices
+    return itemsize(p.dtype) * (prod(p.input_shape) + p.outputs) + 8 * p.outputs * p.with_indices
+
+
+def itemsize(dtype):
+    """Bytes of a number."""
+    return 2 if dtype in GPU_ONLY else np.dtype(dtype).itemsize

@@ -3,7 +3,7 @@
 A graph is one node, a convolution; of half types also the bias is added in it, so that the result is rounded once. It is made for a
 problem and the strides of its arrays, with the first plan of cuDNN's heuristics, which time nothing, that is allowed: none by Winograd or
 FFT, which would spread what is not finite, none whose bits differ from run to run, none with tensor cores for float32 unless TF32 is
-allowed, and none that needs more memory than max_workspace. Plans with tensor cores are off by more than plain sums (error_bound).
+allowed, and none that needs more memory than max_workspace. Plans with tensor cores are off by more than plain sums (menu.py).
 What cuDNN does not promise is that infinite weights meet the zeros of the padding: so `auto` also looks at the weights, and at the
 result, and computes again where something is not finite.
 
@@ -20,8 +20,10 @@ from math import prod
 
 import numpy as np
 
+from ..devices import cupy_with_device
 from . import costs
 from .launch import TYPES
+from .products import on_tensor_cores
 from .tiles import visit
 
 DTYPES = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BFLOAT16"}  # cuDNN's words
@@ -58,27 +60,11 @@ def amounts(problem):
     p = problem
     # few channels leave parts of its tiles empty
     work = p.multiply_adds // max(p.products * p.out_channels, 1) * _rounded(p.products, 16) * _rounded(p.out_channels, 32)
-    return {"call": 1, "tensor_multiply_add" if _on_tensor_cores(p) else "multiply_add": work, "byte": costs.moved(p)}
+    return {"call": 1, "tensor_multiply_add" if on_tensor_cores(p) else "multiply_add": work, "byte": costs.moved(p)}
 
 
 def _rounded(count, step):
     return -(-count // step) * step
-
-
-def error_bound(problem):
-    """In eps, of the sum of moduli."""
-    # Tensor cores cut off what is below the last bit of the largest product that they add at a time: each addition is off by an
-    # eps rather than half of one. TF32 has 10 bits behind the point; factors that are cut off there lose up to 2**-10 each.
-    p = problem
-    return (p.products + 1) * (1 if _on_tensor_cores(p) else 0.5) + (2**14 if _tf32(p) else 0)
-
-
-def _tf32(problem):
-    return problem.dtype == "float32" and problem.allow_tf32
-
-
-def _on_tensor_cores(problem):
-    return problem.dtype != "float32" or problem.allow_tf32
 
 
 # ---- asking cuDNN ----------------------------------------------------------------------------------------------------------
@@ -95,8 +81,7 @@ def _installed():
 
 def _asked(problem):
     """(why cuDNN does not compute it or None, bytes of workspace): where there is a device, by making its graph. It is asked once."""
-    cupy = sys.modules.get("cupy")
-    if cupy is None or not cupy.cuda.is_available():
+    if cupy_with_device() is None:
         return None, 0
     answer = problem.kept.get("cudnn's answer")
     if answer is None:
@@ -199,7 +184,7 @@ def described(problem, input, weight, out, **where):
 def refused_notes(problem):
     """What no plan may do; cuDNN's words."""
     notes = ["WINOGRAD", "WINOGRAD_TILE_4x4", "WINOGRAD_TILE_6x6", "WINOGRAD_TILE_13x13", "FFT", "NONDETERMINISTIC", "REDUCED_PRECISION_REDUCTION"]
-    return notes if _on_tensor_cores(problem) else [*notes, "TENSOR_CORE", "DOWN_CONVERT_INPUTS"]
+    return notes if on_tensor_cores(problem) else [*notes, "TENSOR_CORE", "DOWN_CONVERT_INPUTS"]
 
 
 # ---- arrays as cuDNN has them: (batch, channels, y, x) or with z, by sizes and strides ----------------------------------------

@@ -6,7 +6,7 @@ from math import gcd, prod
 
 from ..problem import GPU_DTYPES
 from . import costs
-from .launch import MOST_BLOCKS, TYPES, kernel, packed
+from .launch import MOST_BLOCKS, REALS, TYPES, kernel, packed
 from .layout import struct
 
 FARTHEST = 2**30  # samples from one to another within a tile, and of padding: their distances are ints
@@ -36,7 +36,6 @@ class Kind:
 # Shared memory is as much as lets a processor have as many threads as the kernels' registers do.
 UNROLLED = [Kind(1, rows, k, s, 256, 24576) for k, s, rows in ((3, 1, 8), (3, 2, 4), (5, 1, 4), (5, 2, 4), (7, 1, 4), (7, 2, 2))]
 ANY = [Kind(2, 4, 0, 0, 128, 49152), Kind(4, 1, 0, 0, 128, 24576), Kind(1, 1, 0, 0, 128, 24576)]
-UNROLLED_DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def why_not(problem):
@@ -74,7 +73,7 @@ def run(problem, input, weight, bias, out, only_if=None):
 def instances():
     """All kernels that `run` may ask for: (file, expression)."""
     found = [kind.expression(dtype) for dtype in GPU_DTYPES for kind in ANY]
-    found += [kind.expression(dtype) for dtype in UNROLLED_DTYPES for kind in UNROLLED]
+    found += [kind.expression(dtype) for dtype in REALS for kind in UNROLLED]
     return [("depthwise", expression) for expression in found]
 
 
@@ -102,7 +101,7 @@ def tilings(problem):
 
 def kinds(problem):
     p = problem
-    if p.dtype in UNROLLED_DTYPES and p.in_channels == p.kernel[0] == 1 and p.dilation == (1, 1, 1):
+    if p.dtype in REALS and p.in_channels == p.kernel[0] == 1 and p.dilation == (1, 1, 1):
         strides = {s for s, o in zip(p.stride[1:], p.out_size[1:]) if o > 1} or {1}
         for kind in UNROLLED:
             if p.kernel[1:] == (kind.kernel, kind.kernel) and strides == {kind.stride}:

@@ -20,10 +20,9 @@ from functools import lru_cache
 from math import ceil, inf, prod
 
 from . import costs, transforms
-from .launch import TYPES, kernel, packed
+from .launch import INEXACT, TYPES, kernel, packed
 from .tiles import visit
 
-DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 PASS_BYTES = 32 << 20  # of spectra: a pass is then longer than its launches, and stays near the cache that all processors share
 LANES, ROWS = 32, 8  # of multiply, as in fft.cu
 SHARE = 4  # units and output channels of a thread of multiply, where there are so many
@@ -55,7 +54,7 @@ class Tiling:
 
 
 def why_not(problem):
-    if problem.dtype not in DTYPES:
+    if problem.dtype not in INEXACT:
         return "integers are computed exactly, and a Fourier transform rounds"
     if problem.multiply_adds and isinstance(found := tiling(problem), int):
         return f"needs at least {found} bytes of workspace"
@@ -292,6 +291,6 @@ def _multiply(p, t, units, groups, spectra, weights, sums):
 
 def instances():
     """All kernels that `run` may ask for: (file, expression)."""
-    visits = [f"{name}<{TYPES[dtype]}>" for name in ("gather", "place", "scatter") for dtype in DTYPES]
+    visits = [f"{name}<{TYPES[dtype]}>" for name in ("gather", "place", "scatter") for dtype in INEXACT]
     products = [f"multiply<{single}, {units}, {outs}>" for single in ("float", "double") for units in (1, SHARE) for outs in (1, SHARE)]
     return [("fft", expression) for expression in (*visits, *products)]

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from ..arguments import delivered
 from ..gradient_problem import input_gradient
 from ..gradients import borders_folded
-from ..problem import on_gpu
-from .calls import aligned, compute, delivered, room
+from ..problem import gpu_problem
+from .calls import aligned, compute, room
 from .layout import split
 from .transpose import run_transposed
 
@@ -22,7 +23,7 @@ def input(problem, rank, weight, grad_output, algorithm, allow_tf32, out):
             return run_transposed(input_gradient(p), rank, grad_output, weight, None, algorithm, allow_tf32, out)
         if dtype.name in ("float16", "bfloat16"):  # borders are added up before the result is rounded
             grad_output, weight = grad_output.astype(np.float32), weight.astype(np.float32)
-            p = on_gpu(p, "float32", False)
+            p = gpu_problem(p, "float32", False)
         padded = run_transposed(input_gradient(p), rank, grad_output, weight, None, algorithm, allow_tf32, None)
         for axis, pair in enumerate(list(zip(p.pad_before, p.pad_after))[3 - rank :]):
             padded = borders_folded(padded, axis - rank, *pair, p.padding_mode)
@@ -32,7 +33,7 @@ def input(problem, rank, weight, grad_output, algorithm, allow_tf32, out):
 def weight(gradient, input, grad_output, algorithm, allow_tf32, out):
     """With respect to the weight: batch and channels of both arrays are exchanged, and so are those of the result."""
     g, rank, dtype = gradient, gradient.problem.rank, grad_output.dtype
-    p = on_gpu(g.problem, dtype.name, allow_tf32)  # half types are summed in single precision by every algorithm
+    p = gpu_problem(g.problem, dtype.name, allow_tf32)  # half types are summed in single precision by every algorithm
     with input.device:
         result = room(g.shape, dtype, out, input, grad_output)
         compute(

@@ -20,9 +20,8 @@ from math import prod
 from typing import NamedTuple
 
 from . import costs, products
-from .launch import TYPES, kernel, packed
-from .layout import struct
-from .scatter import MOVED
+from .launch import MOVED, TYPES, kernel, packed, word
+from .layout import struct, too_long
 
 SIZES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "complex64": 8, "complex128": 16}
 SUMS = {dtype: "float32" if size == 2 else dtype for dtype, size in SIZES.items()}
@@ -31,7 +30,6 @@ PASS_BYTES = 32 << 20  # of columns and results
 FEW_PIXELS = 1024  # of an item: then matrices of several items are one
 TILE = 128 * 128  # outputs of a block of a large product
 BLOCKS = 8 * costs.PROCESSORS  # of a kernel, at least, if there is so much to do
-LONGEST = 2**29  # of an axis, whose positions are 32-bit numbers
 
 
 class Cut(NamedTuple):
@@ -48,23 +46,13 @@ def why_not(problem):
     p = problem
     if p.dtype not in SIZES:
         return "for floating point and complex numbers only; direct computes integers"
-    if max(n + abs(b) + abs(a) + d * k for n, b, a, d, k in zip(p.size, p.pad_before, p.pad_after, p.dilation, p.kernel)) >= LONGEST:
-        return f"an axis has more than {LONGEST} samples, with its padding"
+    if reason := too_long(p):
+        return reason
     if max(p.products, p.out_channels, prod(p.out_size)) > products.LONGEST:
         return "cuBLAS counts in 32 bits"
     if p.multiply_adds and isinstance(found := cut(p), int):
         return f"needs at least {found} bytes of workspace"
     return products.missing()
-
-
-def error_bound(problem):
-    """In eps, of the sum of moduli."""
-    # Tensor cores cut off what is below the last bit of the largest product that they add at a time: each addition is off by an
-    # eps rather than half of one. TF32 has 10 bits behind the point; factors that are cut off there lose up to 2**-10 each.
-    p = problem
-    if p.dtype.startswith("complex"):
-        return 2 * p.products + 2
-    return (p.products + 1) * (1 if _on_tensor_cores(p) else 0.5) + (2**14 if _tf32(p) else 0)
 
 
 def cost(problem):
@@ -83,13 +71,13 @@ def amounts(problem):
     matrices = [p.groups] if c.merged else sorted([c.items, p.groups])
     loops = 1 if c.merged else matrices[0]
     work = products.multiply_adds(p.out_channels, c.pixels * (c.items if c.merged else 1), p.products, matrices[-1]) * loops * c.passes
-    work *= 4 if p.dtype.startswith("complex") else 2 if _tf32(p) else 1
+    work *= 4 if p.dtype.startswith("complex") else 2 if p.allow_tf32 else 1
     written = 2 * delivered * SIZES[SUMS[p.dtype]] + p.has_bias * size  # results are read once more to have the bias added
     return {
         "call": 1,
         "launch": c.passes * (gathered + loops + (delivered or p.has_bias)),
         "byte": costs.moved(p) + p.groups * columns * (2 * gathered * p.products * size + written * p.out_channels),
-        "tensor_multiply_add" if _on_tensor_cores(p) else "multiply_add": work,
+        "tensor_multiply_add" if products.on_tensor_cores(p) else "multiply_add": work,
     }
 
 
@@ -120,14 +108,6 @@ def _cut(p):
 def _without_columns(problem, cut):
     p = problem
     return p.taps == 1 and max(p.stride) == 1 and not any(p.pad_before + p.pad_after) and not cut.merged
-
-
-def _tf32(problem):
-    return problem.dtype == "float32" and problem.allow_tf32
-
-
-def _on_tensor_cores(problem):
-    return problem.dtype in ("float16", "bfloat16") or _tf32(problem)
 
 
 # ---- running ---------------------------------------------------------------------------------------------------------------
@@ -187,15 +167,15 @@ def _multiply(p, taps, columns, target, add):
     items, groups = target.shape[:2]
     if items <= groups:
         for item in range(items):
-            products.multiply(taps, columns[item], target[item], add, _tf32(p))
+            products.multiply(taps, columns[item], target[item], add, p.allow_tf32)
     else:
         for g in range(groups):
-            products.multiply(taps[g : g + 1], columns[:, g], target[:, g], add, _tf32(p))
+            products.multiply(taps[g : g + 1], columns[:, g], target[:, g], add, p.allow_tf32)
 
 
 def _gathered(p, c, item, pixel, input, weight, out, made):
     grid, part = _launch(c, item, pixel, p.groups, p.in_channels, made, p.products)
-    borders = str(p.padding_mode != "zeros").lower()
+    borders = word(p.padding_mode != "zeros")
     kernel("im2col", f"columns<{MOVED[input.itemsize]}, {borders}>")((grid,), (THREADS,), (struct(p, input, weight, out), part, input, made))
     return made
 

@@ -9,14 +9,13 @@ from typing import NamedTuple
 
 from . import costs, tensor_gemm
 from .launch import MOST_BLOCKS, TYPES, blocks, kernel, packed
-from .layout import struct
+from .layout import struct, too_long
 
 STEP = 8  # rows of k at a time, as in gather.cuh
 GATHERS = ("PANEL", "QUADS", "MASKED", "BOUNDED", "BORDERS")
 SUM_BYTES = {"float32": 4, "float16": 4, "bfloat16": 4, "float64": 8, "complex64": 8, "complex128": 16}
 SUMS = {dtype: dtype if dtype not in ("float16", "bfloat16") else "float32" for dtype in SUM_BYTES}
 FMA_SLOTS = {"float64": 2, "complex64": 4, "complex128": 8}  # of a scheduler, for one multiply-add of a warp; float64 has half the units
-LONGEST = 2**29  # of an axis, whose positions are 32-bit numbers
 SLICES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 STEPS_OF_SLICE = 8  # at least: a block has to begin and to end
 MASK_BITS = 31
@@ -66,8 +65,8 @@ def why_not(problem):
         return "for floating point and complex numbers only; direct computes integers"
     if tensor_gemm.takes(p):
         return None
-    if max(n + abs(b) + abs(a) + d * k for n, b, a, d, k in zip(p.size, p.pad_before, p.pad_after, p.dilation, p.kernel)) >= LONGEST:
-        return f"an axis has more than {LONGEST} samples, with its padding"
+    if reason := too_long(p):
+        return reason
     if max(p.products, prod(p.out_size)) >= 2**31:
         return "an output is the sum of more than 2**31 products, or an item has more than 2**31 pixels"
     if cut(p) is None:

@@ -12,13 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arguments import COMPLEX, FLOATS, GPU_ONLY
+
 FOLDER = Path(__file__).parent
+REALS = FLOATS + GPU_ONLY
+INEXACT = REALS + COMPLEX
 TYPES = {
     "float16": "__half", "bfloat16": "__nv_bfloat16", "float32": "float", "float64": "double",
     "complex64": "Complex<float>", "complex128": "Complex<double>", "bool": "bool",
     "int8": "signed char", "int16": "short", "int32": "int", "int64": "long long",
     "uint8": "unsigned char", "uint16": "unsigned short", "uint32": "unsigned int", "uint64": "unsigned long long",
 }  # fmt: skip
+MOVED = {1: "unsigned char", 2: "unsigned short", 4: "unsigned int", 8: "unsigned long long", 16: "Complex<double>"}  # by their bytes
+ADDED = {name: TYPES[name] for name in INEXACT}  # integers by their bytes
 MOST_BLOCKS = 2**31 - 1  # along x; along y and z 65535
 _INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.MULTILINE)
 
@@ -55,6 +61,11 @@ def kernel(file, expression):
 
     module = cupy.RawModule(code=source(file), options=options(expression), name_expressions=(expression,))
     return module.get_function(expression)
+
+
+def word(flag):
+    """A bool in C++."""
+    return "true" if flag else "false"
 
 
 def packed(*values):

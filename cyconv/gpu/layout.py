@@ -11,6 +11,7 @@ every second output: here both are other strides.
 from .launch import packed
 
 MODES = ("zeros", "reflect", "replicate", "circular")  # their numbers in conv.cuh
+LONGEST = 2**29  # of an axis, where positions are 32-bit numbers
 
 
 def views(problem, input, weight, out):
@@ -36,6 +37,14 @@ def struct(problem, input, weight, out):
         p.batch, p.groups, p.in_channels, p.out_channels, p.size, p.kernel, p.stride, p.dilation, p.pad_before, p.out_size,
         MODES.index(p.padding_mode), strides(input), strides(weight), strides(out),
     )  # fmt: skip
+
+
+def too_long(problem):
+    """Why positions along an axis are no 32-bit numbers; None if they are."""
+    p = problem
+    if max(n + abs(b) + abs(a) + d * k for n, b, a, d, k in zip(p.size, p.pad_before, p.pad_after, p.dilation, p.kernel)) >= LONGEST:
+        return f"an axis has more than {LONGEST} samples, with its padding"
+    return None
 
 
 def strides(array):

@@ -4,13 +4,13 @@ from math import prod
 
 import numpy as np
 
+from . import costs
 from .elements import wide
-from .launch import TYPES, blocks, kernel, packed
+from .launch import REALS, TYPES, blocks, kernel, packed
 
 THREADS, CHUNK = 256, 4096  # as in norms.cu
 MOST_PIECES = 1024  # blocks that are enough for any device, and few enough for the warp that adds up what they found
 MOST_BLOCKS = 16384  # of what goes over all elements: where one goes on, it need not divide
-DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def forward(input, mean, var, weight, bias, eps, momentum=None, batches=None):
@@ -108,8 +108,8 @@ def _wide_dtype(dtype):
 def instances():
     """All kernels that may be asked for: (file, expression)."""
     found = []
-    for dtype in DTYPES:
-        name, most = TYPES[dtype], 16 // (8 if dtype == "float64" else 4 if dtype == "float32" else 2)
+    for dtype in REALS:
+        name, most = TYPES[dtype], 16 // costs.itemsize(dtype)
         found += [f"{kind}<{name}>" for kind in ("statistics", "products", "finish_products")]
         found += [f"finish_statistics<{name}, {running}>" for running in dict.fromkeys((name, "double"))]
         found += [f"scaled<{name}, {width}, {with_g}>" for width in (1, most) for with_g in ("false", "true")]

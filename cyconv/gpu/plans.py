@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from ..arguments import delivered
 from ..devices import device_of
 from ..plans import Plan
 from ..select import choose, verdicts
-from .calls import aligned, compute_by, delivered, room
+from .calls import aligned, careful, compute_by, room
 from .layout import split
 
 
@@ -24,8 +25,7 @@ class GPUPlan(Plan):
             self._bias = None if bias is None else cupy.array(bias)
             weight = split(aligned(weight).copy(), p.rank, (p.groups, p.out_channels, p.in_channels))
             self._prepared = self._row.prepare(p, weight)
-            careful = self._row.spreads_nonfinite and algorithm == "auto"
-            self._careful = (choose(p, "auto", finite=False, device="gpu"), weight) if careful else None
+            self._careful = careful(self._row, p, weight, algorithm)
 
     def __call__(self, input, out=None):
         """The convolution of `input`, whose shape and dtype are the plan's; written to `out` if given."""

@@ -4,8 +4,9 @@ from math import prod
 
 from ..arguments import INTEGERS
 from . import costs
-from .launch import blocks, kernel, packed
-from .windows import REALS, TYPES, axis, division, five_axes, kind, kinds, outside, places, steps
+from .launch import blocks, kernel, packed, word
+from .layout import strides
+from .windows import REALS, TYPES, axes, division, five_axes, kind, kinds, outside, places
 
 THREADS = 256
 SMALL = (2, 3)  # kernels with taps unrolled,
@@ -42,7 +43,7 @@ def run(problem, input, out, indices=None):
     p, k, dtype = problem, kind(problem), TYPES[problem.dtype]
     arrays = [five_axes(p, array) for array in (input, out, *(() if indices is None else (indices,)))]
     lead, pixels = _lead(*arrays)
-    given = str(indices is not None).lower()
+    given = word(indices is not None)
     fits = _fits(p) and _spans(p, arrays[0])
     team, results = _team(p, pixels), 1
     if any(p.border):
@@ -62,10 +63,10 @@ def run(problem, input, out, indices=None):
 def _struct(problem, total, rows, lead, arrays, pixels):
     """The argument `Pool` of pool.cu."""
     p = problem
-    strides = [(lead[0][1 + i], lead[1][1 + i], *steps(array)[2:]) for i, array in enumerate(arrays)]
-    strides += [(0,) * 5] * (3 - len(strides))
+    steps = [(lead[0][1 + i], lead[1][1 + i], *strides(array)[2:]) for i, array in enumerate(arrays)]
+    steps += [(0,) * 5] * (3 - len(steps))
     return packed(
-        total, lead[0][0], *map(_divisor, (p.out_size[2], rows, p.out_size[0], lead[1][0])), *(axis(p, a) for a in range(3)), *strides, places(p),
+        total, lead[0][0], *map(_divisor, (p.out_size[2], rows, p.out_size[0], lead[1][0])), *axes(p), *steps, places(p),
         int(pixels), int(p.count_include_pad), outside(p), division(p),
     )  # fmt: skip
 
@@ -79,13 +80,13 @@ def _divisor(n):
 def _lead(*arrays):
     """Batch and channels as two axes, of which the second one is closer in memory, each (length, its step in each array); and whether that
     is closer than the samples of a plane. If they are one axis in memory, they are made one."""
-    sizes, each = arrays[0].shape, [steps(array) for array in arrays]
-    axes = sorted(([sizes[a], *(s[a] for s in each)] for a in (0, 1)), key=lambda axis: (axis[0] > 1, -abs(axis[1])))
-    (n, *first), (m, *second) = axes
+    sizes, each = arrays[0].shape, [strides(array) for array in arrays]
+    lead = sorted(([sizes[a], *(s[a] for s in each)] for a in (0, 1)), key=lambda axis: (axis[0] > 1, -abs(axis[1])))
+    (n, *first), (m, *second) = lead
     if n == 1 or all(a == m * b for a, b in zip(first, second)):
-        axes = [[1] + [0] * len(each), [n * m, *second]]
+        lead = [[1] + [0] * len(each), [n * m, *second]]
     near = [abs(each[0][a]) for a in (2, 3, 4) if sizes[a] > 1]
-    return axes, bool(near) and axes[1][0] > 1 and 0 < abs(axes[1][1]) < min(near)
+    return lead, bool(near) and lead[1][0] > 1 and 0 < abs(lead[1][1]) < min(near)
 
 
 def _small(p, kind):
@@ -109,7 +110,7 @@ def _fits(p):
 
 def _spans(p, input):
     """Whether a plane's offsets in memory are."""
-    near = steps(input)[2:]
+    near = strides(input)[2:]
     return sum((n - 1) * abs(s) for n, s in zip(p.size, near)) < MOST and max(d * abs(s) for d, s in zip(p.dilation, near)) < MOST
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..arguments import delivered
 from ..select import choose_pool
-from .calls import aligned, delivered, room
+from .calls import aligned, room
 
 
 def pool(make, rank, input, arguments, algorithm, out):

@@ -5,13 +5,15 @@ from math import isinf
 
 import numpy as np
 
+from ..arguments import delivered
 from ..problem import MAX_WORKSPACE
-from .calls import aligned, delivered, room
-from .launch import TYPES, kernel, packed
+from .calls import aligned, room
+from .launch import REALS, TYPES, kernel, packed, word
 from .layout import strides
 from .places import THREADS, walk
-from .spread import NORMED, axes, planes, powers
+from .spread import powers
 from .spread import run as spread_out
+from .windows import axes, five_axes
 
 
 def norm(problem, input, grad_output, out):
@@ -22,7 +24,7 @@ def norm(problem, input, grad_output, out):
         if not p.outputs:
             result[...] = 0
             return delivered(result, out)
-        arrays = [planes(p, a) for a in (aligned(input), aligned(grad_output), result)]
+        arrays = [five_axes(p, a) for a in (aligned(input), aligned(grad_output), result)]
         some = max(1, MAX_WORKSPACE // (8 * (p.outputs // p.planes)))
         run = _extremes if isinf(p.norm_type) else _powers
         for block in _blocks(p, some):
@@ -64,7 +66,7 @@ def _extremes(problem, input, grad_output, out):
 def _struct(problem, of_samples, input, grad_output, out):
     p = problem
     outs, samples = (walk(p.batch, p.channels, *size) for size in (p.out_size, p.size))
-    struct = packed(outs[1], samples[1], axes(p), strides(input), strides(grad_output), strides(out))
+    struct = packed(outs[1], samples[1], *axes(p), strides(input), strides(grad_output), strides(out))
     return (samples if of_samples else outs)[0], struct
 
 
@@ -73,7 +75,7 @@ def _factors(dtype):
 
 
 def _winners(dtype, largest):
-    return f"winners<{TYPES[dtype]}, {str(largest).lower()}>"
+    return f"winners<{TYPES[dtype]}, {word(largest)}>"
 
 
 def _returned(dtype):
@@ -82,5 +84,5 @@ def _returned(dtype):
 
 def instances():
     """All kernels that may be asked for: (file, expression)."""
-    names = [name(dtype) for dtype in NORMED for name in (_factors, _returned)]
-    return [("powers", name) for name in names + [_winners(dtype, largest) for dtype in NORMED for largest in (True, False)]]
+    names = [name(dtype) for dtype in REALS for name in (_factors, _returned)]
+    return [("powers", name) for name in names + [_winners(dtype, largest) for dtype in REALS for largest in (True, False)]]

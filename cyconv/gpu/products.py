@@ -9,10 +9,9 @@ What cuBLAS adds up in which order is its own affair; it hangs on the sizes, and
 stream is captured.
 """
 
-import sys
-
 import numpy as np
 
+from ..devices import cupy_with_device
 from . import costs
 
 LONGEST = 2**31 - 1  # of an axis, and from one run of memory to the next
@@ -29,14 +28,19 @@ _AT = {kind: (pair.ctypes.data, pair.ctypes.data + pair.itemsize) for kind, pair
 
 def missing():
     """Why there are no products, or None. Without a device nobody asks."""
-    cupy = sys.modules.get("cupy")
-    if cupy is None or not cupy.cuda.is_available():
+    cupy = cupy_with_device()
+    if cupy is None:
         return None
     try:
         cupy.cuda.cublas
     except ImportError:
         return "cuBLAS is not installed"
     return None
+
+
+def on_tensor_cores(problem):
+    """Whether NVIDIA's libraries, cuDNN as well, multiply a problem's numbers there."""
+    return problem.dtype in ("float16", "bfloat16") or problem.allow_tf32
 
 
 def lies(matrices):

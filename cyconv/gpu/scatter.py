@@ -8,16 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..arguments import delivered
 from ..problem import MAX_WORKSPACE
 from ..scatter_problem import outside
 from . import costs
-from .calls import delivered, room
-from .launch import TYPES, blocks, kernel, packed
+from .calls import room
+from .launch import ADDED, MOVED, blocks, kernel, packed
 
 LANES, WARPS, BAND_BYTES, RANGES = 32, 4, 4096, 2  # as in scatter.cu
 THREADS = 256  # of what looks at indices
-MOVED = {1: "unsigned char", 2: "unsigned short", 4: "unsigned int", 8: "unsigned long long", 16: "Complex<double>"}  # by their bytes
-ADDED = {name: TYPES[name] for name in ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")}  # integers by their bytes
 FAR = 64  # times that bands may look at each value, on average, before it pays to sort them
 SORTING = 48  # bytes that sorting takes for a value
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..problem import MAX_WORKSPACE
 from . import costs
-from .launch import blocks, kernel, packed
-from .windows import BORDERS, TYPES, division, five_axes, kind, kinds, outside, places, steps, summed, sums
+from .launch import blocks, kernel, packed, word
+from .layout import strides
+from .windows import BORDERS, TYPES, division, five_axes, kind, kinds, outside, places, summed, sums
 
 THREADS = 128
 ACROSS, ALONG = 8, 9  # results of a thread
@@ -74,7 +75,7 @@ class _Held(NamedTuple):
 
     def steps(self, axis):
         """Of both, in elements."""
-        return steps(self.values)[axis], 0 if self.places is None else steps(self.places)[axis]
+        return strides(self.values)[axis], 0 if self.places is None else strides(self.places)[axis]
 
 
 class _Passes:
@@ -224,7 +225,7 @@ def _made(p, outputs):
 def _each(p):
     """Bytes of a sample between passes."""
     wide = 16 if p.dtype.startswith("complex") else 8
-    return wide if sums(kind(p)) else np.dtype(p.dtype).itemsize + 4 * p.with_indices
+    return wide if sums(kind(p)) else costs.itemsize(p.dtype) + 4 * p.with_indices
 
 
 def _pieces(p):
@@ -252,7 +253,7 @@ def _cut(p):
 
 
 def _along(dtype, kind, last, given):
-    return f"along<{TYPES[dtype]}, {kind}, {_word(last or not sums(kind))}, {_word(given)}>"
+    return f"along<{TYPES[dtype]}, {kind}, {word(last or not sums(kind))}, {word(given)}>"
 
 
 def _across(dtype, kind, first, last, given):
@@ -261,11 +262,8 @@ def _across(dtype, kind, first, last, given):
         first, last = first or not given, True
     elif not first and not last:
         type_, kind = {"complex128": "Complex<double>", "uint64": "unsigned long long"}.get(summed(dtype), "double"), "AVERAGE"
-    return f"across<{type_}, {kind}, {_word(first)}, {_word(last)}, {_word(given)}>"
+    return f"across<{type_}, {kind}, {word(first)}, {word(last)}, {word(given)}>"
 
-
-def _word(flag):
-    return "true" if flag else "false"
 
 
 def instances():

@@ -4,10 +4,9 @@ from math import prod
 
 import numpy as np
 
-from .launch import TYPES, blocks, kernel, packed
+from .launch import REALS, TYPES, blocks, kernel, packed
 
 THREADS = 256
-DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def softmax(input, dim, logarithm):
@@ -81,5 +80,5 @@ def instances():
     """All kernels that may be asked for: (file, expression)."""
     kinds = [("softmax", ", false"), ("softmax", ", true"), ("cross_entropy", ""), ("cross_entropy_gradient", "")]
     return [
-        ("softmax", f"{name}<{TYPES[dtype]}, {lanes}{more}>") for name, more in kinds for dtype in DTYPES for lanes in (1, 32, 256)
+        ("softmax", f"{name}<{TYPES[dtype]}, {lanes}{more}>") for name, more in kinds for dtype in REALS for lanes in (1, 32, 256)
     ]

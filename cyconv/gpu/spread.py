@@ -4,16 +4,16 @@ from math import prod
 
 import numpy as np
 
+from ..arguments import delivered
 from . import costs
-from .calls import aligned, delivered, room
-from .launch import TYPES, blocks, kernel, packed
-from .layout import split, strides
+from .calls import aligned, room
+from .launch import INEXACT, REALS, TYPES, blocks, kernel, packed
+from .layout import strides
 from .places import walk
+from .windows import axes, five_axes
 
 THREADS, SAMPLES, COLUMNS, WINDOWS, ROOM_BYTES, UNDER = 256, 4, 256, 256, 9280, 8  # as in spread.cu
-AVERAGED = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 DOUBLE = ("float64", "complex128")
-NORMED = ("float16", "bfloat16", "float32", "float64")
 
 
 def average(problem, grad_output, out):
@@ -23,14 +23,9 @@ def average(problem, grad_output, out):
         result = room(p.input_shape, p.dtype, out, grad_output)
         if not p.outputs:
             result[...] = 0
-        elif result.size and not _alone(p, planes(p, aligned(grad_output)), planes(p, result)):
-            run(p, _averages(p.dtype, _wide(p)), 0.0, planes(p, aligned(grad_output)), None, planes(p, result))
+        elif result.size and not _alone(p, five_axes(p, aligned(grad_output)), five_axes(p, result)):
+            run(p, _averages(p.dtype, _wide(p)), 0.0, five_axes(p, aligned(grad_output)), None, five_axes(p, result))
         return delivered(result, out)
-
-
-def planes(problem, array):
-    """`array` as (batch, channels, z, y, x)."""
-    return split(array, problem.rank, (problem.batch, problem.channels))
 
 
 def run(problem, name, power, values, samples, out):
@@ -43,7 +38,7 @@ def run(problem, name, power, values, samples, out):
     groups = -(-p.planes // each)
     joined = all([_joined(a) for a in (values, samples, out)])
     struct = packed(
-        p.planes, p.planes if joined else p.channels, axes(p), *(_strides(a, joined) for a in (values, out, samples)),
+        p.planes, p.planes if joined else p.channels, *axes(p), *(_strides(a, joined) for a in (values, out, samples)),
         _counting(p), p.divisor_override or 1, _groups(p), groups, tiles, bits, rows, together, each, high, wide,
     )  # fmt: skip
     grid = blocks(groups * tiles[0] * tiles[1] * tiles[2], 1)
@@ -77,7 +72,7 @@ def _alone(problem, values, out):
     divisor = p.divisor_override
     if divisor is None and not any(p.pad_before + p.pad_after) and all([n == k * m for n, k, m in zip(p.size, p.kernel, p.out_size)]):
         divisor = prod(p.kernel)  # all windows are whole
-    struct = packed(digits, axes(p), spans, strides(values), strides(out), 0 if divisor else _counting(p), divisor or 1)
+    struct = packed(digits, *axes(p), spans, strides(values), strides(out), 0 if divisor else _counting(p), divisor or 1)
     kernel("spread", _apart(p.dtype))((grid,), (THREADS,), (struct, values, out))
     return True
 
@@ -87,14 +82,6 @@ def _apart(dtype):
 
 
 # ---- what kernels are told --------------------------------------------------------------------------------------------------
-
-
-def axes(problem):
-    """The axes, as windows.cuh has them."""
-    p, found = problem, ()
-    for a in range(3):
-        found += (p.size[a], p.out_size[a], p.kernel[a], p.stride[a], 1, p.pad_before[a], p.pad_after[a], int(p.adaptive[a]), 0)
-    return found
 
 
 def _counting(problem):
@@ -164,5 +151,5 @@ def powers(dtype):
 
 def instances():
     """All kernels that may be asked for: (file, expression)."""
-    names = [_averages(dtype, wide) for dtype in AVERAGED for wide in (True, False) if wide or dtype not in DOUBLE]
-    return [("spread", name) for name in [*names, *map(_apart, AVERAGED), *map(powers, NORMED)]]
+    names = [_averages(dtype, wide) for dtype in INEXACT for wide in (True, False) if wide or dtype not in DOUBLE]
+    return [("spread", name) for name in [*names, *map(_apart, INEXACT), *map(powers, REALS)]]

@@ -5,12 +5,12 @@ sm_80 have no such instructions.
 """
 
 import functools
-import sys
 from math import prod
 from typing import NamedTuple
 
+from ..devices import cupy_with_device
 from . import costs
-from .launch import TYPES, blocks, kernel, packed
+from .launch import TYPES, blocks, kernel, packed, word
 from .layout import struct
 
 STEP, PIECE = 64, 16  # bytes, as in tensor_gemm.cu
@@ -120,14 +120,12 @@ def _granules(p):
 
 def _old_devices():
     """Whether CuPy finds a device that has no such tensor cores; without it nobody asks."""
-    cupy = sys.modules.get("cupy")
+    cupy = cupy_with_device()
     return cupy is not None and _has_old_devices(cupy)
 
 
 @functools.cache
 def _has_old_devices(cupy):
-    if not cupy.cuda.is_available():
-        return False
     return any(int(cupy.cuda.Device(device).compute_capability) < 80 for device in range(cupy.cuda.runtime.getDeviceCount()))
 
 
@@ -283,7 +281,7 @@ def _threads(tile, way):
 
 
 def _expression(type, tile, granule, way, borders):
-    values = (type, tile.height, tile.width, *tile.warps[way != GATHERED], granule, way, str(borders).lower())
+    values = (type, tile.height, tile.width, *tile.warps[way != GATHERED], granule, way, word(borders))
     return f"tensor_gemm<{', '.join(map(str, values))}>"
 
 

@@ -6,10 +6,11 @@ work areas of plans of one stream are one and the same memory, since they run on
 
 import atexit
 import functools
-import sys
 import threading
 from collections import OrderedDict
 from math import prod
+
+from ..devices import cupy_with_device
 
 KEPT = 16  # plans of a thread
 KEPT_BYTES = 64 << 20  # of their work areas; a plan that needs more is made for each call
@@ -26,8 +27,8 @@ atexit.register(lambda: _plans.made.clear())  # while there is a driver to give 
 
 def missing():
     """Why there are no transforms, or None. Without a device nobody asks."""
-    cupy = sys.modules.get("cupy")
-    return None if cupy is None or not cupy.cuda.is_available() else _missing(cupy)
+    cupy = cupy_with_device()
+    return None if cupy is None else _missing(cupy)
 
 
 @functools.cache

@@ -1,7 +1,8 @@
 """Transposed convolutions of CuPy arrays: each phase of the stride is a convolution that writes to its own outputs, by their stride."""
 
-from ..problem import on_gpu
-from .calls import aligned, compute, delivered, room
+from ..arguments import delivered
+from ..problem import gpu_problem
+from .calls import aligned, compute, room
 from .layout import split
 
 
@@ -13,7 +14,7 @@ def run_transposed(whole, rank, input, weight, bias, algorithm, allow_tf32, out)
             result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * rank)
         input, weight = aligned(input), aligned(weight)
         for phase in whole.phases:
-            p = on_gpu(phase.problem, phase.problem.dtype, allow_tf32)
+            p = gpu_problem(phase.problem, phase.problem.dtype, allow_tf32)
             taps = split(weight, rank, (p.groups, p.in_channels, p.out_channels)).swapaxes(1, 2)
             compute(
                 p,

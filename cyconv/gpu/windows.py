@@ -4,12 +4,11 @@ from math import isinf, prod
 
 import numpy as np
 
-from ..arguments import COMPLEX, FLOATS, GPU_ONLY, INTEGERS
+from ..arguments import COMPLEX, INTEGERS
 from ..pool_problem import BORDERS as WORDS
-from .launch import TYPES
+from .launch import REALS, TYPES
 
 TYPES = TYPES | {"bool": "unsigned char"}  # which compare alike
-REALS = FLOATS + GPU_ONLY
 _KINDS = {"max": "MAX", "min": "MIN", "average": "AVERAGE", "lp": "LP"}
 BORDERS = ("", *WORDS)  # their numbers in windows.cuh
 
@@ -50,16 +49,11 @@ def five_axes(problem, array):
     return array[(*(None,) * (not problem.batched), *(slice(None),) * (1 + problem.batched), *(None,) * (3 - problem.rank))]
 
 
-def steps(array):
-    """Strides in elements."""
-    return [step // array.itemsize for step in array.strides]
-
-
-def axis(problem, a):
-    """The argument `Axis`."""
+def axes(problem):
+    """The arguments `Axis` of z, y and x."""
     p = problem
     numbers = (p.size, p.out_size, p.kernel, p.stride, p.dilation, p.pad_before, p.pad_after, p.adaptive)
-    return (*(int(each[a]) for each in numbers), BORDERS.index(p.border[a]))
+    return [(*(int(each[a]) for each in numbers), BORDERS.index(p.border[a])) for a in range(3)]
 
 
 def places(problem):

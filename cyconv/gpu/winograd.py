@@ -22,14 +22,13 @@ from typing import NamedTuple
 
 from . import costs, products
 from .launch import MOST_BLOCKS, TYPES, blocks, kernel, packed
-from .layout import struct
+from .layout import struct, too_long
 
 SUMS = {"float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64"}
 TILES = (4, 2)
 THREADS = 128  # as in winograd.cu
 PASS_BYTES = 32 << 20  # of V and M
 FEWEST = 128  # tiles of a pass, if there are so many: U is read once in each
-LONGEST = 2**29  # of an axis, whose positions are 32-bit numbers
 BLOCKS = 16 * costs.PROCESSORS  # of a kernel, at least, if there is so much to do
 
 
@@ -51,8 +50,8 @@ def why_not(problem):
         return f"for real floating point numbers only, not for {p.dtype}"
     if p.kernel[1:] != (3, 3) or p.stride[1:] != (1, 1) or p.dilation[1:] != (1, 1):
         return "it needs 3x3 taps, stride 1 and dilation 1 along the last two axes"
-    if max(n + abs(b) + abs(a) + d * k for n, b, a, d, k in zip(p.size, p.pad_before, p.pad_after, p.dilation, p.kernel)) >= LONGEST:
-        return f"an axis has more than {LONGEST} samples, with its padding"
+    if reason := too_long(p):
+        return reason
     if max(prod(p.out_size), planes(p), p.out_channels) > products.LONGEST:
         return "an item has more than 2**31 pixels, or an output is the sum of more than 2**31 products"
     if p.multiply_adds and isinstance(found := cut(p), int):

@@ -1,4 +1,7 @@
-"""Gradients, with the names and arguments of torch.nn.grad where it has them: cyconv.grad."""
+"""Gradients, with the names and arguments of torch.nn.grad where it has them: cyconv.grad.
+
+On NumPy and CuPy arrays; where a docstring says ndarray, it is one of the kind that the arguments are.
+"""
 
 from .convolution import (
     conv1d_bias,

@@ -28,7 +28,7 @@ Calls in training mode remember what backward needs, until it takes it or the ne
 remembered, and many threads may call at once.
 
 Modules begin on the CPU. After ``net.to("gpu")`` and ``loss.to("gpu")`` the same step is one of the GPU: it takes and gives CuPy arrays,
-also as the loss, and nothing waits for the device, but for the gradients of max pools, which look at their indices.
+also as the loss, and nothing waits for the device, but for MaxUnpool, which looks at the indices that it gets.
 """
 
 from .activation import Dropout, ReLU

@@ -412,7 +412,7 @@ class Module:
 
         The parameters there are new objects: what several modules share stays shared, also where the others are moved later, and
         optimizers take them over at their next step, with all that they remember. What was remembered for a backward is forgotten. Modules
-        begin on the CPU; calls of a moved one take arrays of its device and return such.
+        begin on the CPU. What has parameters or buffers takes arrays of their device; what has none (a pool, say) any.
 
         Parameters
         ----------

@@ -24,8 +24,7 @@ import numpy as np
 
 from ..arguments import integer
 from ..devices import on_gpu
-from ..problem import on_gpu as gpu_problem
-from ..problem import resolve_padding
+from ..problem import gpu_problem, resolve_padding
 from ..select import choose
 from .module import Module
 

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from ..arguments import check_on_cpu
 from .arrangement import arrange, arranged, chosen, convolved, parts
 from .operands import check_method, check_mode, check_valid, common_dtype, is_finite, reversed_conjugate, scipy
 from .some_axes import along_axes
@@ -52,6 +53,7 @@ def correlate(in1, in2, mode="full", method="auto"):
     >>> signal.correlate(np.array([1, 2, 3, 4]), np.array([1, 0, -1]), mode="valid")
     array([-2, -2])
     """
+    check_on_cpu(in1=in1, in2=in2)
     in1, in2 = np.asarray(in1), np.asarray(in2)
     if in1.ndim == in2.ndim == 0:
         return in1 * (in2.conj() if in2.dtype.kind == "c" else in2)
@@ -105,6 +107,7 @@ def convolve(in1, in2, mode="full", method="auto"):
     array([[1., 2., 2.],
            [2., 4., 4.]])
     """
+    check_on_cpu(in1=in1, in2=in2)
     in1, in2 = np.asarray(in1), np.asarray(in2)
     if in1.ndim == in2.ndim == 0:
         return in1 * in2
@@ -165,6 +168,7 @@ def choose_conv_method(in1, in2, mode="full", measure=False):
     >>> signal.choose_conv_method(np.ones((512, 512)), np.ones((511, 511)))
     'fft'
     """
+    check_on_cpu(in1=in1, in2=in2)
     in1, in2 = np.asarray(in1), np.asarray(in2)
     check_mode(mode)
     if measure:

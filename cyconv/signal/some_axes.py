@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..arguments import check_on_cpu
 from .arrangement import arrange, convolved
 from .operands import as_axes, check_mode, check_valid, common_dtype, scipy
 
@@ -84,6 +85,7 @@ def oaconvolve(in1, in2, mode="full", axes=None):
 
 def along_axes(name, in1, in2, mode, axes, algorithm="auto"):
     """What both are, by any algorithm; what cyconv cannot compute goes to SciPy's function of that name."""
+    check_on_cpu(in1=in1, in2=in2)
     in1, in2 = np.asarray(in1), np.asarray(in2)
     if in1.ndim == in2.ndim == 0:
         return in1 * in2

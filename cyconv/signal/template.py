@@ -13,6 +13,7 @@ from math import prod
 
 import numpy as np
 
+from ..arguments import check_on_cpu
 from ..functional import avg_pool2d, avg_pool3d, max_pool2d, max_pool3d, min_pool2d, min_pool3d
 from .n_d import correlate
 
@@ -73,6 +74,7 @@ def match_template(image, template, pad_input=False, mode="constant", constant_v
     >>> [int(axis) for axis in np.unravel_index(found.argmax(), found.shape)]
     [1, 1]
     """
+    check_on_cpu(image=image, template=template)
     image, template = np.asarray(image), np.asarray(template)
     if image.ndim not in (2, 3) or not image.size:
         raise ValueError(f"image must be a 2- or 3-dimensional array with elements; got shape {image.shape}")

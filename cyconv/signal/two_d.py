@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..arguments import check_on_cpu
 from .arrangement import LATER, arrange, arranged, convolved, left_to_scipy, parts
 from .operands import check_mode, check_valid, common_dtype, reversed_conjugate, scipy
 
@@ -99,6 +100,7 @@ def correlate2d(in1, in2, mode="full", boundary="fill", fillvalue=0):
 
 
 def _planes(name, in1, in2):
+    check_on_cpu(in1=in1, in2=in2)
     in1, in2 = np.asarray(in1), np.asarray(in2)
     if in1.ndim != 2 or in2.ndim != 2:
         raise ValueError(f"{name} inputs must both be 2-D arrays; got shapes {in1.shape} and {in2.shape}")

@@ -132,6 +132,9 @@ class ndarray:
     def __repr__(self):
         return repr(self._host)
 
+    def __format__(self, spec):
+        return format(self._host, spec)
+
     def __reduce__(self):
         return moved, (self._host.copy(),)
 
