@@ -1,9 +1,10 @@
 // FFT convolution by overlap-save, what stands around the transforms (fft.py has the formula, transforms.py the transforms):
 //
-//     gather     tiles of the padded input, each becomes a spectrum
-//     place      the taps of a kernel at -tap modulo the tile, so that a product of spectra is a correlation
-//     multiply   spectra, summed over channels
-//     scatter    the outputs of a tile, every one of which comes from one tile alone, with the bias
+//     gather          tiles of the padded input, each becomes a spectrum
+//     compare_sizes   whether single precision holds what is small in a tile beside what is large
+//     place           the taps of a kernel at -tap modulo the tile, so that a product of spectra is a correlation
+//     multiply        spectra, summed over channels
+//     scatter         the outputs of a tile, every one of which comes from one tile alone, with the bias
 //
 // Tiles lie side by side, [unit][group][channel], a unit being a tile's place in an item of the batch; they are read and written by
 // the numbers that the transforms are computed in. All but `multiply` are bound by memory (tiles.cuh).
@@ -83,6 +84,64 @@ scatter(const Tiles t, const typename Number<T>::Sum *tiles, const T *__restrict
         out[offset + position[0] * t.array[3] + position[1] * t.array[4] + position[2] * t.array[5]] = Number<T>::store(sum);
     });
     if (nonfinite && spoiled) *nonfinite = 1;
+}
+
+// How `compare_sizes` cuts tiles into cells; fft.py fills it. A cell is `high` rows of every 32nd sample of `wide` lines of 32, of one or four neighbours.
+struct Cells {
+    long long planes, whole;       // tiles, and numbers from one to the next
+    long long slabs, rows, columns;
+    long long slab, row;           // numbers from one to the next
+    long long high, wide, neighbours;
+    long long strips, each, warps; // cells of a warp's lanes side by side, of a plane; those that a warp looks at; warps of a plane
+};
+
+enum : unsigned { INFINITE = 0x7f800000, NORMAL = 0x00800000, HELD = 14u << 23 };  // what is 2**14 times smaller has about two decimal digits left
+
+// Sets `noted` to 1 if in a tile of single precision the largest sample of a cell is 2**14 times smaller than that of another: a transform
+// rounds all of a tile by the same amount. Cells fit into every window; those with zeros or subnormal numbers do not count
+// (cpu/fft_range.pxd says why). Sizes are compared as the integers that their bits are. Where several warps look at a tile, `seen`, zeros
+// at first, has the largest size of each, and the smallest with its bits turned, so that both grow: who comes last sees those of all.
+template <int PARTS>
+__global__ void __launch_bounds__(THREADS) compare_sizes(const Cells p, const unsigned *__restrict__ tiles, unsigned *seen, int *noted)
+{
+    const long long warp = (static_cast<long long>(blockIdx.x) * THREADS + threadIdx.x) / 32, plane = warp / p.warps;
+    if (plane >= p.planes) return;  // all of the warp
+    const unsigned lane = threadIdx.x % 32;
+    const long long first = (warp - plane * p.warps) * p.each, last = min(first + p.each, p.strips);
+    const long long across = (p.columns + 32 * p.wide - 1) / (32 * p.wide), down = p.rows / p.high;
+    unsigned large = 0, turned = 0;
+    for (long long strip = first; strip < last; strip++) {
+        const long long column = strip % across * (32 * p.wide) + lane, rest = strip / across;
+        const long long at = plane * p.whole + rest / down * p.slab + rest % down * p.high * p.row + column;
+        unsigned most = 0, least = column + 32 * (p.wide - 1) < p.columns ? INFINITE : 0u;
+        for (long long y = 0; y < (least ? p.high : 0); y++)
+            for (long long x = 0; x < p.wide; x++) {
+                const unsigned *const from = tiles + (at + y * p.row + x * 32) * PARTS;
+                unsigned size = from[0] & 0x7fffffffu;
+                if (PARTS == 2) size = max(size, from[PARTS - 1] & 0x7fffffffu);
+                most = max(most, size);
+                least = min(least, size);
+            }
+        for (int by = 1; by < p.neighbours; by *= 2) {
+            most = max(most, __shfl_xor_sync(0xffffffffu, most, by));
+            least = min(least, __shfl_xor_sync(0xffffffffu, least, by));
+        }
+        large = max(large, most);
+        if (least >= NORMAL) turned = max(turned, ~most);
+    }
+    for (int by = 16; by; by /= 2) {
+        large = max(large, __shfl_xor_sync(0xffffffffu, large, by));
+        turned = max(turned, __shfl_xor_sync(0xffffffffu, turned, by));
+    }
+    if (lane) return;
+    if (seen) {
+        atomicMax(&seen[2 * plane], large);
+        atomicMax(&seen[2 * plane + 1], turned);
+        __threadfence();
+        large = atomicMax(&seen[2 * plane], 0u);
+        turned = atomicMax(&seen[2 * plane + 1], 0u);
+    }
+    if (turned && large > ~turned + HELD) *noted = 1;
 }
 
 struct Product {

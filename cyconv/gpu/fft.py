@@ -10,7 +10,8 @@ As many units are done at once as a pass may take of memory. If the weights' spe
 after the other. What is read and written, and the product of spectra, are kernels of fft.cu.
 
 Half types are computed in float32. A transform rounds all of a tile by the same amount: an output that is small beside its surroundings
-loses digits, as the row's bound says. (On the CPU `auto` then computes again in double precision; here nobody waits to hear of it.)
+loses digits, as the row's bound says. Where sizes in a tile of single precision differ too much (`compare_sizes` in fft.cu), `auto` has the
+device compute everything again by another row.
 Wins for large kernels: the cost per output grows with log(T), not with the number of taps.
 Source: T. G. Stockham, "High-speed convolution and correlation", AFIPS 1966.
 """
@@ -19,12 +20,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, inf, prod
 
+import numpy as np
+
 from . import costs, transforms
 from .launch import INEXACT, TYPES, kernel, packed
-from .tiles import visit
+from .tiles import THREADS, visit
 
 PASS_BYTES = 32 << 20  # of spectra: a pass is then longer than its launches, and stays near the cache that all processors share
 LANES, ROWS = 32, 8  # of multiply, as in fft.cu
+EACH, ALONE = 64, 256  # samples that a lane of `compare_sizes` looks at, at least, and where one warp does a tile, at most
 SHARE = 4  # units and output channels of a thread of multiply, where there are so many
 LONGEST = 2**31 - 1  # numbers that one plan of cuFFT counts
 
@@ -183,12 +187,12 @@ def tiled(p, axes, length):
 def _amounts(p, axes, length, tile, units, passes, weight_passes):
     through = 2 * sum([1 + (length[a] > 4096) + (length[a] > 1 << 23) for a in axes])  # a transform reads and writes all so often
     planes, kernels = units * p.groups, p.groups * p.out_channels * p.in_channels
-    read, written = planes * p.in_channels * (2 + through), planes * p.out_channels * (1 + through)
-    multiplied = planes * (p.in_channels * ceil(p.out_channels / 16) + p.out_channels) + kernels * ceil(units / 8)
     double = 2 if p.dtype in ("float64", "complex128") else 1
+    read, written = planes * p.in_channels * (4 - double + through), planes * p.out_channels * (1 + through)  # sizes of single precision are looked at
+    multiplied = planes * (p.in_channels * ceil(p.out_channels / 16) + p.out_channels) + kernels * ceil(units / 8)
     return {
         "call": 1,
-        "launch": 5 * passes + 2 * weight_passes,
+        "launch": 6 * passes + 2 * weight_passes,
         "byte": costs.moved(p) + tile * (read + written + multiplied + kernels * (1 + through)),
         "multiply_add": 4 * double * units * kernels * (tile // (8 * double)),
     }
@@ -211,7 +215,7 @@ def prepare(problem, weight):
 
 def run(problem, input, weight, bias, out, nonfinite=None):
     """Writes the result to `out`. `weight` has six axes, or is what `prepare` returned. If input, weight or result are not finite,
-    `nonfinite` (an int32 of the device) becomes 1."""
+    `nonfinite` (an int32 of the device) becomes 1; it does so, too, if single precision would lose what is small in a tile."""
     import cupy
 
     p, t = problem, tiling(problem)
@@ -237,6 +241,8 @@ def run(problem, input, weight, bias, out, nonfinite=None):
                 advance=tuple([m * s for m, s in zip(t.yields, p.stride)]), before=p.pad_before, size=p.size,
                 end=tuple([reach(p, a) for a in range(3)]), mode=p.padding_mode,
             )  # fmt: skip
+            if nonfinite is not None and t.size == 8:
+                _compare_sizes(p, t, units * groups * p.in_channels, spectra, nonfinite)
             transforms.transform(spectra, t.lengths, t.real, t.units * t.groups * p.in_channels, True)
             _multiply(p, t, units, groups, spectra, by, sums)
             transforms.transform(sums, t.lengths, t.real, t.units * t.groups * p.out_channels, False)
@@ -273,6 +279,26 @@ def _steps(t):
     return prod(rows), (rows[1] * rows[2], rows[2], 1)
 
 
+def _compare_sizes(p, t, planes, tiles, noted):
+    """Half of a window makes a cell, where its samples are neighbours; but four samples do at least, since chance makes tiny ones of
+    numbers around zero."""
+    import cupy
+
+    whole, step = _steps(t)
+    slabs, rows, columns = ((1, 1) + t.lengths)[-3:]
+    half = [(p.kernel[a] + 1) // 2 if p.dilation[a] == 1 else 1 for a in t.axes]
+    high = min(half[-2], rows) if len(half) > 1 else 1
+    wide = max(1, min(half[-1], columns) // 32)
+    neighbours = 4 if half[-1] >= 4 or high * wide < 4 else 1
+    strips = slabs * (rows // high) * -(-columns // (32 * wide))
+    each = strips if strips * high * wide <= ALONE else -(-EACH // (high * wide))
+    warps = -(-strips // each)
+    seen = cupy.zeros(2 * planes, np.uint32) if warps > 1 else None
+    apart = [step[a] for a in t.axes[:-1]]
+    cells = packed(planes, whole, slabs, rows, columns, *([0, 0] + apart)[-2:], high, wide, neighbours, strips, each, warps)
+    kernel("fft", f"compare_sizes<{1 if t.real else 2}>")((-(-planes * warps // (THREADS // 32)),), (THREADS,), (cells, tiles, seen, noted))
+
+
 def _multiply(p, t, units, groups, spectra, weights, sums):
     several, outs = (SHARE if units >= SHARE else 1), (SHARE if p.out_channels >= SHARE else 1)
     lanes = 1
@@ -293,4 +319,4 @@ def instances():
     """All kernels that `run` may ask for: (file, expression)."""
     visits = [f"{name}<{TYPES[dtype]}>" for name in ("gather", "place", "scatter") for dtype in INEXACT]
     products = [f"multiply<{single}, {units}, {outs}>" for single in ("float", "double") for units in (1, SHARE) for outs in (1, SHARE)]
-    return [("fft", expression) for expression in (*visits, *products)]
+    return [("fft", expression) for expression in (*visits, "compare_sizes<1>", "compare_sizes<2>", *products)]
