@@ -97,8 +97,9 @@ def _choose(problem, algorithm, finite, any_weight, planned, device):
     if not usable:
         reasons = "; ".join(f"{v.algorithm.name} {v.declined or 'would spread a NaN'}" for v in said)
         raise ValueError(f"max_workspace={problem.max_workspace} is too small for every algorithm ({problem}): {reasons}")
-    if planned and device == "cpu":
-        return min((v.algorithm for v in usable), key=lambda row: costs.planned_seconds(row, problem))
+    if planned:
+        model = costs if device == "cpu" else gpu_costs
+        return min((v.algorithm for v in usable), key=lambda row: model.planned_seconds(row, problem))
     return min(usable, key=lambda v: v.seconds).algorithm
 
 

@@ -327,6 +327,18 @@ def test_what_no_output_needs_has_no_say(tile, cupy):
         np.testing.assert_allclose(got, cyconv.conv2d(x, w)[..., cropped:-cropped, cropped:-cropped], atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ("winograd", "fft"))
+def test_a_plan_is_chosen_for_calls_whose_weights_are_prepared(name, cupy, monkeypatch):
+    x, w = np.zeros((1, 8, 9 + len(name), 12), "f4"), np.zeros((300, 8, 3, 3), "f4")  # problems remember what was chosen for them
+    for other in costs.SECONDS:
+        each = 1e-3 if other != name else 1e-4
+        monkeypatch.setitem(costs.SECONDS, other, dict.fromkeys(costs.SECONDS[other], 0) | {"call": each})
+    monkeypatch.setitem(costs.SECONDS[name], "weight_byte", 1e-6)
+    monkeypatch.setitem(costs.SECONDS[name], "weight_launch", 1e-2)
+    assert cyconv.explain(cupy.asarray(x), cupy.asarray(w), max_workspace=2**27).chosen != name
+    assert cyconv.plan_conv(x.shape, cupy.asarray(w), max_workspace=2**27).algorithm == name
+
+
 def test_auto_spreads_what_is_not_finite_as_a_plain_sum(cupy, monkeypatch):
     monkeypatch.setitem(costs.SECONDS, "winograd", dict.fromkeys(costs.SECONDS["winograd"], 1e-30))
     rng = np.random.default_rng(3)

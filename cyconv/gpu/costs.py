@@ -17,21 +17,27 @@ SECONDS = {
     "implicit_gemm": {"call": 1.0e-05, "launch": 3.0e-06, "slot": 1.5e-10, "byte": 4.0e-13, "step": 4.6e-07},
     "depthwise": {"call": 1.0e-05, "byte": 3.5e-13, "load": 3.0e-13, "multiply_add": 3.7e-14, "quad": 1.5e-13},
     "direct": {"call": 1.0e-05, "multiply_add": 4.0e-13, "byte": 5.0e-13},
-    "fft": {"call": 2.0e-05, "launch": 3.0e-06, "byte": 4.0e-13, "multiply_add": 3.0e-14},
+    "fft": {"call": 2.0e-05, "launch": 3.0e-06, "byte": 4.0e-13, "weight_launch": 3.0e-06, "weight_byte": 4.0e-13, "multiply_add": 3.0e-14},
     "im2col": {"call": 1.5e-05, "launch": 3.0e-06, "byte": 4.0e-13, "multiply_add": 4.0e-14, "tensor_multiply_add": 3.5e-15},
-    "winograd": {"call": 2.0e-05, "launch": 3.0e-06, "byte": 4.0e-13, "near_byte": 2.0e-13, "multiply_add": 4.0e-14},
+    "winograd": {"call": 2.0e-05, "launch": 3.0e-06, "byte": 4.0e-13, "weight_launch": 3.0e-06, "weight_byte": 4.0e-13, "near_byte": 2.0e-13, "multiply_add": 4.0e-14},
     "cudnn": {"call": 3.0e-05, "multiply_add": 5.0e-14, "tensor_multiply_add": 5.0e-15, "byte": 4.0e-13},
 }
 # ---- end of the calibrated block ----
 
 PROCESSORS = 132  # an H100's; a choice must not depend on which device is there
 THREADS = 2048  # of a processor, that hide each other's waiting
+PREPARED = ("weight_launch", "weight_byte")  # kinds of work that a Plan has behind it
 
 
 def seconds(name, amounts, table=None):
     """Predicted seconds of algorithm `name`."""
     each = (SECONDS if table is None else table)[name]
     return sum([amount * each[kind] for kind, amount in amounts.items()])
+
+
+def planned_seconds(row, problem):
+    """Predicted seconds of a call of a Plan, whose weights are prepared, by this row of the menu."""
+    return seconds(row.name, {kind: amount for kind, amount in row.module.amounts(problem).items() if kind not in PREPARED})
 
 
 def in_waves(problem, work):

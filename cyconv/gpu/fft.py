@@ -16,6 +16,7 @@ Wins for large kernels: the cost per output grows with log(T), not with the numb
 Source: T. G. Stockham, "High-speed convolution and correlation", AFIPS 1966.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, inf, prod
@@ -31,6 +32,7 @@ LANES, ROWS = 32, 8  # of multiply, as in fft.cu
 EACH, ALONE = 64, 256  # samples that a lane of `compare_sizes` looks at, at least, and where one warp does a tile, at most
 SHARE = 4  # units and output channels of a thread of multiply, where there are so many
 LONGEST = 2**31 - 1  # numbers that one plan of cuFFT counts
+ODD = sorted([n for n in (3**a * 5**b * 7**c for a in range(20) for b in range(14) for c in range(12)) if n <= LONGEST])  # without larger prime factors
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +116,8 @@ def lengths(problem, axis):
 def smooth(least):
     """The next number without prime factors above 7; an even one, and one of whole eights where that adds little."""
     step = 8 if least > 64 else 2
-    n = -(-least // step) * step
-    while True:
-        rest = n
-        for factor in (2, 3, 5, 7):
-            while rest % factor == 0:
-                rest //= factor
-        if rest == 1:
-            return n
-        n += step
+    steps = -(-least // step)
+    return step * min([n << (-(-steps // n) - 1).bit_length() for n in ODD[: bisect_right(ODD, 2 * steps)]])
 
 
 @lru_cache(256)
@@ -192,8 +187,10 @@ def _amounts(p, axes, length, tile, units, passes, weight_passes):
     multiplied = planes * (p.in_channels * ceil(p.out_channels / 16) + p.out_channels) + kernels * ceil(units / 8)
     return {
         "call": 1,
-        "launch": 6 * passes + 2 * weight_passes,
-        "byte": costs.moved(p) + tile * (read + written + multiplied + kernels * (1 + through)),
+        "launch": 6 * passes,
+        "byte": costs.moved(p) + tile * (read + written + multiplied),
+        "weight_launch": 2 * weight_passes,
+        "weight_byte": tile * kernels * (1 + through),
         "multiply_add": 4 * double * units * kernels * (tile // (8 * double)),
     }
 

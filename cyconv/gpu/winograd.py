@@ -105,8 +105,10 @@ def _cut(p, m):
     passes = -(-tiles // pitch)
     amounts = {
         "call": 1,
-        "launch": 1 + 3 * passes,
-        "byte": costs.moved(p) + weights * (1 + passes),
+        "launch": 3 * passes,
+        "byte": costs.moved(p) + weights * passes,
+        "weight_launch": 1,
+        "weight_byte": weights,
         "near_byte": 2 * passes * pitch * each,
         "multiply_add": passes * products.multiply_adds(p.out_channels, pitch, planes(p), frequencies * p.groups),
     }
