@@ -22,7 +22,10 @@ def on_gpu(value):
 
 
 def device_of(**arrays):
-    """ "gpu" if all of the arrays are CuPy's, "cpu" if none is; None counts as neither. Nothing is ever copied from one to the other."""
+    """ "gpu" if all of the arrays are CuPy's, "cpu" if none is; None counts as neither. Nothing is ever copied from one to the other.
+
+    Arrays of two GPUs are refused: a kernel of one that reads the other's memory stops all that is computed there.
+    """
     for value in arrays.values():
         if type(value) is not np.ndarray and value is not None:
             break
@@ -39,7 +42,26 @@ def device_of(**arrays):
             f"{first} is a CuPy array (on the GPU), {second} a {_kind(b)} (on the CPU); they must lie on one device: "
             f"cupy.asarray({second}) or cupy.asnumpy({first}) moves one{module}"
         )
-    return "gpu" if "gpu" in found else "cpu"
+    if "gpu" not in found:
+        return "cpu"
+    _check_on_one_gpu({name: value for name, value in arrays.items() if value is not None})
+    return "gpu"
+
+
+def _check_on_one_gpu(arrays):
+    """Raises if CuPy's arrays lie on several devices, or if their numbers' bytes are in an order that no device knows."""
+    first = None
+    for name, each in arrays.items():
+        gpu = each.data.device_id
+        if first is None:
+            first, lies = name, gpu
+        elif gpu != lies:
+            raise ValueError(
+                f"{first} lies on GPU {lies}, {name} on GPU {gpu}; they must lie on one device: "
+                f"cupy.array({name}), with {first}.device as the current device, copies one"
+            )
+        if not each.dtype.isnative:
+            raise TypeError(f"{name} has dtype {each.dtype.str}, whose bytes are in another order than the device's")
 
 
 def _kind(value):
@@ -95,7 +117,7 @@ def assign(array, values):
     """Writes values, which may lie elsewhere, to all of an array. What its dtype cannot hold becomes infinite."""
     if on_gpu(array):
         with array.device:
-            array[...] = moved(values, "gpu")
+            array[...] = require_cupy().asarray(values)  # another GPU's are copied to this one first
     else:
         with np.errstate(over="ignore"):
             np.copyto(array, moved(values, "cpu"), casting="unsafe")

@@ -6,7 +6,7 @@ import numpy as np
 
 from ._calls import another, planned
 from .arguments import Described, as_array, check_bytes, flag, integer
-from .devices import device_of
+from .devices import device_of, where
 from .memory import overlaps
 from .problem import CONV_DTYPES, conv_problem, gpu_problem, spatial_rank
 from .select import choose, verdicts
@@ -23,10 +23,12 @@ def plan(
             dtype = np.dtype(dtype)
         except TypeError:
             raise TypeError(f"dtype must be one of {', '.join(CONV_DTYPES)}, got {dtype!r}") from None
-        weight = as_array("weight", weight.astype(dtype, copy=False), gpu=True)
+        with where(weight):
+            weight = as_array("weight", weight.astype(dtype, copy=False), gpu=True)
     bias = None if bias is None else as_array("bias", bias, gpu=True)
     if dtype is not None and bias is not None:
-        bias = as_array("bias", bias.astype(dtype, copy=False), gpu=True)
+        with where(bias):
+            bias = as_array("bias", bias.astype(dtype, copy=False), gpu=True)
     if not isinstance(input_shape, (tuple, list)):
         raise TypeError(f"input_shape must be a tuple of ints, got {input_shape!r}")
     shape = tuple(integer("input_shape", length, 0, "a tuple of ints") for length in input_shape)

@@ -10,7 +10,7 @@ algorithm : str
     and 'dots', forced, may spread a NaN or infinity to other outputs; 'auto' never does.
 precision : {'default', 'strict'}
     'strict' leaves out algorithms whose error bound is above the direct sum's, and computes with subnormal numbers even where the
-    processor is slow with them: on Intel's they count as zeros otherwise.
+    processor is slow with them: on Intel's they count as zeros otherwise. On GPUs those of float32 and bfloat16 always do.
 max_workspace : int
     Bytes of memory, beyond input and result, that the call may take. Default 256 MiB.
 allow_tf32 : bool

@@ -21,7 +21,7 @@ from ..arguments import (
     integer,
     one_of,
 )
-from ..devices import device_of, on_gpu
+from ..devices import device_of, on_gpu, where
 from ..memory import empty
 from .convolution import conv1d
 
@@ -364,7 +364,8 @@ def check_class_weight(value):
     dtype_name("weight", value.dtype, FLOATS)
     if value.ndim != 1:
         raise ValueError(f"weight must have shape (K,), one number for each class, got {value.shape}")
-    return value.astype(np.float64)
+    with where(value):
+        return value.astype(np.float64)
 
 
 def cross_entropy_forward(input, target, weight, ignore_index, reduction, smoothing):

@@ -10,7 +10,7 @@ import numpy as np
 from .. import scatter
 from .._calls import pool
 from ..arguments import as_array
-from ..devices import device_of
+from ..devices import device_of, where
 from ..pool_problem import adaptive_pool_problem, avg_pool_problem, lp_pool_problem, max_pool_problem
 from ..scatter_problem import unpool_problem
 
@@ -312,7 +312,8 @@ _LP_EXAMPLES = {
 def _lp_pool(rank, input, arguments, algorithm, out):
     input = as_array("input", input, gpu=True)
     if input.dtype.kind in "iu":
-        input = input.astype(np.float64)
+        with where(input):
+            input = input.astype(np.float64)
     return pool(lp_pool_problem, rank, input, arguments, algorithm, out)
 
 

@@ -1,5 +1,6 @@
 """Rectifiers and dropout on CuPy arrays."""
 
+from ..devices import device_of
 from . import costs
 from .elements import wide
 from .launch import REALS, TYPES, blocks, kernel
@@ -19,6 +20,7 @@ def passed(grad_output, output):
     """grad_output where output > 0, else 0."""
     import cupy
 
+    device_of(grad_output=grad_output, output=output)
     with output.device:
         g, y, result = cupy.ascontiguousarray(grad_output), cupy.ascontiguousarray(output), cupy.empty(output.shape, output.dtype)
         if y.size:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import select
-from ..arguments import check_out, delivered, flag
+from ..arguments import as_array, check_out, delivered, flag
 from ..problem import conv_problem, gpu_problem
 from .layout import views
 
@@ -13,6 +13,7 @@ def convolve(
 ):
     """The convolution that cyconv.conv1d, conv2d and conv3d document."""
     allow_tf32 = flag("allow_tf32", allow_tf32)
+    input, weight = as_array("input", input, gpu=True), as_array("weight", weight, gpu=True)  # which may be None
     problem = conv_problem(
         rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace
     )
@@ -65,9 +66,21 @@ def compute_by(row, careful, problem, input, weight, out, bias):
 
 def aligned(array):
     """`array`, or a copy that begins at a whole element and whose strides are whole elements."""
+    return array if _whole(array) else _copied_by_bytes(array)
+
+
+def _whole(array):
     size = array.itemsize
     part = min(size, 8)  # complex128 needs no more than its parts do
-    return array if array.data.ptr % part == 0 and all([step % size == 0 for step in array.strides]) else array.copy()
+    return array.data.ptr % part == 0 and all([step % size == 0 for step in array.strides])
+
+
+def _copied_by_bytes(array):
+    """A contiguous copy. CuPy's kernels, too, stop at numbers that do not lie at multiples of their size."""
+    import cupy
+
+    parts = cupy.ndarray((*array.shape, array.itemsize), np.uint8, array.data, (*array.strides, 1))
+    return parts.copy().view(array.dtype).reshape(array.shape)
 
 
 def room(shape, dtype, out, *read):
@@ -76,6 +89,22 @@ def room(shape, dtype, out, *read):
 
     if out is not None:
         check_out(out, shape, dtype)
-        if not any(each is not None and cupy.may_share_memory(out, each) for each in read) and aligned(out) is out:
+        if not _whole(out):
+            raise ValueError(f"out must begin at a whole element and have strides of whole elements, got address {out.data.ptr:#x} and strides {out.strides}")
+        if not any(each is not None and overlap(out, each) for each in read):
             return out
     return cupy.empty(shape, dtype)
+
+
+def overlap(a, b):
+    """Whether arrays may have memory in common. (To cupy.may_share_memory, what it was handed at two addresses by others is apart.)"""
+    (first, last), (begin, end) = _span(a), _span(b)
+    return first < end and begin < last
+
+
+def _span(array):
+    """The addresses of its first byte and of the one behind its last."""
+    if not array.size:
+        return 0, 0
+    steps = [(n - 1) * step for n, step in zip(array.shape, array.strides)]
+    return array.data.ptr + sum([step for step in steps if step < 0]), array.data.ptr + sum([step for step in steps if step > 0]) + array.itemsize

@@ -1,7 +1,10 @@
 """Kernels of this folder's .cu files, compiled when first called and launched on CuPy's current stream.
 
-CuPy keeps compiled kernels on disk under a key made of their text. So that a changed header is never missed, lines
-``#include "name.cuh"`` are replaced by that file's text before CuPy sees it, each once.
+CuPy keeps compiled kernels on disk (those of templates from CuPy 14.2 on; before, each process compiles its own) under a key made of their
+text. So that a changed header is never missed, lines ``#include "name.cuh"`` are replaced by that file's text before CuPy sees it, each once.
+
+CuPy adds options of its own, the last one -ftz=true, which nobody can take back: in float32, and in bfloat16, which is computed in that,
+numbers below the smallest normal one count as zeros, as in all kernels that CuPy compiles.
 
 A kernel is one instance of a template, named as C++ does: kernel("direct", "direct<float, 4>").
 """

@@ -4,6 +4,7 @@ from math import prod
 
 import numpy as np
 
+from ..devices import device_of
 from . import costs
 from .elements import wide
 from .launch import REALS, TYPES, blocks, kernel, packed
@@ -44,6 +45,7 @@ def backward(grad_output, kept, weight, input_grad):
     import cupy
 
     x, mean, inverse, own = kept
+    device_of(grad_output=grad_output, output=x)
     with x.device:
         g = cupy.ascontiguousarray(grad_output.reshape(x.shape))
         weight = None if weight is None else cupy.ascontiguousarray(weight)

@@ -11,7 +11,10 @@ from .layout import split
 
 
 class GPUPlan(Plan):
-    """As Plan, for CuPy arrays. Work goes to the stream that is current when it is called."""
+    """As Plan, for CuPy arrays. Work goes to the stream that is current when it is called.
+
+    Weights are prepared on the stream that is current when the plan is made: others wait for that one first, as CuPy has it with all arrays.
+    """
 
     def __init__(self, problem, weight, bias, algorithm):
         import cupy
@@ -32,6 +35,8 @@ class GPUPlan(Plan):
         p = self.problem
         if device_of(input=input, out=out) != "gpu":
             raise TypeError(f"input must be a CuPy array, as the plan's weight is; got {type(input).__name__}")
+        if input.device != self._device:
+            raise ValueError(f"input must lie on GPU {self._device.id}, as the plan's weight does; it lies on GPU {input.device.id}")
         if input.shape != p.input_shape:
             raise ValueError(f"input must have the plan's shape {p.input_shape}, got {input.shape}")
         if input.dtype != self._dtype:

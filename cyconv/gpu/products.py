@@ -9,6 +9,8 @@ What cuBLAS adds up in which order is its own affair; it hangs on the sizes, and
 stream is captured.
 """
 
+import functools
+
 import numpy as np
 
 from ..devices import cupy_with_device
@@ -29,10 +31,13 @@ _AT = {kind: (pair.ctypes.data, pair.ctypes.data + pair.itemsize) for kind, pair
 def missing():
     """Why there are no products, or None. Without a device nobody asks."""
     cupy = cupy_with_device()
-    if cupy is None:
-        return None
+    return None if cupy is None else _missing(cupy)
+
+
+@functools.cache
+def _missing(cupy):
     try:
-        cupy.cuda.cublas
+        cupy.cuda.cublas  # imported when it is first asked for
     except ImportError:
         return "cuBLAS is not installed"
     return None

@@ -6,7 +6,7 @@ windows that it won. That of an average is the same at all samples of its window
 
 from .. import scatter, spread
 from ..arguments import as_array
-from ..devices import device_of
+from ..devices import device_of, where
 from ..functional.documentation import documented
 from ..scatter_problem import max_pool_input_problem
 from ..spread_problem import (
@@ -427,5 +427,6 @@ def _lp_pool_input(rank, input, grad_output, out, *arguments):
     device_of(input=input, grad_output=grad_output, out=out)
     input, grad_output = as_array("input", input, gpu=True), as_array("grad_output", grad_output, gpu=True)
     if input.dtype.kind in "iu":
-        input = input.astype("float64")
+        with where(input):
+            input = input.astype("float64")
     return spread.norm(lp_pool_input_problem(rank, input, grad_output, *arguments), input, grad_output, out)

@@ -41,7 +41,11 @@ class _Loss(Module):
         grad_output = real("grad_output", grad_output)
         _, dtype, _, what = self._stack.pop()
         vars(self)["_spent"] = True
-        return self._slope(grad_output, *what).astype(dtype, copy=False) if input_grad else None
+        if not input_grad:
+            return None
+        slope = self._slope(grad_output, *what)
+        with where(slope):
+            return slope.astype(dtype, copy=False)
 
 
 class CrossEntropyLoss(_Loss):

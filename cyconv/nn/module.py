@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arguments import as_array, flag, one_of
-from ..devices import DEVICES, assign, copied, device_of, on_gpu
+from ..devices import DEVICES, assign, copied, device_of, on_gpu, where
 from .moving import move
 from .parameter import Parameter
 
@@ -587,8 +587,9 @@ def _check_fit(name, present, value):
     kinds, what = ("f", "a floating") if present.dtype.kind == "f" else ("iu", "an integer")
     if value.dtype.kind not in kinds:
         raise TypeError(f"{name} must have {what} dtype, got {value.dtype}")
-    if kinds == "iu" and value.size and int(value.max()) > np.iinfo(present.dtype).max:
-        raise ValueError(f"{name} must be at most {np.iinfo(present.dtype).max}, got {value.max()}")
+    with where(value):
+        if kinds == "iu" and value.size and int(value.max()) > np.iinfo(present.dtype).max:
+            raise ValueError(f"{name} must be at most {np.iinfo(present.dtype).max}, got {value.max()}")
     if not on_gpu(present) and not present.flags.writeable:
         raise ValueError(f"{name} is read-only in the module")
 

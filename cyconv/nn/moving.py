@@ -4,7 +4,7 @@ A NumPy array cannot become a CuPy array, so that a parameter on another device 
 successor. Whoever still has the first one finds the other: modules that share it and are moved later, and optimizers at their next step.
 """
 
-from ..devices import moved, on_gpu, require_cupy
+from ..devices import moved, on_gpu, require_cupy, where
 from .parameter import worn
 
 
@@ -13,16 +13,23 @@ def move(modules, parameters, buffers, device):
     if device == "gpu":
         require_cupy()
     twins = [(each, _twin_on(each, device)) for each in parameters]
-    gradients = [None if each is twin or each.grad is None else moved(each.grad, device) for each, twin in twins]
+    gradients = [None if each is twin or each.grad is None else _beside(twin, each.grad, device) for each, twin in twins]
     places = {id(each): twin for each, twin in twins} | {id(each): moved(each, device) for each in buffers}
     for module in modules:
         own = vars(module)
         own.update({name: places[id(value)] for name, value in own.items() if id(value) in places})
     for (each, twin), gradient in zip(twins, gradients):
         if gradient is not None:
-            twin.grad = gradient if twin.grad is None else twin.grad + gradient
+            with where(twin):
+                twin.grad = gradient if twin.grad is None else twin.grad + gradient
         if twin is not each:
             each.grad, each._successor = None, twin
+
+
+def _beside(twin, gradient, device):
+    """The gradient where the twin lies, which may be another GPU than the current one."""
+    with where(twin):
+        return moved(gradient, device)
 
 
 def last_successor(parameter):

@@ -9,7 +9,7 @@ Where a module has moved its parameters, the optimizer takes the new ones over, 
 import numpy as np
 
 from ..arguments import flag
-from ..devices import moved, namespace, on_gpu
+from ..devices import moved, namespace, on_gpu, where
 from ..functional.network import real
 from ..memory import empty
 from .moving import last_successor
@@ -75,7 +75,8 @@ class _Optimizer:
             self.parameters[i] = twin
             if self._state[i] is not None:
                 device = "gpu" if on_gpu(twin) else "cpu"
-                self._state[i] = tuple(moved(each, device) if hasattr(each, "dtype") else each for each in self._state[i])
+                with where(twin):
+                    self._state[i] = tuple(moved(each, device) if hasattr(each, "dtype") else each for each in self._state[i])
 
 
 class SGD(_Optimizer):

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from ..arguments import FLOATS, INTEGERS, as_array, dtype_name, flag
-from ..devices import device_of, on_gpu, where
+from ..devices import copied, device_of, on_gpu, where
 
 
 class _Learnt:
@@ -27,7 +27,7 @@ class _Learnt:
     @grad.setter
     def grad(self, value):
         if value is not None:
-            if on_gpu(value) != on_gpu(self):
+            if on_gpu(value) or on_gpu(self):
                 device_of(grad=value, parameter=self)
             value = as_array("grad", value, gpu=True)
             dtype_name("grad", value.dtype, FLOATS + INTEGERS)
@@ -57,7 +57,7 @@ class _Learnt:
         return _made, (self._public, self.view(self._array), self._grad, self.requires_grad)
 
     def __copy__(self):
-        return _made(self._public, self, None if self._grad is None else self._grad.copy(), self.requires_grad)
+        return _made(self._public, self, None if self._grad is None else copied(self._grad), self.requires_grad)
 
     def __deepcopy__(self, memo):
         return self.__copy__()

@@ -1,57 +1,107 @@
-"""Arrays that stand for CuPy's: NumPy arrays in a wrapping that NumPy itself does not take."""
+"""Arrays that stand for CuPy's: NumPy arrays in a wrapping that NumPy itself does not take.
 
+CYCONV_TEST_GUARD puts each allocation next to memory that may not be touched, so that reads beyond it are noticed, too:
+
+after    it ends where that begins, at multiples of its elements alone: what asks how arrays are aligned, as cuDNN does, finds none that are
+vectors  the same, but for the bytes by which it begins at a multiple of 16, as most kernels need for loads of several numbers
+before   it begins where that ends, and at a multiple of all that matters, as CuPy's allocations do
+"""
+
+import ctypes
+import mmap
 import operator
+import os
 from types import SimpleNamespace
 
 import numpy as np
 
 GUARD = 256  # bytes before and after an allocation
-JUNK = 0xA7
+JUNK = 0xFF  # NaN in every floating type
+PAGE = mmap.PAGESIZE
 
 
 class Memory:
-    """An allocation full of junk, with bytes around it that nobody may write to."""
+    """An allocation full of junk, with bytes around it that nobody may write to, or even touch."""
 
     def __init__(self, nbytes):
-        self._bytes = np.full(nbytes + 2 * GUARD + 64, JUNK, np.uint8)
-        self._first = GUARD + -(self._bytes.ctypes.data + GUARD) % 64
+        self.device_id = Device.current[-1]
+        placement = os.environ.get("CYCONV_TEST_GUARD")
+        if placement:
+            pages = -(-nbytes // PAGE) * PAGE
+            self._bytes = np.frombuffer(mmap.mmap(-1, pages + 2 * PAGE), np.uint8)
+            begins = {"after": pages - nbytes, "vectors": (pages - nbytes) // 16 * 16, "before": 0}
+            self._first, self._guards = PAGE + begins[placement], (0, PAGE + pages)
+        else:
+            self._bytes = np.empty(nbytes + 2 * GUARD + 64, np.uint8)
+            self._first, self._guards = GUARD + -(self._bytes.ctypes.data + GUARD) % 64, ()
         self._last = self._first + nbytes
+        self._bytes.fill(JUNK)
+        for at in self._guards:
+            if ctypes.CDLL(None).mprotect(ctypes.c_void_p(self._bytes.ctypes.data + at), ctypes.c_size_t(PAGE), 0):
+                raise OSError("mprotect fails")
+
+    def span(self):
+        """Where it begins and ends."""
+        return self._bytes.ctypes.data + self._first, self._bytes.ctypes.data + self._last
 
     def array(self, shape, dtype):
         return self._bytes[self._first : self._last].view(dtype).reshape(shape)
 
     def check(self):
-        if (self._bytes[: self._first] != JUNK).any() or (self._bytes[self._last :] != JUNK).any():
+        around = [self._bytes[: self._first], self._bytes[self._last :]]
+        if self._guards:
+            around = [self._bytes[PAGE : self._first], self._bytes[self._last : self._guards[1]]]
+        if any((each != JUNK).any() for each in around):
             raise RuntimeError("a kernel wrote beyond an array")
 
 
-class Device:
-    """The only one; as cupy.cuda.Device."""
+class Unowned:
+    """As cupy.cuda.UnownedMemory: memory that somebody else has allocated."""
 
-    id = 0
-    compute_capability = "90"
-    attributes = {"MultiProcessorCount": 132}
+    def __init__(self, ptr, size, owner, device_id=-1):
+        self.ptr, self.size, self._owner = ptr, size, owner
+        self.device_id = Device.current[-1] if device_id < 0 else device_id
 
-    def __init__(self, device=0):
+    def span(self):
+        return self.ptr, self.ptr + self.size
+
+    def check(self):
         pass
 
+
+class Device:
+    """As cupy.cuda.Device. Any number names one; what lies on one is no operand on another."""
+
+    compute_capability = "90"
+    attributes = {"MultiProcessorCount": 132}
+    current = [0]
+
+    def __init__(self, device=None):
+        self.id = self.current[-1] if device is None else int(device)
+
+    def __int__(self):
+        return self.id
+
     def __enter__(self):
+        self.current.append(self.id)
         return self
 
     def __exit__(self, *raised):
-        pass
+        self.current.pop()
 
     def __eq__(self, other):
-        return isinstance(other, Device)
+        return isinstance(other, Device) and other.id == self.id
 
     def synchronize(self):
         pass
 
 
 def host(value, why="an operation"):
-    """The NumPy array or scalar behind a value; NumPy arrays are refused, as CuPy does."""
+    """The NumPy array or scalar behind a value; NumPy arrays are refused, as CuPy does, and those of another device, which costs much there."""
     if isinstance(value, ndarray):
-        return value._host
+        if value._memory.device_id != Device.current[-1]:
+            raise RuntimeError(f"{why} on GPU {Device.current[-1]} of an array that lies on GPU {value._memory.device_id}")
+        return _at_whole_elements(value._host)
     if isinstance(value, np.ndarray) and value.ndim:
         raise TypeError(f"Unsupported type {type(value)} in {why} with a CuPy array")
     if isinstance(value, (tuple, list)):
@@ -59,14 +109,26 @@ def host(value, why="an operation"):
     return value
 
 
+def _at_whole_elements(array):
+    """The array, if a kernel of CuPy's can read it."""
+    if not array.flags.aligned:
+        raise RuntimeError("cudaErrorMisalignedAddress: misaligned address")
+    return array
+
+
 class ndarray:
     """As cupy.ndarray."""
 
     __array_priority__ = 100
 
-    def __init__(self, shape, dtype=float, memptr=None):
+    def __init__(self, shape, dtype=float, memptr=None, strides=None):
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         dtype = np.dtype(dtype)
+        if memptr is not None:
+            self._memory = memptr.mem
+            first, last = self._memory.span()
+            self._host = np.ndarray(shape, dtype, (ctypes.c_char * (last - first)).from_address(first), memptr.ptr - first, strides)
+            return
         self._memory = Memory(int(np.prod(shape, dtype=object)) * dtype.itemsize)
         self._host = self._memory.array(shape, dtype)
 
@@ -91,12 +153,12 @@ class ndarray:
     size = property(lambda self: self._host.size)
     nbytes = property(lambda self: self._host.nbytes)
     itemsize = property(lambda self: self._host.itemsize)
-    flags = property(lambda self: self._host.flags)
+    flags = property(lambda self: SimpleNamespace(c_contiguous=self._host.flags.c_contiguous, f_contiguous=self._host.flags.f_contiguous))
     T = property(lambda self: self._like(self._host.T))
     real = property(lambda self: self._like(self._host.real))
     imag = property(lambda self: self._like(self._host.imag))
-    device = property(lambda self: Device())
-    data = property(lambda self: SimpleNamespace(ptr=self._host.__array_interface__["data"][0], mem=self._memory))
+    device = property(lambda self: Device(self._memory.device_id))
+    data = property(lambda self: SimpleNamespace(ptr=self._host.__array_interface__["data"][0], mem=self._memory, device_id=self._memory.device_id))
 
     def __array__(self, *arguments, **options):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly.")
@@ -162,19 +224,19 @@ class ndarray:
     # ---- views and copies ----------------------------------------------------------------------------------------------
 
     def __getitem__(self, key):
-        return self._like(np.asarray(self._host[_key(key)])) if not _fancy(key) else moved(self._host[_key(key)])
+        return self._like(np.asarray(self._host[_key(key)])) if not _fancy(key) else moved(host(self, "an index")[_key(key)])
 
     def __setitem__(self, key, value):
-        self._host[_key(key)] = host(value, "an assignment")
+        host(self, "an assignment")[_key(key)] = host(value, "an assignment")
 
     def astype(self, dtype, order="K", *, copy=True):
         if not copy and self.dtype == dtype:
             return self
         with np.errstate(all="ignore"):
-            return moved(self._host.astype(dtype, order=order))
+            return moved(host(self, "astype").astype(dtype, order=order))
 
     def copy(self, order="C"):
-        return moved(self._host.copy(order))
+        return moved(_at_whole_elements(self._host).copy(order))
 
     def view(self, dtype):
         if isinstance(dtype, type) and issubclass(dtype, ndarray):
@@ -185,7 +247,7 @@ class ndarray:
         return self._like(self._host.view(dtype))
 
     def fill(self, value):
-        self._host.fill(host(value))
+        host(self, "fill").fill(host(value))
 
     def reshape(self, *shape, order="C"):
         return self._like(self._host.reshape(*shape, order=order))
@@ -205,13 +267,13 @@ class ndarray:
     # ---- arithmetic ----------------------------------------------------------------------------------------------------
 
     def dot(self, other):
-        return moved(self._host.dot(host(other)))
+        return moved(host(self).dot(host(other)))
 
     def put(self, indices, values):
-        self._host.put(host(indices), host(values))
+        host(self).put(host(indices), host(values))
 
     def take(self, indices, axis=None):
-        return moved(self._host.take(host(indices), axis))
+        return moved(host(self).take(host(indices), axis))
 
 
 def _key(key):
@@ -252,7 +314,7 @@ def _operator(name):
 
     def method(self, other):
         with np.errstate(all="ignore"):
-            pair = (host(other, name), self._host) if name in _REFLECTED else (self._host, host(other, name))
+            pair = (host(other, name), host(self)) if name in _REFLECTED else (host(self), host(other, name))
             return of_class(moved(function(*pair)), (self, other))
 
     return method
@@ -266,14 +328,14 @@ _REFLECTED = {"__radd__", "__rsub__", "__rmul__", "__rtruediv__", "__rpow__", "_
 for _name in (*_BINARY, *_REFLECTED):
     setattr(ndarray, _name, _operator(_name))
 for _name, _function in (("__and__", np.bitwise_and), ("__or__", np.bitwise_or), ("__xor__", np.bitwise_xor)):
-    setattr(ndarray, _name, lambda self, other, f=_function: of_class(moved(f(self._host, host(other))), (self, other)))
+    setattr(ndarray, _name, lambda self, other, f=_function: of_class(moved(f(host(self), host(other))), (self, other)))
 for _name in ("__neg__", "__invert__", "__abs__"):
-    setattr(ndarray, _name, lambda self, f=getattr(operator, _name): of_class(moved(f(self._host)), (self,)))
+    setattr(ndarray, _name, lambda self, f=getattr(operator, _name): of_class(moved(f(host(self))), (self,)))
 for _name in ("iadd", "isub", "imul", "itruediv", "ior", "iand"):
 
     def _in_place(self, other, f=getattr(operator, _name)):
         with np.errstate(all="ignore"):
-            f(self._host, host(other))
+            f(host(self), host(other))
         return self
 
     setattr(ndarray, f"__{_name}__", _in_place)
@@ -282,7 +344,7 @@ for _name in ("sum", "max", "min", "mean", "prod", "any", "all", "argmax", "argm
     def _reduce(self, axis=None, dtype=None, out=None, keepdims=False, f=getattr(np, _name), **options):
         options |= {"axis": axis} | ({"keepdims": True} if keepdims else {}) | ({} if dtype is None else {"dtype": dtype})
         with np.errstate(all="ignore"):
-            return moved(f(self._host, **options))
+            return moved(f(host(self), **options))
 
     setattr(ndarray, _name, _reduce)
 ndarray.__hash__ = None

@@ -1,20 +1,44 @@
 """What stands in sys.modules as "cupy"."""
 
 import contextlib
+import functools
 import time
 
 import numpy as np
 
 from . import cublas as _cublas
 from . import cufft as _cufft
-from .arrays import Device, _wrapped, host, moved, ndarray, of_class  # noqa: F401
-from .kernels import RawModule  # noqa: F401
+from . import kernels
+from .arrays import Device, Unowned, _wrapped, host, moved, ndarray, of_class
 
 __version__ = "0 (host)"
 
 
+class RawModule(kernels.RawModule):
+    """As cupy.RawModule, which takes tuples and nothing else where it says so."""
+
+    def __init__(self, *, code, options=(), name_expressions=()):
+        assert type(code) is str and type(options) is tuple
+        super().__init__(code=code, options=options, name_expressions=name_expressions)
+
+    def get_function(self, name):
+        return functools.partial(_launched, super().get_function(name))
+
+
+def _launched(kernel, grid, block, arguments):
+    """A launch on the current device, whose kernels read no other's memory, and get 4096 bytes of arguments at most."""
+    assert type(grid) is type(block) is tuple
+    for number, each in enumerate(arguments):
+        if isinstance(each, ndarray):
+            host(each, f"argument {number} of {kernel.name}")
+    if np.sum([each.nbytes if isinstance(each, np.ndarray) else 8 for each in arguments]) > 4096:
+        raise RuntimeError(f"{kernel.name} has too many arguments")
+    kernel(grid, block, arguments)
+
+
 def asarray(value, dtype=None):
     if isinstance(value, ndarray):
+        value = value if value.device == Device() else value.copy()
         return value if dtype is None or value.dtype == dtype else value.astype(dtype)
     value = np.asarray(value, dtype)
     return moved(value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("=")))
@@ -22,6 +46,7 @@ def asarray(value, dtype=None):
 
 def array(value, dtype=None, copy=True, order="K"):
     if isinstance(value, ndarray):
+        value = value if value.device == Device() else value.copy()
         return value.astype(dtype or value.dtype, order)
     return moved(np.array(value, dtype, order=order))
 
@@ -66,12 +91,13 @@ def ones_like(array, dtype=None):
 
 def ascontiguousarray(array, dtype=None):
     if array.flags.c_contiguous and dtype in (None, array.dtype):
-        return array
-    return moved(np.ascontiguousarray(array._host, dtype))
+        return array if array.ndim else array.ravel()
+    return moved(np.ascontiguousarray(host(array), dtype))
 
 
 def may_share_memory(a, b):
-    return np.may_share_memory(a._host, b._host)
+    """As CuPy's: what does not come from one allocation is taken to be apart."""
+    return a.data.mem is b.data.mem and np.may_share_memory(a._host, b._host)
 
 
 shares_memory = may_share_memory
@@ -115,6 +141,13 @@ class cuda:
     """As cupy.cuda."""
 
     Device = Device
+    UnownedMemory = Unowned
+
+    class MemoryPointer:
+        """As cupy.cuda.MemoryPointer."""
+
+        def __init__(self, mem, offset):
+            self.mem, self.ptr, self.device_id = mem, mem.ptr + offset, mem.device_id
 
     @staticmethod
     def is_available():
@@ -179,7 +212,7 @@ class cuda:
     class runtime:
         @staticmethod
         def getDevice():
-            return 0
+            return Device.current[-1]
 
         @staticmethod
         def getDeviceCount():

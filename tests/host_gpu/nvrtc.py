@@ -41,16 +41,29 @@ def headers():
     return found[0] if found else None
 
 
+def of_cupy():
+    """Folders of headers that CuPy has the compiler look in first, if it is installed."""
+    spec = importlib.util.find_spec("cupy")
+    folders = [Path(root, "_core/include", part) for root in (spec.submodule_search_locations or () if spec else ()) for part in _PARTS]
+    return [folder for folder in folders if folder.exists()]
+
+
+_PARTS = ("cupy/_cccl/cub", "cupy/_cccl/thrust", "cupy/_cccl/libcudacxx", "")
+
+
 def compile_(code, expressions, options, architecture):
-    """The machine code of some instances for an architecture such as "sm_90". RuntimeError says what does not compile."""
+    """The machine code of some instances for an architecture such as "sm_90", compiled as CuPy does. RuntimeError says what does not compile."""
     nvrtc, program = library(), ctypes.c_void_p()
-    flags = [f"--gpu-architecture={architecture}", *options, *([f"-I{headers()}"] if headers() else [])]
+    flags = [*(f"-I{folder}" for folder in of_cupy()), *options, *([f"-I{headers()}"] if headers() else [])]
+    flags += ["-ftz=true", f"-arch={architecture}", "--device-as-default-execution-space"]
     _call(nvrtc.nvrtcCreateProgram(ctypes.byref(program), code.encode(), b"kernel.cu", 0, None, None))
     try:
         for expression in expressions:
             _call(nvrtc.nvrtcAddNameExpression(program, expression.encode()))
         if nvrtc.nvrtcCompileProgram(program, len(flags), (ctypes.c_char_p * len(flags))(*[flag.encode() for flag in flags])):
             raise RuntimeError(_text(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program).decode())
+        for expression in expressions:  # under these names kernels are asked for
+            _call(nvrtc.nvrtcGetLoweredName(program, expression.encode(), ctypes.byref(ctypes.c_char_p())))
         return _text(nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN, program)
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
