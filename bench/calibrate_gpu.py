@@ -22,7 +22,7 @@ from cyconv.gpu import costs
 from cyconv.gpu.calls import compute
 from cyconv.gpu.layout import views
 
-from .gpu import timed
+from .gpu_timing import timed
 from .session import mean
 
 BEGIN = "# ---- written by bench/calibrate_gpu.py: do not edit by hand ----\n"

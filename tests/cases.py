@@ -107,13 +107,14 @@ def suited(name, w):
     return product.astype(w.dtype)
 
 
-def runs(name, problem):
-    """Whether the algorithm takes the problem, given suited weights."""
-    return next(v for v in select.verdicts(problem) if v.algorithm.name == name).declined is None
+def runs(name, problem, backend="cpu"):
+    """Whether the algorithm takes the problem, given suited weights; where the GPU has none of this name, the CPU's does."""
+    verdicts = {v.algorithm.name: v for device in ("cpu", backend) for v in select.verdicts(problem, device)}
+    return verdicts[name].declined is None
 
 
-def takes(name, x, w, **options):
-    return runs(name, problem_of(Case("", x.shape, w.shape, options), x.dtype, None))
+def takes(name, x, w, backend="cpu", **options):
+    return runs(name, problem_of(Case("", x.shape, w.shape, options), x.dtype, None), backend)
 
 
 def conv(rank):

@@ -13,6 +13,7 @@ import cyconv
 ARRAYS = {  # parameters that take arrays
     "input", "weight", "bias", "grad_output", "indices", "target", "running_mean", "running_var", "out", "output",
 }  # fmt: skip
+WRITTEN = {"out", "output", "running_mean", "running_var"}  # those whose numbers a function changes
 HERE = {"explain", "plan_conv", "dropout", "cross_entropy"}  # what they return, or draw, is not what the CPU does
 ON_CPU = {"reference", "channel_lanes", "dots", "separable"}  # algorithms that the GPU has not: there the CPU computes
 
@@ -39,22 +40,36 @@ def through(cupy, function):
             return function(*arguments, **options)  # which says the same
         out = bound.arguments.get("out", bound.arguments.get("output"))
         read_only = isinstance(out, np.ndarray) and not out.flags.writeable  # CuPy's arrays are never
-        no_array = out is not None and not isinstance(out, np.ndarray)  # which is refused, wherever the others lie
-        if bound.arguments.get("algorithm") in ON_CPU or read_only or no_array:
+        to_write = [value for name, value in bound.arguments.items() if name in WRITTEN and value is not None]
+        no_array = not all([isinstance(value, np.ndarray) for value in to_write])  # which is refused, wherever the others lie
+        algorithm = bound.arguments.get("algorithm")
+        movable = all([is_movable(value) for name, value in bound.arguments.items() if name in ARRAYS])
+        if isinstance(algorithm, str) and str(algorithm) in ON_CPU or read_only or no_array or not movable:
             return function(*arguments, **options)
         moved = {}
         for name, value in bound.arguments.items():
             if name in ARRAYS:
                 bound.arguments[name] = moved[name] = there(cupy, value)
         result = back(cupy, function(*bound.args, **bound.kwargs))
-        for name in {"out", "output"} & moved.keys():
-            given = signature.bind(*arguments, **options).arguments[name]
-            if isinstance(given, np.ndarray):
-                given[...] = moved[name].get()
-                return (given, *result[1:]) if isinstance(result, tuple) else given
+        asked = signature.bind(*arguments, **options).arguments
+        for name in WRITTEN & moved.keys():
+            if isinstance(asked[name], np.ndarray):
+                asked[name][...] = moved[name].get()
+        if isinstance(out, np.ndarray):
+            return (out, *result[1:]) if isinstance(result, tuple) else out
         return result
 
     return call
+
+
+def is_movable(value):
+    """Not so are arrays with a mask, and lists that are no array."""
+    if isinstance(value, (list, tuple)):
+        try:
+            np.array(value)
+        except ValueError:
+            return False
+    return not isinstance(value, np.ma.MaskedArray)
 
 
 def there(cupy, value):

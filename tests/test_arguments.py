@@ -7,6 +7,8 @@ import pytest
 
 import cyconv
 
+pytestmark = pytest.mark.backends
+
 X = np.zeros((2, 4, 8, 9), np.float32)
 W = np.zeros((6, 4, 3, 3), np.float32)
 B = np.zeros(6, np.float32)
@@ -201,6 +203,7 @@ def test_huge_windows_are_computed_or_refused_at_once(kernel, options):
     assert np.isfinite(result).all()
 
 
+@pytest.mark.cpu  # the GPU's direct sum takes any length, and takes its time
 @pytest.mark.parametrize("shape", [(1, 1, 2**61), (1, 1, 2**55), (1, 1, 1, 2**31, 2**30), (1, 1, 2**30)])
 def test_kernels_of_any_length_that_take_no_memory(shape):
     x = np.broadcast_to(np.int8(1), shape)

@@ -7,6 +7,8 @@ import pytest
 
 import cyconv
 
+pytestmark = pytest.mark.backends
+
 
 def test_what_is_remembered_is_found_by_the_same_types_alone():
     """1 == True == 1.0, but these arguments mean different things, or nothing."""
@@ -28,6 +30,7 @@ def test_what_is_kept_of_problems_is_no_algorithm(word):
         cyconv.max_pool2d(np.ones((1, 4, 6, 6)), 2, algorithm=word)
 
 
+@pytest.mark.cpu  # 7000 arrays that are moved leave more
 def test_pools_of_many_shapes_leave_nothing_behind():
     def pools(first, count):
         for n in range(first, first + count):

@@ -1,7 +1,8 @@
 """Property tests: any shapes, arguments and memory layouts give the reference's result."""
 
 import numpy as np
-from cases import ROWS, assert_within_bound, suited
+import pytest
+from cases import assert_within_bound, suited
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -9,7 +10,10 @@ import cyconv
 from cyconv import select
 from cyconv.problem import CONV_DTYPES, MAX_WORKSPACE, PADDING_MODES, conv_problem
 
-SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+pytestmark = pytest.mark.backends
+
+UNCHECKED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]  # `backend` is the same for all examples
+SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=UNCHECKED, derandomize=True)
 
 
 @st.composite
@@ -67,8 +71,8 @@ def convolutions(draw):
 
 
 @SETTINGS
-@given(convolutions(), st.integers(1, 4))
-def test_any_convolution(call, count):
+@given(call=convolutions(), count=st.integers(1, 4))
+def test_any_convolution(call, count, backend):
     rank, x, w, b, options = call
     function = getattr(cyconv, f"conv{rank}d")
     try:
@@ -84,12 +88,12 @@ def test_any_convolution(call, count):
                 raise AssertionError("rejected by conv_problem alone") from None
         return
     with cyconv.threads(count):
-        for verdict in select.verdicts(problem):
+        for verdict in select.verdicts(problem, backend):
             if verdict.declined is None:
-                row = ROWS[verdict.algorithm.name]
-                weight = suited(row.name, w)
+                row = verdict.algorithm
+                weight, plain = (suited(row.name, each) if row.weights else each for each in (w, native[1]))
                 got = function(x, weight, b, algorithm=row.name, **options)
-                assert_within_bound(row, problem, native[0], suited(row.name, native[1]), native[2], got)
+                assert_within_bound(row, problem, native[0], plain, native[2], got)
                 if row.scale == "terms" and row.name != "reference":
                     np.testing.assert_array_equal(got, function(x, weight, b, algorithm="reference", **options))
 
