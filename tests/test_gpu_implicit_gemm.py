@@ -353,7 +353,7 @@ def test_large_layers_are_implicit_gemm_and_single_channels_are_not():
 def test_blocks_of_a_processor_are_what_the_kernel_is_compiled_for(cupy):
     every = [(shape, dtype) for dtype, shapes in gemm.SHAPES.items() for shape in shapes]
     told = "".join(
-        f"y[{i}] = blocks_of({s.threads}, {s.tall * s.wide}, {gemm.SUM_BYTES[dtype]}); y[{len(every) + i}] = threads_of({', '.join(map(str, s))});\n"
+        f"y[{i}] = blocks_of({s.threads}, {s.tall * s.wide}, {costs.itemsize(launch.SUMS[dtype])}); y[{len(every) + i}] = threads_of({', '.join(map(str, s))});\n"
         for i, (s, dtype) in enumerate(every)
     )
     code = f"{launch.source('implicit_gemm')}\ntemplate <typename T> __global__ void told(T *y) {{ {told} }}"

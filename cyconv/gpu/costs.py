@@ -3,6 +3,7 @@
 The constants are those of an H100's data sheet and of how far such kernels usually get, not measured; bench/calibrate_gpu.py measures them.
 """
 
+from functools import cache
 from math import prod
 
 import numpy as np
@@ -58,6 +59,7 @@ def pooled_bytes(problem):
     return itemsize(p.dtype) * (prod(p.input_shape) + p.outputs) + 8 * p.outputs * p.with_indices
 
 
+@cache
 def itemsize(dtype):
     """Bytes of a number."""
     return 2 if dtype in GPU_ONLY else np.dtype(dtype).itemsize

@@ -1,6 +1,7 @@
 // The sum as it is written, for every dtype: a thread makes OUTS output channels at one place, so that each sample is loaded once
 // for all of them. Neighbouring threads have neighbouring x. Where other algorithms decline, and for few channels.
 #include "numbers.cuh"
+#include "elements.cuh"
 #include "conv.cuh"
 
 template <typename T, int OUTS>
@@ -12,8 +13,8 @@ __global__ void direct(
     if (only_if && !*only_if) return;
     const long long pixels = pixels_of(p), parts = (p.out_channels + OUTS - 1) / OUTS;
     const long long total = p.batch * p.groups * parts * pixels;
-    const long long step = static_cast<long long>(gridDim.x) * blockDim.x;
-    for (long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; i < total; i += step) {
+    const long long step = all_threads();
+    for (long long i = thread_number(); i < total; i += step) {
         long long rest = i / pixels, pixel = i - rest * pixels;
         const long long x = pixel % p.out_size[2], y = pixel / p.out_size[2] % p.out_size[1], z = pixel / (p.out_size[2] * p.out_size[1]);
         const long long o = rest % parts * OUTS, g = rest / parts % p.groups, n = rest / (parts * p.groups);

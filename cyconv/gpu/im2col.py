@@ -20,11 +20,9 @@ from math import prod
 from typing import NamedTuple
 
 from . import costs, products
-from .launch import MOVED, TYPES, kernel, packed, word
+from .launch import INEXACT, MOVED, SUMS, TYPES, kernel, packed, word
 from .layout import struct, too_long
 
-SIZES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "complex64": 8, "complex128": 16}
-SUMS = {dtype: "float32" if size == 2 else dtype for dtype, size in SIZES.items()}
 THREADS = 256  # as in im2col.cu
 PASS_BYTES = 32 << 20  # of columns and results
 FEW_PIXELS = 1024  # of an item: then matrices of several items are one
@@ -44,7 +42,7 @@ class Cut(NamedTuple):
 
 def why_not(problem):
     p = problem
-    if p.dtype not in SIZES:
+    if p.dtype not in INEXACT:
         return "for floating point and complex numbers only; direct computes integers"
     if reason := too_long(p):
         return reason
@@ -67,12 +65,12 @@ def amounts(problem):
         return {"call": 1}
     c = cut(p)
     gathered, delivered = not _without_columns(p, c), c.merged or p.dtype != SUMS[p.dtype] and p.has_bias
-    columns, size = c.items * c.pixels * c.passes, SIZES[p.dtype]
+    columns, size = c.items * c.pixels * c.passes, costs.itemsize(p.dtype)
     matrices = [p.groups] if c.merged else sorted([c.items, p.groups])
     loops = 1 if c.merged else matrices[0]
     work = products.multiply_adds(p.out_channels, c.pixels * (c.items if c.merged else 1), p.products, matrices[-1]) * loops * c.passes
     work *= 4 if p.dtype.startswith("complex") else 2 if p.allow_tf32 else 1
-    written = 2 * delivered * SIZES[SUMS[p.dtype]] + p.has_bias * size  # results are read once more to have the bias added
+    written = 2 * delivered * costs.itemsize(SUMS[p.dtype]) + p.has_bias * size  # results are read once more to have the bias added
     return {
         "call": 1,
         "launch": c.passes * (gathered + loops + (delivered or p.has_bias)),
@@ -90,7 +88,7 @@ def cut(problem):
 
 def _cut(p):
     pixels = prod(p.out_size)
-    each = p.groups * (p.products * SIZES[p.dtype] + p.out_channels * SIZES[SUMS[p.dtype]])
+    each = p.groups * (p.products * costs.itemsize(p.dtype) + p.out_channels * costs.itemsize(SUMS[p.dtype]))
     columns = max(PASS_BYTES // each, 2 * costs.PROCESSORS * TILE // (p.groups * p.out_channels))
     columns = min(p.max_workspace // each, columns, products.LONGEST)
     if columns < 1:
@@ -195,5 +193,5 @@ def _launch(c, item, pixel, groups, channels, matrices, rows):
 
 def instances():
     """All kernels that `run` may ask for: (file, expression)."""
-    gathers = [f"columns<{MOVED[size]}, {borders}>" for size in sorted(set(SIZES.values())) for borders in ("false", "true")]
-    return [("im2col", expression) for expression in (*gathers, *(f"deliver<{TYPES[dtype]}>" for dtype in SIZES))]
+    gathers = [f"columns<{MOVED[size]}, {borders}>" for size in sorted({costs.itemsize(dtype) for dtype in INEXACT}) for borders in ("false", "true")]
+    return [("im2col", expression) for expression in (*gathers, *(f"deliver<{TYPES[dtype]}>" for dtype in INEXACT))]

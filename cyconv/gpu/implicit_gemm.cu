@@ -13,6 +13,7 @@
 // The blocking is that of Volkov and Demmel, Benchmarking GPUs to tune dense linear algebra (2008), the implicit matrix that of
 // Chetlur et al., cuDNN: efficient primitives for deep learning (2014).
 #include "numbers.cuh"
+#include "elements.cuh"
 #include "conv.cuh"
 #include "gather.cuh"
 
@@ -223,8 +224,8 @@ __global__ void reduced(
     using Sum = typename N::Sum;
     if (only_if && !*only_if) return;
     const long long pixels = pixels_of(p), columns = p.batch * pixels, total = p.groups * p.out_channels * columns;
-    const long long step = static_cast<long long>(gridDim.x) * blockDim.x;
-    for (long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; i < total; i += step) {
+    const long long step = all_threads();
+    for (long long i = thread_number(); i < total; i += step) {
         Sum sum = partial[i];
         for (long long slice = 1; slice < slices; slice++) sum += partial[slice * total + i];
         const long long channel = i / columns, column = i - channel * columns, n = column / pixels;

@@ -8,13 +8,11 @@ from math import prod
 from typing import NamedTuple
 
 from . import costs, tensor_gemm
-from .launch import MOST_BLOCKS, TYPES, blocks, kernel, packed
+from .launch import INEXACT, MOST_BLOCKS, SUMS, TYPES, blocks, kernel, packed
 from .layout import struct, too_long
 
 STEP = 8  # rows of k at a time, as in gather.cuh
 GATHERS = ("PANEL", "QUADS", "MASKED", "BOUNDED", "BORDERS")
-SUM_BYTES = {"float32": 4, "float16": 4, "bfloat16": 4, "float64": 8, "complex64": 8, "complex128": 16}
-SUMS = {dtype: dtype if dtype not in ("float16", "bfloat16") else "float32" for dtype in SUM_BYTES}
 FMA_SLOTS = {"float64": 2, "complex64": 4, "complex128": 8}  # of a scheduler, for one multiply-add of a warp; float64 has half the units
 SLICES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 STEPS_OF_SLICE = 8  # at least: a block has to begin and to end
@@ -61,7 +59,7 @@ SHAPES = {
 
 def why_not(problem):
     p = problem
-    if p.dtype not in SUM_BYTES:
+    if p.dtype not in INEXACT:
         return "for floating point and complex numbers only; direct computes integers"
     if tensor_gemm.takes(p):
         return None
@@ -118,7 +116,7 @@ def _cuts(p):
 def _slots(dtype, shape, steps, count):
     """Instructions of warps on the busiest processor, with what it waits where it has few warps."""
     fma = STEP * shape.tall * shape.wide * FMA_SLOTS.get(dtype, 1)
-    shared = STEP * (shape.tall + shape.wide) * SUM_BYTES[dtype] / 16
+    shared = STEP * (shape.tall + shape.wide) * costs.itemsize(SUMS[dtype]) / 16
     gathered = STEP * (shape.width * OF_INPUT + shape.height * OF_WEIGHTS) / shape.threads
     warps, most = shape.threads // 32, -(-count // costs.PROCESSORS)
     waiting = 1 + WAITING / (min(most, blocks_of_processor(shape, dtype)) * warps)
@@ -127,12 +125,12 @@ def _slots(dtype, shape, steps, count):
 
 def blocks_of_processor(shape, dtype):
     """As blocks_of in the .cu file has it."""
-    size = SUM_BYTES[dtype]
+    size = costs.itemsize(SUMS[dtype])
     return 2 if size == 16 else 3 if shape.threads == 128 and shape.tall * shape.wide * size == 256 else 512 // shape.threads
 
 
 def _partial_bytes(p, slices):
-    return slices * p.outputs * SUM_BYTES[p.dtype] if slices > 1 else 0
+    return slices * p.outputs * costs.itemsize(SUMS[p.dtype]) if slices > 1 else 0
 
 
 def _seconds(p, c):

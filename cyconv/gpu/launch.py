@@ -20,6 +20,7 @@ from ..arguments import COMPLEX, FLOATS, GPU_ONLY
 FOLDER = Path(__file__).parent
 REALS = FLOATS + GPU_ONLY
 INEXACT = REALS + COMPLEX
+SUMS = {name: name if name not in ("float16", "bfloat16") else "float32" for name in INEXACT}  # what they are summed in, as numbers.cuh has it
 TYPES = {
     "float16": "__half", "bfloat16": "__nv_bfloat16", "float32": "float", "float64": "double",
     "complex64": "Complex<float>", "complex128": "Complex<double>", "bool": "bool",

@@ -1,10 +1,11 @@
 // Places of row-major arrays, walked through in steps of one length: digits that carry, since a division takes as long as thirty
 // additions.
 #pragma once
+#include "elements.cuh"
 
 template <int N>
 struct Digits {
-    long long size[N], step[N];  // launch.walk fills them: the step, of all threads of a launch, in digits too
+    long long size[N], step[N];  // places.walk fills them: the step, of all threads of a launch, in digits too
 };
 
 // for (Walk<N, I> at(digits); at.more(digits); at.next(digits)) ... at[a] along axis a; I: what holds sizes and steps (places.py)
@@ -14,7 +15,7 @@ struct Walk {
 
     __device__ __forceinline__ explicit Walk(const Digits<N> &d)
     {
-        long long number = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
+        long long number = thread_number();
 #pragma unroll
         for (int a = N - 1; a > 0; a--) {
             const long long rest = number / d.size[a];

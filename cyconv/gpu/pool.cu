@@ -93,7 +93,7 @@ __global__ void __launch_bounds__(256, 5) small(const Pool p, const T *__restric
     constexpr int RESULTS = sizeof(T) <= 2 && KERNEL == 2 ? 4 : sizeof(T) <= 4 ? 2 : 1;
     const Axis &ay = p.axis[1], &ax = p.axis[2];
     const int height = static_cast<int>(ay.size), width = static_cast<int>(ax.size), rows = static_cast<int>(ay.out);
-    const long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const long long i = thread_number();
     if (i >= p.total) return;
     Spot s = spot(p, i);
     s.y *= RESULTS;
@@ -151,7 +151,7 @@ template <typename T, int KIND, bool INDICES>
 __global__ void __launch_bounds__(256, 4) windows(const Pool p, const T *__restrict__ input, T *__restrict__ out, long long *__restrict__ indices)
 {
     using J = Join<T, KIND>;
-    const long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const long long i = thread_number();
     if (i >= p.total) return;
     const Spot s = spot(p, i);
     const Span<int> z = window(p.axis[0], static_cast<int>(s.z)), y = window(p.axis[1], static_cast<int>(s.y));
@@ -195,7 +195,7 @@ template <typename T, int KIND>
 __global__ void __launch_bounds__(256, 4) bordered(const Pool p, const T *__restrict__ input, T *__restrict__ out)
 {
     using J = Join<T, KIND>;
-    const long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const long long i = thread_number();
     if (i >= p.total) return;
     const Spot s = spot(p, i);
     const int left_z = static_cast<int>(s.z - p.axis[0].before), left_y = static_cast<int>(s.y - p.axis[1].before);

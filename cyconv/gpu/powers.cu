@@ -26,8 +26,8 @@ __device__ __forceinline__ long long offset(const long long *strides, const Walk
 template <typename T>
 __global__ void factors(const Powers p, const double norm, const T *__restrict__ input, const T *__restrict__ grad, double *__restrict__ found)
 {
-    long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
-    for (Walk<5, long long> at(p.outs); at.more(p.outs); at.next(p.outs), i += static_cast<long long>(gridDim.x) * blockDim.x) {
+    long long i = thread_number();
+    for (Walk<5, long long> at(p.outs); at.more(p.outs); at.next(p.outs), i += all_threads()) {
         const double g = Pooled<T>::term(grad[offset(p.grad, at)]);
         if (norm == 1) {
             found[i] = g;
@@ -54,8 +54,8 @@ template <typename T, bool LARGEST>
 __global__ void winners(const Powers p, const T *__restrict__ input, long long *__restrict__ found)
 {
     using Value = typename Number<T>::Sum;
-    long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
-    for (Walk<5, long long> at(p.outs); at.more(p.outs); at.next(p.outs), i += static_cast<long long>(gridDim.x) * blockDim.x) {
+    long long i = thread_number();
+    for (Walk<5, long long> at(p.outs); at.more(p.outs); at.next(p.outs), i += all_threads()) {
         const Span wz = window(p.axis[0], at[2]), wy = window(p.axis[1], at[3]), wx = window(p.axis[2], at[4]);
         const T *const plane = input + at[0] * p.input[0] + at[1] * p.input[1];
         long long winner = -1;

@@ -10,6 +10,7 @@
 // number is read and written once: 12 bytes of float32 and index read, and 4 to 16 of a 2x2 pool written, besides 8 that look() reads. Where they are
 // not in order, and planes are large, the launcher sorts them first.
 #include "numbers.cuh"
+#include "elements.cuh"
 
 struct Scatter {
     long long count, plane;   // values of a plane, places of one
@@ -34,9 +35,9 @@ __device__ __forceinline__ long long groups_of(const Scatter &p)
 
 __global__ void look(const Scatter p, const long long *__restrict__ indices, unsigned long long *noted)
 {
-    const long long step = static_cast<long long>(gridDim.x) * blockDim.x, groups = groups_of(p);
+    const long long step = all_threads(), groups = groups_of(p);
     const int lane = threadIdx.x % LANES;
-    long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
+    long long i = thread_number();
     long long plane = i / p.count, at = i - plane * p.count;
     for (; i - lane < p.values; i += step) {
         long long band = -1;
@@ -62,10 +63,10 @@ __global__ void look(const Scatter p, const long long *__restrict__ indices, uns
 // How many groups of 32 values all bands together go through.
 __global__ void sum_ranges(const Scatter p, unsigned long long *noted)
 {
-    const long long step = static_cast<long long>(gridDim.x) * blockDim.x, groups = groups_of(p);
+    const long long step = all_threads(), groups = groups_of(p);
     const long long bands = (p.places + (1ll << p.band_bits) - 1) >> p.band_bits;
     unsigned long long sum = 0;
-    for (long long b = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; b < bands; b += step)
+    for (long long b = thread_number(); b < bands; b += step)
         if (const unsigned long long end = noted[RANGES + 2 * b + 1]) sum += end - (groups - noted[RANGES + 2 * b]);
     if (sum) atomicAdd(&noted[SCANNED], sum);  // of integers, whose sum has no order
 }

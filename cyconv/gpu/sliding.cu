@@ -227,7 +227,7 @@ __global__ void __launch_bounds__(128, 4) across(
     constexpr int RUN = 8;
     const long long runs = (p.out + RUN * p.apart - 1) / (RUN * p.apart) * p.apart;
     const long long total = p.side[0].count * p.side[1].count * p.side[2].count * p.side[3].count * runs;
-    const long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const long long i = thread_number();
     if (i >= total) return;
     const long long bases[5] = {p.side[3].count, runs, p.side[2].count, p.side[1].count, p.side[0].count};
     long long found[5];

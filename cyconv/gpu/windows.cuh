@@ -5,6 +5,7 @@
 // 2**64. A NaN is the extreme of its window, the last of several; of equal numbers the first in row-major order.
 #pragma once
 #include "numbers.cuh"
+#include "elements.cuh"
 
 enum { MAX, MIN, MAX_NORM, MIN_NORM, AVERAGE, LP };  // MAX_NORM and MIN_NORM: p-norms for p of plus and minus infinity
 enum { NOTHING, REFLECT, CONSTANT, NEAREST, MIRROR, WRAP };  // what lies beyond the input

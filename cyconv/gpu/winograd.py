@@ -21,10 +21,9 @@ from math import prod
 from typing import NamedTuple
 
 from . import costs, products
-from .launch import MOST_BLOCKS, TYPES, blocks, kernel, packed
+from .launch import MOST_BLOCKS, REALS, SUMS, TYPES, blocks, kernel, packed
 from .layout import struct, too_long
 
-SUMS = {"float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64"}
 TILES = (4, 2)
 THREADS = 128  # as in winograd.cu
 PASS_BYTES = 32 << 20  # of V and M
@@ -46,7 +45,7 @@ class Cut(NamedTuple):
 
 def why_not(problem):
     p = problem
-    if p.dtype not in SUMS:
+    if p.dtype not in REALS:
         return f"for real floating point numbers only, not for {p.dtype}"
     if p.kernel[1:] != (3, 3) or p.stride[1:] != (1, 1) or p.dilation[1:] != (1, 1):
         return "it needs 3x3 taps, stride 1 and dilation 1 along the last two axes"
@@ -177,4 +176,4 @@ def _pass(p, c, first, rows):
 def instances():
     """All kernels that `run` may ask for: (file, expression)."""
     names = ("transformed_input", "transformed_weight", "output")
-    return [("winograd", f"{name}<{TYPES[dtype]}, {m}>") for name in names for dtype in SUMS for m in TILES]
+    return [("winograd", f"{name}<{TYPES[dtype]}, {m}>") for name in names for dtype in REALS for m in TILES]
