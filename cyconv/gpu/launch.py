@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arguments import COMPLEX, FLOATS, GPU_ONLY
+from ..devices import cupy_with_device
 
 FOLDER = Path(__file__).parent
 REALS = FLOATS + GPU_ONLY
@@ -65,6 +66,21 @@ def kernel(file, expression):
 
     module = cupy.RawModule(code=source(file), options=options(expression), name_expressions=(expression,))
     return module.get_function(expression)
+
+
+def missing_library(name):
+    """Why CuPy cannot call one of NVIDIA's libraries, or None. Without a device nobody asks."""
+    cupy = cupy_with_device()
+    return None if cupy is None else _missing_library(cupy, name)
+
+
+@functools.cache
+def _missing_library(cupy, name):
+    try:
+        getattr(cupy.cuda, name.lower())  # imported when it is first asked for
+    except ImportError:
+        return f"{name} is not installed"
+    return None
 
 
 def word(flag):

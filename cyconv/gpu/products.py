@@ -9,12 +9,10 @@ What cuBLAS adds up in which order is its own affair; it hangs on the sizes, and
 stream is captured.
 """
 
-import functools
-
 import numpy as np
 
-from ..devices import cupy_with_device
 from . import costs
+from .launch import missing_library
 
 LONGEST = 2**31 - 1  # of an axis, and from one run of memory to the next
 MOST = 65535  # matrices of one call
@@ -29,18 +27,8 @@ _AT = {kind: (pair.ctypes.data, pair.ctypes.data + pair.itemsize) for kind, pair
 
 
 def missing():
-    """Why there are no products, or None. Without a device nobody asks."""
-    cupy = cupy_with_device()
-    return None if cupy is None else _missing(cupy)
-
-
-@functools.cache
-def _missing(cupy):
-    try:
-        cupy.cuda.cublas  # imported when it is first asked for
-    except ImportError:
-        return "cuBLAS is not installed"
-    return None
+    """Why there are no products, or None."""
+    return missing_library("cuBLAS")
 
 
 def on_tensor_cores(problem):

@@ -103,69 +103,44 @@ struct Scan {
     }
 };
 
-// Adds lanes' values to places, those of lower lanes first, or puts them there, those of the last lanes.
-template <typename T>
-__device__ __forceinline__ void add_in_order(typename Number<T>::Sum *band, int place, T value)
-{
-    if (!__any_sync(ALL, place >= 0)) return;
-    const int before = __popc(__match_any_sync(ALL, place) & ((1u << threadIdx.x % LANES) - 1));
-    for (int round = 0; __any_sync(ALL, place >= 0 && before >= round); round++) {
-        if (place >= 0 && before == round) band[place] += Number<T>::load(value);
-        __syncwarp();
-    }
-}
-template <typename T>
-__device__ __forceinline__ void put_last(T *band, int place, T value)
-{
-    if (!__any_sync(ALL, place >= 0)) return;
-    const bool last = __match_any_sync(ALL, place) >> threadIdx.x % LANES == 1;
-    if (place >= 0 && last) band[place] = value;
-    __syncwarp();
-}
-
-template <typename T>
-__global__ void __launch_bounds__(LANES *WARPS)
-    add(const Scatter p, const T *__restrict__ values, const long long *__restrict__ indices, const unsigned long long *__restrict__ noted, T *out)
-{
-    using Sum = typename Number<T>::Sum;
-    constexpr int BAND = BAND_BYTES / sizeof(Sum);
-    __shared__ Sum bands[WARPS][BAND];
-    const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
-    Sum *const band = bands[warp];
-    for (long long b = static_cast<long long>(blockIdx.x) * WARPS + warp; b * BAND < p.places; b += static_cast<long long>(gridDim.x) * WARPS) {
-        for (int i = lane; i < BAND; i += LANES) band[i] = Sum(0);
-        __syncwarp();
-        for (Scan scan(p, noted, b); scan.more();) {
-            int place[AHEAD];
-            T value[AHEAD];
-            const T *from = values + scan.at;
-#pragma unroll
-            for (int k = 0; k < AHEAD; k++) place[k] = scan.place(p, indices);
-#pragma unroll
-            for (int k = 0; k < AHEAD; k++)
-                if (place[k] >= 0) value[k] = from[k * LANES];
-#pragma unroll
-            for (int k = 0; k < AHEAD; k++) add_in_order<T>(band, place[k], value[k]);
+// What is done where several values come to one place. Held: what a band holds.
+template <typename T> struct Added {  // those of lower lanes first
+    using Held = typename Number<T>::Sum;
+    static __device__ __forceinline__ void put(Held *band, int place, T value)
+    {
+        if (!__any_sync(ALL, place >= 0)) return;
+        const int before = __popc(__match_any_sync(ALL, place) & ((1u << threadIdx.x % LANES) - 1));
+        for (int round = 0; __any_sync(ALL, place >= 0 && before >= round); round++) {
+            if (place >= 0 && before == round) band[place] += Number<T>::load(value);
+            __syncwarp();
         }
-        const int size = p.places - b * BAND < BAND ? static_cast<int>(p.places - b * BAND) : BAND;
-        T *const to = out + b * BAND;
-#pragma unroll 4
-        for (int i = lane; i < size; i += LANES) to[i] = Number<T>::store(band[i]);
+    }
+    static __device__ __forceinline__ T taken(Held value) { return Number<T>::store(value); }
+};
+template <typename T> struct Last {  // the last lane's stays
+    using Held = T;
+    static __device__ __forceinline__ void put(T *band, int place, T value)
+    {
+        if (!__any_sync(ALL, place >= 0)) return;
+        const bool last = __match_any_sync(ALL, place) >> threadIdx.x % LANES == 1;
+        if (place >= 0 && last) band[place] = value;
         __syncwarp();
     }
-}
+    static __device__ __forceinline__ T taken(T value) { return value; }
+};
 
-// T: any type of the values' size, since they are only moved.
-template <typename T>
+// T, where the last value stays: any type of the values' size, since they are only moved.
+template <typename T, template <typename> class Rule>
 __global__ void __launch_bounds__(LANES *WARPS)
     put(const Scatter p, const T *__restrict__ values, const long long *__restrict__ indices, const unsigned long long *__restrict__ noted, T *out)
 {
-    constexpr int BAND = BAND_BYTES / sizeof(T);
-    __shared__ T bands[WARPS][BAND];
+    using Held = typename Rule<T>::Held;
+    constexpr int BAND = BAND_BYTES / sizeof(Held);
+    __shared__ Held bands[WARPS][BAND];
     const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
-    T *const band = bands[warp];
+    Held *const band = bands[warp];
     for (long long b = static_cast<long long>(blockIdx.x) * WARPS + warp; b * BAND < p.places; b += static_cast<long long>(gridDim.x) * WARPS) {
-        for (int i = lane; i < BAND; i += LANES) band[i] = T(0);
+        for (int i = lane; i < BAND; i += LANES) band[i] = Held(0);
         __syncwarp();
         for (Scan scan(p, noted, b); scan.more();) {
             int place[AHEAD];
@@ -177,17 +152,17 @@ __global__ void __launch_bounds__(LANES *WARPS)
             for (int k = 0; k < AHEAD; k++)
                 if (place[k] >= 0) value[k] = from[k * LANES];
 #pragma unroll
-            for (int k = 0; k < AHEAD; k++) put_last(band, place[k], value[k]);
+            for (int k = 0; k < AHEAD; k++) Rule<T>::put(band, place[k], value[k]);
         }
         const int size = p.places - b * BAND < BAND ? static_cast<int>(p.places - b * BAND) : BAND;
         T *const to = out + b * BAND;
 #pragma unroll 4
-        for (int i = lane; i < size; i += LANES) to[i] = band[i];
+        for (int i = lane; i < size; i += LANES) to[i] = Rule<T>::taken(band[i]);
         __syncwarp();
     }
 }
 
-// The gradient of put():  out[i] = grad[place of i] where i was the last value with that place, else 0. A band holds the last value of each
+// The gradient of put<T, Last>():  out[i] = grad[place of i] where i was the last value with that place, else 0. A band holds the last value of each
 // place, and its values are gone through twice.
 template <typename T>
 __global__ void __launch_bounds__(LANES *WARPS)
@@ -204,7 +179,7 @@ __global__ void __launch_bounds__(LANES *WARPS)
 #pragma unroll
             for (int k = 0; k < AHEAD; k++) place[k] = scan.place(p, indices);
 #pragma unroll
-            for (int k = 0; k < AHEAD; k++) put_last(band, place[k], at + k * LANES);
+            for (int k = 0; k < AHEAD; k++) Last<long long>::put(band, place[k], at + k * LANES);
         }
         for (Scan scan(p, noted, b); scan.more();) {
             const long long at = scan.at;

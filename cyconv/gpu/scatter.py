@@ -27,9 +27,9 @@ def run(problem, values, indices, out, known=False):
     with values.device:
         result = _contiguous_room(p.output_shape, p.dtype, out, values, indices)
         if p.adds:
-            _scatter(p, f"add<{ADDED.get(p.dtype, MOVED[width])}>", max(width, 4), values, indices, result, known)
+            _scatter(p, f"put<{ADDED.get(p.dtype, MOVED[width])}, Added>", max(width, 4), values, indices, result, known)
         else:
-            _scatter(p, f"put<{MOVED[width]}>", width, values, indices, result, known)
+            _scatter(p, f"put<{MOVED[width]}, Last>", width, values, indices, result, known)
         return delivered(result, out)
 
 
@@ -118,5 +118,5 @@ def _sorted(problem, name, width, source, places, result):
 def instances():
     """All kernels that may be asked for: (file, expression)."""
     added = [*ADDED.values(), *(MOVED[width] for width in (1, 2, 4, 8))]
-    names = ["look", "sum_ranges", *(f"add<{each}>" for each in added)]
-    return [("scatter", name) for name in [*names, *(f"{what}<{each}>" for what in ("put", "take") for each in MOVED.values())]]
+    names = ["look", "sum_ranges", *(f"put<{each}, Added>" for each in added)]
+    return [("scatter", name) for name in [*names, *(f"{what}>" for each in MOVED.values() for what in (f"put<{each}, Last", f"take<{each}"))]]

@@ -5,12 +5,11 @@ work areas of plans of one stream are one and the same memory, since they run on
 """
 
 import atexit
-import functools
 import threading
 from collections import OrderedDict
 from math import prod
 
-from ..devices import cupy_with_device
+from .launch import missing_library
 
 KEPT = 16  # plans of a thread
 KEPT_BYTES = 64 << 20  # of their work areas; a plan that needs more is made for each call
@@ -26,18 +25,8 @@ atexit.register(lambda: _plans.made.clear())  # while there is a driver to give 
 
 
 def missing():
-    """Why there are no transforms, or None. Without a device nobody asks."""
-    cupy = cupy_with_device()
-    return None if cupy is None else _missing(cupy)
-
-
-@functools.cache
-def _missing(cupy):
-    try:
-        cupy.cuda.cufft  # imported when it is first asked for
-    except ImportError:
-        return "cuFFT is not installed"
-    return None
+    """Why there are no transforms, or None."""
+    return missing_library("cuFFT")
 
 
 def pitch(length, real):
