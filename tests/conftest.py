@@ -9,6 +9,7 @@ import importlib.util
 import os
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,34 @@ def has_gpu():
     import cupy
 
     return cupy.cuda.is_available()
+
+
+MANY = 500  # tests on a device; fewer compile what they need
+
+
+def pytest_collection_finish(session):
+    """Has several threads compile all kernels where many tests on a device will ask for them: one after the other that takes longer than the tests."""
+    if sum(map(asks_for_a_device, session.items)) >= MANY and has_gpu() and not session.config.option.collectonly:
+        compile_all(os.cpu_count())
+
+
+def asks_for_a_device(item):
+    return "cupy" in item.fixturenames or hasattr(item, "callspec") and item.callspec.params.get("backend") == "gpu"
+
+
+def compile_all(threads):
+    from cyconv.gpu import launch
+
+    def compile_one(name):
+        try:
+            launch.kernel(*name)
+        except Exception:  # which the test that asks for it will tell
+            pass
+
+    files = [file.stem for file in launch.FOLDER.glob("*.cu")]
+    names = [name for file in files for name in importlib.import_module(f"cyconv.gpu.{file}").instances()]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(compile_one, names))
 
 
 # ---- one suite, two backends ---------------------------------------------------------------------------------------------------
