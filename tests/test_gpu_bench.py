@@ -107,8 +107,8 @@ def test_what_fails_is_told_and_others_go_on(name, calls, bench, capsys, monkeyp
             assert r["not run" if name == "torch" else "wrong"][name] == "MemoryError: no more"
 
 
-def test_a_row_that_fails_and_a_device_that_is_lost(bench, capsys, cupy, monkeypatch):
-    gpu, arguments = bench
+def test_a_row_that_fails_and_a_device_that_is_lost(bench, capsys, stand_in, monkeypatch):
+    (gpu, arguments), cupy = bench, stand_in
     arrays_on, arguments = gpu.arrays_on, [*arguments, "--without", "derived", "--modes", "float32"]
 
     def failing(cupy, row, dtype):
@@ -147,8 +147,8 @@ def test_a_row_that_fails_and_a_device_that_is_lost(bench, capsys, cupy, monkeyp
     assert "\ndense " in printed and "\npool " not in printed
 
 
-def test_kernels_are_compiled_ahead_and_none_is_run(bench, cupy, monkeypatch):
-    gpu, arguments = bench
+def test_kernels_are_compiled_ahead_and_none_is_run(bench, stand_in, monkeypatch):
+    (gpu, arguments), cupy = bench, stand_in
     from host_gpu import kernels
 
     asked, launch = set(), importlib.import_module("cyconv.gpu.launch")

@@ -27,10 +27,8 @@ def forget():
 
 
 @pytest.fixture
-def cudnn(cupy, monkeypatch):
-    """The stand-in, with the stand-in of CuPy."""
-    if "host" not in cupy.__version__:
-        pytest.skip("on a device, cuDNN itself is tested by test_gpu_conv.py")
+def cudnn(stand_in, monkeypatch):
+    """The stand-in, with the stand-in of CuPy; on a device, cuDNN itself is tested by test_gpu_conv.py."""
     import host_gpu.cudnn
 
     monkeypatch.setitem(sys.modules, "cudnn", host_gpu.cudnn)
