@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .devices import on_gpu
+from .devices import aligned, check_order_of_bytes, on_gpu, written
 from .memory import behaved
 
 FLOATS = ("float16", "float32", "float64")
@@ -24,10 +24,11 @@ _names = {}  # dtype -> its name; np.dtype.name takes a microsecond. As many ent
 
 
 def as_array(name, value, gpu=False):
-    """`value` as an aligned, native ndarray: a view wherever NumPy has one. With `gpu`, a CuPy array stays as it is."""
+    """`value` as an aligned, native ndarray: a view wherever NumPy has one. With `gpu`, a CuPy array stays one."""
     if type(value) is not np.ndarray:
         if gpu and on_gpu(value):
-            return value
+            check_order_of_bytes(name, value)
+            return aligned(value)
         check_on_cpu(**{name: value})
         if isinstance(value, np.ma.MaskedArray):
             raise TypeError(f"{name} is a masked array, whose mask would be lost; fill it first (numpy.ma.filled)")
@@ -163,5 +164,5 @@ def delivered(result, out):
     """`result`, or `out` with its values."""
     if out is None or out is result:
         return result
-    out[...] = result
+    written(out, result)
     return out

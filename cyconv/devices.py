@@ -60,8 +60,12 @@ def _check_on_one_gpu(arrays):
                 f"{first} lies on GPU {lies}, {name} on GPU {gpu}; they must lie on one device: "
                 f"cupy.array({name}), with {first}.device as the current device, copies one"
             )
-        if not each.dtype.isnative:
-            raise TypeError(f"{name} has dtype {each.dtype.str}, whose bytes are in another order than the device's")
+        check_order_of_bytes(name, each)
+
+
+def check_order_of_bytes(name, array):
+    if not array.dtype.isnative:
+        raise TypeError(f"{name} has dtype {array.dtype.str}, whose bytes are in another order than the device's")
 
 
 def _kind(value):
@@ -82,6 +86,34 @@ def namespace(array):
 def where(array):
     """A context in which CuPy's functions compute where the array lies; nothing for NumPy's."""
     return array.device if on_gpu(array) else _HERE
+
+
+def lies_whole(array):
+    """Whether a CuPy array begins at a whole element and has strides of whole elements: kernels, CuPy's too, stop at any other."""
+    size = array.itemsize
+    part = min(size, 8)  # complex128 needs no more than its parts do
+    return array.data.ptr % part == 0 and all([step % size == 0 for step in array.strides])
+
+
+def aligned(array):
+    """A CuPy array, or where it does not lie so, a contiguous copy."""
+    if lies_whole(array):
+        return array
+    with array.device:
+        return _by_bytes(array).copy().view(array.dtype).reshape(array.shape)
+
+
+def written(array, values):
+    """Writes values to an array of the same shape, dtype and device, wherever its elements begin."""
+    if type(array) is np.ndarray or not on_gpu(array) or lies_whole(array):
+        array[...] = values
+    else:
+        _by_bytes(array)[...] = _by_bytes(values)
+
+
+def _by_bytes(array):
+    """The bytes of a CuPy array, those of an element along one more axis."""
+    return sys.modules["cupy"].ndarray((*array.shape, array.itemsize), np.uint8, array.data, (*array.strides, 1))
 
 
 # ---- moving ----------------------------------------------------------------------------------------------------------------

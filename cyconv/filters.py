@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import _calls
-from .arguments import check_out
+from .arguments import check_out, delivered
 from .devices import on_gpu
 
 _SHORT = 16  # a last axis of fewer samples, along which nothing is done, makes rows that are not worth a loop
@@ -29,10 +29,7 @@ def _run(filter, input, output, device):
         result = device.empty(input.shape, input.dtype)
         for part, kept, cval in ((input.real, result.real, filter.cval.real), (input.imag, result.imag, filter.cval.imag)):
             kept[...] = _run(replace(filter, cval=cval), part, None, device)
-        if output is None:
-            return result
-        output[...] = result
-        return output
+        return delivered(result, output)
     passes = _passes(filter, input)
     result = input
     if len(passes) > 1 and input.dtype == np.float32 and filter.kind == "average":
@@ -42,8 +39,7 @@ def _run(filter, input, output, device):
     result = result.astype(input.dtype, copy=False)
     if output is None:
         return result.copy() if result is input or not result.flags.c_contiguous else result
-    output[...] = result
-    return output
+    return delivered(result, output)
 
 
 def _passes(filter, input):

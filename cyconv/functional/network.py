@@ -21,7 +21,7 @@ from ..arguments import (
     integer,
     one_of,
 )
-from ..devices import device_of, on_gpu, where
+from ..devices import device_of, lies_whole, on_gpu, where
 from ..memory import empty
 from .convolution import conv1d
 
@@ -503,6 +503,8 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
         if not is_array or array.dtype.kind != "f":
             what = f"dtype {array.dtype}" if is_array else type(array).__name__
             raise TypeError(f"{name} must be an ndarray of a floating dtype, or None like the other one; got {what}")
+        if on_gpu(array) and not lies_whole(array):
+            raise ValueError(f"{name} is written to, and must begin at a whole element; its address is {array.data.ptr:#x}")
     own = flag("training", training) or not running
     check_batch_norm(input, [("weight", weight), ("bias", bias)], running, own)
     output, _ = batch_norm_forward(input, running_mean, running_var, weight, bias, eps, momentum if own and running else None)

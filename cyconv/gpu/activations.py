@@ -1,6 +1,7 @@
 """Rectifiers and dropout on CuPy arrays."""
 
-from ..devices import device_of
+from ..arguments import delivered
+from ..devices import device_of, lies_whole
 from . import costs
 from .elements import wide
 from .launch import REALS, TYPES, blocks, kernel
@@ -13,7 +14,7 @@ def relu(input, out):
     import cupy
 
     with input.device:
-        return cupy.maximum(input, 0, out=cupy.empty(input.shape, input.dtype) if out is None else out)
+        return delivered(cupy.maximum(input, 0, out=out if out is not None and lies_whole(out) else cupy.empty(input.shape, input.dtype)), out)
 
 
 def passed(grad_output, output):
@@ -37,15 +38,12 @@ def dropout(input, p, key, out=None):
 
     with input.device:
         x = cupy.ascontiguousarray(input)
-        result = out if out is not None and out.flags.c_contiguous else cupy.empty(input.shape, input.dtype)
+        result = out if out is not None and out.flags.c_contiguous and lies_whole(out) else cupy.empty(input.shape, input.dtype)
         if x.size:
             kernel("activations", f"dropout<{TYPES[x.dtype.name]}>")(
                 (blocks(-(-x.size // 4), THREADS),), (THREADS,), (x.size, key, float(p), 1 / (1 - p) if p < 1 else 0.0, x, result)
             )
-        if out is None or result is out:
-            return result
-        out[...] = result
-        return out
+        return delivered(result, out)
 
 
 def instances():

@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import select
 from ..arguments import as_array, check_out, delivered, flag
+from ..devices import aligned, lies_whole
 from ..problem import conv_problem, gpu_problem
 from .layout import views
 
@@ -25,7 +26,7 @@ def run(problem, input, weight, bias, algorithm, allow_tf32, out):
     with input.device:
         problem = gpu_problem(problem, problem.dtype, allow_tf32)
         result = room(problem.output_shape, problem.dtype, out, input, weight, bias)
-        compute(problem, *views(problem, aligned(input), aligned(weight), result), bias, algorithm)
+        compute(problem, *views(problem, input, weight, result), bias, algorithm)
         return delivered(result, out)
 
 
@@ -34,7 +35,7 @@ def compute(problem, input, weight, out, bias, algorithm):
     import cupy
 
     row = select.choose(problem, algorithm, device="gpu")
-    bias = None if bias is None else cupy.ascontiguousarray(bias)
+    bias = None if bias is None else cupy.ascontiguousarray(aligned(bias))
     compute_by(row, careful(row, problem, weight, algorithm), problem, input, weight, out, bias)
 
 
@@ -64,34 +65,13 @@ def compute_by(row, careful, problem, input, weight, out, bias):
 # ---- arrays ----------------------------------------------------------------------------------------------------------------
 
 
-def aligned(array):
-    """`array`, or a copy that begins at a whole element and whose strides are whole elements."""
-    return array if _whole(array) else _copied_by_bytes(array)
-
-
-def _whole(array):
-    size = array.itemsize
-    part = min(size, 8)  # complex128 needs no more than its parts do
-    return array.data.ptr % part == 0 and all([step % size == 0 for step in array.strides])
-
-
-def _copied_by_bytes(array):
-    """A contiguous copy. CuPy's kernels, too, stop at numbers that do not lie at multiples of their size."""
-    import cupy
-
-    parts = cupy.ndarray((*array.shape, array.itemsize), np.uint8, array.data, (*array.strides, 1))
-    return parts.copy().view(array.dtype).reshape(array.shape)
-
-
 def room(shape, dtype, out, *read):
     """`out` where the result can be written straight to it, else a new array."""
     import cupy
 
     if out is not None:
         check_out(out, shape, dtype)
-        if not _whole(out):
-            raise ValueError(f"out must begin at a whole element and have strides of whole elements, got address {out.data.ptr:#x} and strides {out.strides}")
-        if not any(each is not None and overlap(out, each) for each in read):
+        if lies_whole(out) and not any(each is not None and overlap(out, each) for each in read):
             return out
     return cupy.empty(shape, dtype)
 

@@ -3,7 +3,7 @@
 from math import gcd, prod
 
 from ..arguments import delivered
-from .calls import aligned, room
+from .calls import room
 from .launch import ADDED, MOVED, kernel, packed
 from .layout import split, strides
 from .places import INTEGERS, THREADS, walk
@@ -20,7 +20,7 @@ def unfold(problem, input, out):
             z, y, x = _threes(p.kernel, 1)
             taps = TAPS[x > TAPS[0]]
             grid, digits, holder = walk(p.batch, -(-p.channels // CHANNELS), z, y, -(-x // taps), *_threes(p.counts, 1))
-            image, columns = _views(p, aligned(input), result)
+            image, columns = _views(p, input, result)
             struct = packed(digits, p.channels, *_windows(p), strides(image), strides(columns))
             kernel("columns", f"unfold<{MOVED[input.itemsize]}, {taps}, {_holder(p, holder)}>")((grid,), (THREADS,), (struct, image, columns))
         return delivered(result, out)
@@ -32,7 +32,7 @@ def fold(problem, input, out):
     with input.device:
         result = room(p.image_shape, p.dtype, out, input)
         if result.size:
-            image, columns = _views(p, result, aligned(input))
+            image, columns = _views(p, result, input)
             grid, digits, holder = walk(*image.shape)
             size, kernels, stride, dilation, pad = _windows(p)
             lines = [_line(*each) for each in zip(kernels, _threes(p.counts, 1), stride, dilation, pad)]

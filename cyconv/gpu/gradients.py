@@ -6,7 +6,7 @@ from ..arguments import delivered
 from ..gradient_problem import input_gradient
 from ..gradients import borders_folded
 from ..problem import gpu_problem
-from .calls import aligned, compute, room
+from .calls import compute, room
 from .layout import split
 from .transpose import run_transposed
 
@@ -38,8 +38,8 @@ def weight(gradient, input, grad_output, algorithm, allow_tf32, out):
         result = room(g.shape, dtype, out, input, grad_output)
         compute(
             p,
-            split(aligned(input), rank, (p.in_channels, p.groups, p.batch)).swapaxes(0, 2),
-            split(aligned(grad_output), rank, (p.in_channels, p.groups, p.out_channels)).transpose(1, 2, 0, 3, 4, 5),
+            split(input, rank, (p.in_channels, p.groups, p.batch)).swapaxes(0, 2),
+            split(grad_output, rank, (p.in_channels, p.groups, p.out_channels)).transpose(1, 2, 0, 3, 4, 5),
             split(result, rank, (p.groups, p.out_channels, p.batch)).transpose(2, 0, 1, 3, 4, 5),
             None,
             algorithm,

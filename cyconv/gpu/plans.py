@@ -3,10 +3,10 @@
 import numpy as np
 
 from ..arguments import delivered
-from ..devices import device_of
+from ..devices import aligned, device_of
 from ..plans import Plan
 from ..select import choose, verdicts
-from .calls import aligned, careful, compute_by, room
+from .calls import careful, compute_by, room
 from .layout import split
 
 
@@ -26,7 +26,7 @@ class GPUPlan(Plan):
         self._dtype, self._device = np.dtype(p.dtype), weight.device
         with self._device:
             self._bias = None if bias is None else cupy.array(bias)
-            weight = split(aligned(weight).copy(), p.rank, (p.groups, p.out_channels, p.in_channels))
+            weight = split(weight.copy(), p.rank, (p.groups, p.out_channels, p.in_channels))
             self._prepared = self._row.prepare(p, weight)
             self._careful = careful(self._row, p, weight, algorithm)
 

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from ..arguments import delivered
+from ..arguments import as_array, delivered
 from ..select import choose_pool
-from .calls import aligned, room
+from .calls import room
 
 
 def pool(make, rank, input, arguments, algorithm, out):
     """The pool that cyconv.max_pool1d and the like document: `make(rank, input, *arguments)` is the problem."""
+    input = as_array("input", input, gpu=True)
     return pooled(make(rank, input, *arguments), input, algorithm, out)
 
 
@@ -19,7 +20,7 @@ def pooled(problem, input, algorithm, out):
         result = room(problem.output_shape, problem.dtype, out, input)
         indices = empty(problem.output_shape, np.int64) if problem.with_indices else None
         if result.size:
-            row.run(problem, aligned(input), result, indices)
+            row.run(problem, input, result, indices)
         values = delivered(result, out)
     return values if indices is None else (values, indices)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..arguments import delivered
 from ..problem import MAX_WORKSPACE
-from .calls import aligned, room
+from .calls import room
 from .launch import REALS, TYPES, kernel, packed, word
 from .layout import strides
 from .places import THREADS, walk
@@ -24,7 +24,7 @@ def norm(problem, input, grad_output, out):
         if not p.outputs:
             result[...] = 0
             return delivered(result, out)
-        arrays = [five_axes(p, a) for a in (aligned(input), aligned(grad_output), result)]
+        arrays = [five_axes(p, a) for a in (input, grad_output, result)]
         some = max(1, MAX_WORKSPACE // (8 * (p.outputs // p.planes)))
         run = _extremes if isinf(p.norm_type) else _powers
         for block in _blocks(p, some):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..arguments import delivered
 from . import costs
-from .calls import aligned, room
+from .calls import room
 from .launch import INEXACT, REALS, TYPES, blocks, kernel, packed
 from .layout import strides
 from .places import walk
@@ -23,8 +23,8 @@ def average(problem, grad_output, out):
         result = room(p.input_shape, p.dtype, out, grad_output)
         if not p.outputs:
             result[...] = 0
-        elif result.size and not _alone(p, five_axes(p, aligned(grad_output)), five_axes(p, result)):
-            run(p, _averages(p.dtype, _wide(p)), 0.0, five_axes(p, aligned(grad_output)), None, five_axes(p, result))
+        elif result.size and not _alone(p, five_axes(p, grad_output), five_axes(p, result)):
+            run(p, _averages(p.dtype, _wide(p)), 0.0, five_axes(p, grad_output), None, five_axes(p, result))
         return delivered(result, out)
 
 

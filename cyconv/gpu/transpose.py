@@ -2,7 +2,7 @@
 
 from ..arguments import delivered
 from ..problem import gpu_problem
-from .calls import aligned, compute, room
+from .calls import compute, room
 from .layout import split
 
 
@@ -12,7 +12,6 @@ def run_transposed(whole, rank, input, weight, bias, algorithm, allow_tf32, out)
         result = room(whole.output_shape, whole.dtype, out, input, weight, bias)
         if not whole.everywhere:
             result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * rank)
-        input, weight = aligned(input), aligned(weight)
         for phase in whole.phases:
             p = gpu_problem(phase.problem, phase.problem.dtype, allow_tf32)
             taps = split(weight, rank, (p.groups, p.in_channels, p.out_channels)).swapaxes(1, 2)
