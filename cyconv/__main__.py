@@ -179,7 +179,7 @@ def _parser():
     prog = "cyconv" if os.path.basename(sys.argv[0]).startswith("cyconv") else "python -m cyconv"
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(
-        prog=prog, description="Convolution and pooling for NumPy arrays.", epilog=EXAMPLES, formatter_class=raw, allow_abbrev=False
+        prog=prog, description="Convolution and pooling for NumPy arrays, and CuPy's on a GPU.", epilog=EXAMPLES, formatter_class=raw, allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"cyconv {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

@@ -56,7 +56,7 @@ class Plan:
     algorithm : str
     output_shape : tuple of int
     workspace_bytes : int
-        What one thread needs while the plan runs.
+        What the plan needs while it runs; on a CPU each thread, on a GPU all together.
     """
 
     def __init__(self, problem, weight, bias, algorithm):

@@ -23,8 +23,8 @@ class Verdict:
 
     algorithm: menu.Algorithm
     declined: str | None  # why it is not used; None if it could be
-    seconds: float  # predicted, on one thread
-    workspace: int  # bytes, on one thread
+    seconds: float  # predicted; of a CPU's on one thread
+    workspace: int  # bytes, likewise
     bound: float  # multiples of eps
 
 
@@ -116,7 +116,7 @@ class Explanation:
     times: str  # where the predicted times come from
 
     def __str__(self):
-        lines = [str(self.problem), f"{self.problem.multiply_adds:.3g} multiply-adds, result {self.problem.output_shape}", ""]
+        lines = [f"{self.problem}{', TF32 allowed' * self.problem.allow_tf32}{', strict' * self.problem.strict}", f"{self.problem.multiply_adds:.3g} multiply-adds, result {self.problem.output_shape}", ""]
         rows = [("algorithm", "device", "predicted", "workspace", "error bound", "")]
         for v in self.verdicts:
             if v.declined:

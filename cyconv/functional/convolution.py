@@ -14,7 +14,7 @@ precision : {'default', 'strict'}
 max_workspace : int
     Bytes of memory, beyond input and result, that the call may take. Default 256 MiB.
 allow_tf32 : bool
-    Whether tensor cores of a GPU may round float32 factors to 10 bits, which is several times as fast. Nothing to a CPU.
+    Whether tensor cores of a GPU, which multiply more in the same time, may round float32 factors to 10 bits. Nothing to a CPU.
 out : ndarray or None
     Where to write the result: its shape and dtype exactly. May overlap the input. Results beyond the caches are written up to a
     fifth slower to an array that does not begin at a cache line (64 bytes), as results of cyconv do.
@@ -250,9 +250,10 @@ def explain(
     Returns
     -------
     Explanation
-        Prints as a table: each algorithm of the menu with its predicted time and workspace (on one thread) and its error
-        bound, or the reason why it declines. Attributes: `problem`, `chosen` (a name), `verdicts`, `times` (where what is
-        predicted comes from: measured by the makers of the package, or on this machine by `python -m cyconv tune`).
+        Prints as a table: each algorithm of the menu with its predicted time and workspace (on a CPU those of one thread) and its
+        error bound, or the reason why it declines. Attributes: `problem`, `chosen` (a name), `verdicts`, `times` (where what is
+        predicted comes from: of a CPU measured by the makers of the package, or on this machine by `python -m cyconv tune`; of a
+        GPU the `times` say whether anything was measured).
 
     Raises
     ------

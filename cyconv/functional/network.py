@@ -36,7 +36,7 @@ REDUCTIONS = ("mean", "sum")
 def linear(input, weight, bias=None, *, allow_tf32=False):
     """Weighted sums of the last axis: input @ weight.T + bias.
 
-    It runs as a convolution whose kernels have one tap: on cyconv's threads, with the same bits at every number of them.
+    It runs as a convolution whose kernels have one tap: on the CPU on cyconv's threads, with the same bits at every number of them.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 // What cuDNN leaves to do: adds the bias to its result, and sees whether all is finite. Without a bias nothing is written. One pass
-// over the result, bound by memory.
+// over the result.
 #include "numbers.cuh"
 #include "tiles.cuh"
 

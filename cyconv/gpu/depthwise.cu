@@ -4,8 +4,9 @@
 //     out[n, g, o, z, y, x] = bias[g, o] + sum over c, tz, ty, tx of weight[g, o, c, tz, ty, tx]
 //                             * input[n, g, c, z*sz + tz*dz - bz, y*sy + ty*dy - by, x*sx + tx*dx - bx]
 //
-// Wins over products of matrices where a group has one channel or very few, and over FFT until kernels are large. With few taps it is
-// bound by memory: every sample is loaded once for a tile, neighbouring threads load neighbours. With many it is bound by multiply-adds.
+// Meant for groups of one channel or very few, where products of matrices reuse nothing, until kernels are so large that FFT has less to do.
+// With few taps memory should be the bound: every sample is loaded once for a tile, neighbouring threads load neighbours. With many,
+// multiply-adds should be.
 //
 // A tile is a rectangle of outputs (y, x) of one plane (n, g, o, z); a block has several where planes are small. A tile's threads load
 // the samples that it needs to shared memory, padded and converted, and the taps; then each makes RUN neighbours along x of ROWS rows.

@@ -7,7 +7,7 @@
 //     scatter         the outputs of a tile, every one of which comes from one tile alone, with the bias
 //
 // Tiles lie side by side, [unit][group][channel], a unit being a tile's place in an item of the batch; they are read and written by
-// the numbers that the transforms are computed in. All but `multiply` are bound by memory (tiles.cuh).
+// the numbers that the transforms are computed in. All but `multiply` do an operation or two for each, so that memory should be their bound (tiles.cuh).
 #include "numbers.cuh"
 #include "conv.cuh"
 #include "tiles.cuh"

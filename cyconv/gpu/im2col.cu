@@ -4,7 +4,7 @@
 //     deliver   products, stored in the result with the bias
 //
 // Neighbouring threads have neighbouring columns, and each goes on through some channels, so that where a column lies is told once for
-// all of them. Both are bound by memory.
+// all of them. Both only copy, or add once: memory should be their bound.
 #include "numbers.cuh"
 #include "conv.cuh"
 

@@ -7,7 +7,8 @@
 // block holds CHUNK numbers in registers, and sums those in the precision that they are computed in; chunks and pieces are added up in
 // double precision, always in one order. Deviations are those from the chunk's own mean, and two parts with different means are put
 // together as Chan, Golub and LeVeque have it ("Algorithms for computing the sample variance", 1983): one pass over x, and no digit is
-// lost however far the mean is from 0. What goes over all elements afterwards is bound by memory, and loads 16 bytes at once.
+// lost however far the mean is from 0. What goes over all elements afterwards has a few operations for
+// each, so that memory should be its bound; it loads 16 bytes at once.
 #include "numbers.cuh"
 #include "groups.cuh"
 #include "elements.cuh"

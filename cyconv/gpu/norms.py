@@ -7,7 +7,7 @@ import numpy as np
 from ..devices import device_of
 from . import costs
 from .elements import wide
-from .launch import REALS, TYPES, blocks, kernel, packed
+from .launch import REALS, TYPES, blocks, kernel, packed, word
 
 THREADS, CHUNK = 256, 4096  # as in norms.cu
 MOST_PIECES = 1024  # blocks that are enough for any device, and few enough for the warp that adds up what they found
@@ -67,7 +67,7 @@ def backward(grad_output, kept, weight, input_grad):
 def _scale(g, x, factors, out, with_g=False):
     width = wide(x.shape[2], g, x, out)
     work = x.size // width
-    kernel("norms", f"scaled<{TYPES[x.dtype.name]}, {width}, {'true' if with_g else 'false'}>")(
+    kernel("norms", f"scaled<{TYPES[x.dtype.name]}, {width}, {word(with_g)}>")(
         (min(blocks(work, THREADS), MOST_BLOCKS),), (THREADS,), (_sizes(x), g, x, factors, out)
     )
 
@@ -114,5 +114,5 @@ def instances():
         name, most = TYPES[dtype], 16 // costs.itemsize(dtype)
         found += [f"{kind}<{name}>" for kind in ("statistics", "products", "finish_products")]
         found += [f"finish_statistics<{name}, {running}>" for running in dict.fromkeys((name, "double"))]
-        found += [f"scaled<{name}, {width}, {with_g}>" for width in (1, most) for with_g in ("false", "true")]
+        found += [f"scaled<{name}, {width}, {word(with_g)}>" for width in (1, most) for with_g in (False, True)]
     return [("norms", expression) for expression in found]

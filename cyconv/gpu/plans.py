@@ -13,7 +13,8 @@ from .layout import split
 class GPUPlan(Plan):
     """As Plan, for CuPy arrays. Work goes to the stream that is current when it is called.
 
-    Weights are prepared on the stream that is current when the plan is made: others wait for that one first, as CuPy has it with all arrays.
+    Weights are prepared on the stream that is current when the plan is made, and CuPy makes no stream wait for another: who calls the plan on
+    another one must make that wait first (`Stream.wait_event`), as with every array that another stream computes.
     """
 
     def __init__(self, problem, weight, bias, algorithm):

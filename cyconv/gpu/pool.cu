@@ -1,7 +1,7 @@
 // Pooling, window by window:  out[n, c, o] = maximum, minimum, average or p-norm of input[n, c, window(o)].
 //
 //     small      windows of 2x2 or 3x3, whose taps are unrolled; a thread makes some results below each other, so that several
-//                loads are under way at once. The common case, bound by memory.
+//                loads are under way at once. The common case; an operation or two for each number, so that memory should be the bound.
 //     windows    any window, one thread for each
 //     together   long windows that are few or stand alone in their plane: a warp or a block for each, whose threads take samples that
 //                are neighbours in memory; or, where those are channels, 8 warps for 32 windows
@@ -10,7 +10,7 @@
 // memory. A result depends on its window alone, and is joined in an order that depends on sizes alone.
 #include "windows.cuh"
 
-// Numbers below 2**31 are divided by multiplying and shifting, which takes a fifth of the time of a division (Granlund and Montgomery,
+// Numbers below 2**31 are divided by multiplying and shifting, since a GPU has no instruction that divides integers (Granlund and Montgomery,
 // Division by invariant integers using multiplication, PLDI 1994).
 struct Divisor {
     long long by, factor, shift;

@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from .launch import REALS, TYPES, blocks, kernel, packed
+from .launch import REALS, TYPES, blocks, kernel, packed, word
 
 THREADS = 256
 
@@ -14,7 +14,7 @@ def softmax(input, dim, logarithm):
 
     with input.device:
         x, result = cupy.ascontiguousarray(input), cupy.empty(input.shape, input.dtype)
-        _launch("softmax", x, dim % x.ndim, ", true" if logarithm else ", false", x, result)
+        _launch("softmax", x, dim % x.ndim, f", {word(logarithm)}", x, result)
         return result
 
 
@@ -78,7 +78,7 @@ def _classes(target):
 
 def instances():
     """All kernels that may be asked for: (file, expression)."""
-    kinds = [("softmax", ", false"), ("softmax", ", true"), ("cross_entropy", ""), ("cross_entropy_gradient", "")]
+    kinds = [*(("softmax", f", {word(logarithm)}") for logarithm in (False, True)), ("cross_entropy", ""), ("cross_entropy_gradient", "")]
     return [
         ("softmax", f"{name}<{TYPES[dtype]}, {lanes}{more}>") for name, more in kinds for dtype in REALS for lanes in (1, 32, 256)
     ]

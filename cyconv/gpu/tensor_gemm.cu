@@ -23,7 +23,7 @@
 // Where there are fewer tiles than the device holds, k is cut into slices whose sums go to `partial`; implicit_gemm.cu's `reduced`
 // adds them in order.
 //
-// It wins over the plain cores where few of the products are those of padded channels (tensor_gemm.py). The implicit matrix is that of Chetlur
+// It is taken before the plain cores where few of the products are those of padded channels (tensor_gemm.py). The implicit matrix is that of Chetlur
 // et al., cuDNN: efficient primitives for deep learning (2014), with the taps outside.
 #include "numbers.cuh"
 #include "conv.cuh"

@@ -143,7 +143,7 @@ __device__ __forceinline__ double scaled(double sum, double by) { return sum * b
 __device__ __forceinline__ Complex<double> quotient(Complex<double> sum, double by) { return Complex<double>(sum.re / by, sum.im / by); }
 __device__ __forceinline__ Complex<double> scaled(Complex<double> sum, double by) { return Complex<double>(sum.re * by, sum.im * by); }
 
-// Towards zero; of 64 bits only where they are needed, since that takes several times as long.
+// Towards zero; of 64 bits only where they are needed: division is a sequence of instructions, and theirs the longer one.
 template <typename T>
 __device__ __forceinline__ unsigned long long quotient(unsigned long long sum, long long by)
 {
@@ -189,7 +189,7 @@ struct Span {  // `count` samples from `first` on, a dilation apart
     I first, count;
 };
 
-// a / b of numbers that are not negative; of 32 bits, since 64 take several times as long.
+// a / b of numbers that are not negative; of 32 bits, whose sequence of instructions is the shorter one.
 __device__ __forceinline__ int divided(int a, int b) { return static_cast<unsigned>(a) / static_cast<unsigned>(b); }
 __device__ __forceinline__ long long divided(long long a, long long b) { return a / b; }
 

@@ -7,7 +7,8 @@
 // A plane is a group's channel under one tap in depth; tiles are numbered through rows, planes of outputs, and items. A warp has 32 tiles
 // that follow each other, a thread a whole tile of one plane at a time, in registers: V and the products are read and written 32 neighbours
 // at a time. The samples of a tile lie M apart from the next thread's, but all of them are asked for at once, and found in the nearest
-// cache. Outputs turn through shared memory, so that neighbouring threads write neighbouring columns. Bound by memory.
+// cache. Outputs turn through shared memory, so that neighbouring threads write neighbouring columns. A few
+// operations for each number that is moved: memory should be the bound.
 //
 // The matrices, and why just these: cpu/winograd.pyx and cpu/winograd_transforms.pxd; their numbers are floats, so that B and A are exact.
 // Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016.

@@ -12,8 +12,8 @@ Tiles form one list: along rows, over rows, planes of outputs, and items.
 A pass takes as many tiles as keep V and M near the cache that all processors share, since they are 36 / m^2 or 16 / m^2 times as large as what
 they are made of; all passes multiply matrices of one size. Half types are transformed and multiplied in float32, and float32 never as TF32,
 which would lose as many digits more as the transforms grow. What is not finite shows in the results of each tile that it is in.
-Wins from some dozen channels on, where 4 times (m = 4) fewer products outweigh reading and writing V and M; tiles of 2 where few outputs
-would leave tiles of 4 half empty.
+Expected to win where there are so many channels that 4 times (m = 4) fewer products outweigh reading and writing V and M; tiles of 2 where few
+outputs would leave tiles of 4 half empty.
 Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016.
 """
 

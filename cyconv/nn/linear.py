@@ -1,6 +1,6 @@
 """Linear layers, and what has no parameters but belongs beside them.
 
-The products of a linear layer run as convolutions with kernels of one tap: on cyconv's threads, with the same bits at every
+The products of a linear layer run as convolutions with kernels of one tap: on the CPU on cyconv's threads, with the same bits at every
 number of them.
 """
 
