@@ -1,7 +1,7 @@
 """Measures the seconds of every kind of work in costs.py: for `python -m cyconv tune` and for bench/calibrate.py.
 
 Random problems of every shape are computed by every algorithm that accepts them, weights prepared anew as in a plain call,
-on one thread. The seconds of each algorithm are then the non-negative numbers with which its amounts of work
+on one thread. bench/calibrate_gpu.py draws larger ones for the GPU, and pools, and fits them by what is here. The seconds of each algorithm are then the non-negative numbers with which its amounts of work
 (`amounts` of its module) predict those times best, in relative error. Other problems, not fitted to, say how well times
 are predicted and what it costs that the algorithm predicted to be the quickest is not always the quickest.
 """
@@ -15,10 +15,13 @@ import numpy as np
 from . import costs, menu, select
 from ._calls import execute
 from .gradient_problem import weight_gradient
-from .problem import MAX_WORKSPACE, conv_problem
+from .pool_problem import PoolProblem
+from .problem import MAX_WORKSPACE, conv_problem, gpu_problem
 
 MOST_WORK = 4e9  # multiply-adds of a problem
 MOST_NUMBERS = 6e6  # of input, weight and output together
+DTYPES = {"float32": 0.64, "float64": 0.12, "float16": 0.04, "complex64": 0.06, "int8": 0.04, "int32": 0.05, "int64": 0.05}  # their shares
+ALONE, MOST_ITEMS = 0.7, 64  # the share of problems of one item, and the most items of others
 MOST_SECONDS = 0.3  # algorithms predicted (by the table in force) to take longer are not timed
 GRADIENTS = 0.15  # of all problems: gradients with respect to weights, whose kernels are as large as other convolutions' results
 PASSES = 2  # over all problems, so that what disturbs the machine for a while disturbs only one of them
@@ -28,19 +31,18 @@ TURN = 3e-4  # seconds: shorter calls are repeated
 DOUBT = 0.3  # times further from the prediction than this (as a logarithm) count for less: something disturbed them
 
 
-def random_problem(rng):
-    """A problem of any kind, each size drawn evenly on a logarithmic scale; None if it is too large or cannot exist."""
+def random_problem(rng, most_work=None, most_numbers=None, dtypes=DTYPES, alone=ALONE, most_items=MOST_ITEMS):
+    """A problem of any kind, each size drawn evenly on a logarithmic scale; None if it is too large or cannot exist.
+
+    Without limits of its own, those of the CPU. Of `dtypes`, {dtype: share}, "tf32" is float32 that may be rounded to it.
+    """
 
     def size(least, most):
         return int(math.exp(rng.uniform(math.log(least), math.log(most + 1))))
 
     rank = int(rng.choice(3, p=[0.3, 0.5, 0.2])) + 1
-    dtype = str(
-        rng.choice(
-            ["float32", "float64", "float16", "complex64", "int8", "int32", "int64"],
-            p=[0.64, 0.12, 0.04, 0.06, 0.04, 0.05, 0.05],
-        )
-    )
+    drawn = str(rng.choice(list(dtypes), p=list(dtypes.values())))
+    dtype = {"tf32": "float32", "bfloat16": "float16"}.get(drawn, drawn)  # NumPy has no such dtypes
     most = {1: 2048, 2: 64, 3: 16}[rank]
     cube = size(1, most) if rng.random() < 0.5 else int(rng.choice([1, 3, 5, 7], p=[0.2, 0.5, 0.15, 0.15]))
     kernel = [cube] * rank if rng.random() < 0.85 else [size(1, most) for _ in range(rank)]
@@ -50,7 +52,7 @@ def random_problem(rng):
     shape = [side] * rank if rng.random() < 0.7 else [max(1, int(side * rng.uniform(0.3, 1.5))) for _ in range(rank)]
     stride = int(rng.choice([1, 2, 3, 4], p=[0.75, 0.17, 0.04, 0.04]))
     dilation = int(rng.choice([1, 2, 4, 6, 12, 18], p=[0.82, 0.07, 0.04, 0.03, 0.02, 0.02]))
-    batch = 1 if rng.random() < 0.7 else size(2, 64)
+    batch = 1 if rng.random() < alone else size(2, most_items)
     if style < 0.15:  # plain filters
         groups, in_channels, out_channels = 1, 1, 1
     elif style < 0.30:  # a filter per channel
@@ -71,9 +73,10 @@ def random_problem(rng):
     except ValueError:  # a kernel larger than its input
         return None
     numbers = math.prod(problem.input_shape) + math.prod(problem.weight_shape) + problem.outputs
-    if problem.multiply_adds > MOST_WORK or numbers > MOST_NUMBERS:
+    if problem.multiply_adds > (most_work or MOST_WORK) or numbers > (most_numbers or MOST_NUMBERS):
         return None
-    return weight_gradient(problem).problem if rng.random() < GRADIENTS else problem
+    problem = weight_gradient(problem).problem if rng.random() < GRADIENTS else problem
+    return problem if drawn == dtype else gpu_problem(problem, drawn if drawn != "tf32" else dtype, drawn == "tf32")
 
 
 def random_problems(count, seed):
@@ -89,7 +92,8 @@ def random_problems(count, seed):
 
 def amounts(name, problem, device="cpu"):
     """{kind of work: amount} of algorithm `name`."""
-    return next(row for row in menu.CONV_ON[device] if row.name == name).module.amounts(problem)
+    rows = menu.POOL_ON if isinstance(problem, PoolProblem) else menu.CONV_ON
+    return next(row for row in rows[device] if row.name == name).module.amounts(problem)
 
 
 def times(problem, most=MOST_SECONDS, spent=SPENT, farthest=math.inf):

@@ -60,7 +60,13 @@ def amounts(problem):
     p = problem
     # few channels leave parts of its tiles empty
     work = p.multiply_adds // max(p.products * p.out_channels, 1) * _rounded(p.products, 16) * _rounded(p.out_channels, 32)
-    return {"call": 1, "tensor_multiply_add" if on_tensor_cores(p) else "multiply_add": work, "byte": costs.moved(p)}
+    seen = prod(p.weight_shape) + p.outputs * (1 + (p.has_bias and not _fused(p)))  # once more: whether all is finite, and to add the bias
+    return {
+        "call": 1,
+        "launch": 3,  # weights and result are looked at; a row that is to compute again what is not finite finds all finite
+        "tensor_multiply_add" if on_tensor_cores(p) else "multiply_add": work,
+        "byte": costs.moved(p) + costs.itemsize(p.dtype) * seen,
+    }
 
 
 def _rounded(count, step):
