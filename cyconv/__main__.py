@@ -11,7 +11,7 @@ import sys
 
 from . import __version__
 from .cli import CommandError, kernels
-from .problem import CONV_DTYPES, MAX_WORKSPACE, PADDING_MODES, PADDING_WORDS, PRECISIONS
+from .problem import CONV_DTYPES, GPU_DTYPES, MAX_WORKSPACE, PADDING_MODES, PADDING_WORDS, PRECISIONS
 from .select import ALGORITHMS
 
 INTERRUPTED = 130  # 128 + SIGINT, and below 128 + SIGPIPE, as shells count
@@ -215,7 +215,7 @@ def _parser():
     text = f"a number (1), one per axis (1x2), before+after (1+0x2), or {words}"
     explain.add_argument("--padding", type=_argument(_padding), default=0, help=text)
     explain.add_argument("--groups", type=int, default=1)
-    explain.add_argument("--dtype", default="float32", choices=CONV_DTYPES, metavar="DTYPE", help=f"{', '.join(CONV_DTYPES)} (%(default)s)")
+    explain.add_argument("--dtype", default="float32", choices=GPU_DTYPES, metavar="DTYPE", help=f"{', '.join(CONV_DTYPES)}, with --gpu also bfloat16 (%(default)s)")
     explain.add_argument("--padding-mode", default="zeros", choices=PADDING_MODES, help="what lies outside (%(default)s)")
     _add_algorithm(explain)
     explain.add_argument("--precision", default="default", choices=PRECISIONS, help="strict: as exact as the plain sum, or more")

@@ -114,7 +114,10 @@ def backend(request):
     if where == "gpu":
         if not has_gpu() and os.environ.get("CYCONV_TEST_GPU") != "host":
             pytest.skip("no CUDA device; CYCONV_TEST_GPU=host runs the kernels on the CPU")
-        from moving import move_functions
+        from moving import ON_CPU, move_functions
+
+        if lacking := ON_CPU & {each for each in request.node.callspec.params.values() if isinstance(each, str)}:
+            pytest.skip(f"the GPU has no {', '.join(lacking)}")
 
         if "torch" in request.fixturenames:
             request.getfixturevalue("torch")  # which looks for CuPy when it is imported, and would not know the stand-in

@@ -59,6 +59,7 @@ def test_every_algorithm_holds_its_error_bound(case, dtype):
             assert_within_bound(ROWS[name], problem, x, weight, bias, got)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("name", ROWS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_error_bound_on_cancelling_sums(name, dtype):
@@ -99,6 +100,7 @@ def test_many_blocks(name):
             np.testing.assert_allclose(got, want, atol=2e-2)
 
 
+@pytest.mark.backends
 def test_integers_wrap_as_numpys_do():
     rng = np.random.default_rng(5)
     for dtype in INTEGERS:
@@ -110,6 +112,7 @@ def test_integers_wrap_as_numpys_do():
         np.testing.assert_array_equal(got[0], np.array(want, dtype))
 
 
+@pytest.mark.backends
 def test_halves_round_as_numpys_do():
     # all finite halves through a 1x1 convolution with 1: stored, widened, rounded back
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
@@ -125,6 +128,7 @@ def test_halves_round_as_numpys_do():
     np.testing.assert_array_equal(cyconv.conv1d(x[None, None], np.ones((1, 1, 2), np.float16))[0, 0], want)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("name", FAST)
 def test_non_finite_halves(name):
     x = np.array([1, np.inf, 2, -np.inf, 3, np.nan, 4], np.float16)[None, None]
@@ -139,6 +143,7 @@ def test_non_finite_halves(name):
 # ---- bugs that were met ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("name", FAST)
 def test_one_tap_with_cropping_and_padding(name):
     # a phase of a transposed convolution has one tap, as many outputs as inputs, and yet they are shifted
@@ -149,6 +154,7 @@ def test_one_tap_with_cropping_and_padding(name):
     np.testing.assert_allclose(got, [[[10, 100, 2, 20, 200, 3, 30, 300, 0]]], atol=1e-10)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("name", FAST)
 @pytest.mark.parametrize("channel_stride", [1, 0, -1])
 def test_one_channel_whose_stride_means_nothing(name, channel_stride):

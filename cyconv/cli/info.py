@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 
 from .. import __version__, _platform, costs, cpu, get_num_threads, tuning
+from ..gpu import costs as gpu_costs
 from ..threads import VARIABLES, available_cpus, can_hold_blas
 
 
@@ -19,6 +20,7 @@ def run():
         "threads": _threads(),
         "BLAS": _blas(),
         "times": costs.in_force()[1] + (f" ({tuning.VARIABLE}=off)" if tuning.off() else ""),
+        "GPU's times": gpu_costs.SOURCE,
         "Python": f"{platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}",
         "machine": f"{tuning.processor()}, {platform.machine()}, {platform.system()}",
         "GPU": _gpu(),

@@ -252,11 +252,11 @@ def dropout_key(generator):
     return generator.integers(2**64, dtype=np.uint64)
 
 
-def check_floating(input):
+def check_floating(input, name="input"):
     """Raises unless the array has a floating dtype that is computed where it lies."""
-    dtype = dtype_name("input", input.dtype, FLOATS, GPU_ONLY)
+    dtype = dtype_name(name, input.dtype, FLOATS, GPU_ONLY)
     if not on_gpu(input):
-        check_cpu_dtype("input", dtype)
+        check_cpu_dtype(name, dtype)
 
 
 def check_probability(name, value):
@@ -361,7 +361,7 @@ def check_class_weight(value):
     if value is None:
         return None
     value = as_array("weight", value, gpu=True)
-    dtype_name("weight", value.dtype, FLOATS)
+    check_floating(value, "weight")
     if value.ndim != 1:
         raise ValueError(f"weight must have shape (K,), one number for each class, got {value.shape}")
     with where(value):
@@ -425,6 +425,7 @@ def _difference(a, b):
 def cross_entropy_backward(kept, scale, smoothing):
     """The gradient with respect to the logits, times `scale`; may overwrite the probabilities."""
     if on_gpu(kept[0]):
+        device_of(logits=kept[0], grad_output=scale if on_gpu(scale) else None)
         return gpu.load("softmax").cross_entropy_gradient(*kept, scale)
     probabilities, target, each, counted, each_class, factor = kept
     factor *= scale
@@ -500,7 +501,7 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
         running = []
     for name, array in running:
         is_array = isinstance(array, np.ndarray) or on_gpu(array)
-        if not is_array or array.dtype.kind != "f":
+        if not is_array or array.dtype.kind != "f" and not (on_gpu(array) and array.dtype.name in GPU_ONLY):
             what = f"dtype {array.dtype}" if is_array else type(array).__name__
             raise TypeError(f"{name} must be an ndarray of a floating dtype, or None like the other one; got {what}")
         if on_gpu(array) and not lies_whole(array):

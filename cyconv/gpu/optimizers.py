@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from .launch import TYPES, blocks, kernel
+from .launch import REALS, TYPES, blocks, kernel
 
 THREADS = 256
-DTYPES = ("float16", "float32", "float64")
 
 
 def sgd(parameter, gradient, velocity, first, lr, momentum, dampening, weight_decay, nesterov):
@@ -38,4 +37,4 @@ def _doubles(*values):
 
 def instances():
     """All kernels that may be asked for: (file, expression)."""
-    return [("optimizers", f"{name}<{TYPES[dtype]}>") for name in ("sgd", "adam") for dtype in DTYPES]
+    return [("optimizers", f"{name}<{TYPES[dtype]}>") for name in ("sgd", "adam") for dtype in REALS]

@@ -37,10 +37,12 @@ def cross_entropy(input, target, weight, ignore_index, reduction, smoothing):
 
 
 def cross_entropy_gradient(x, target, weight, kept, smoothing, ignore_index, all_together, scale):
-    """The gradient with respect to x, times `scale`."""
+    """The gradient with respect to x, times `scale`, a float or an array of shape (), which nobody waits for."""
     import cupy
 
     with x.device:
+        if isinstance(scale, cupy.ndarray):  # what the kernel divides by
+            all_together, scale = (1 if all_together is None else all_together) / scale, 1.0
         result = cupy.empty(x.shape, x.dtype)
         _entropy("cross_entropy_gradient", (x, target, weight, kept), smoothing, scale, ignore_index, all_together, result)
         return result

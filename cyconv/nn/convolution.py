@@ -8,7 +8,7 @@ from math import lcm, prod
 import numpy as np
 
 from .. import grad, transpose
-from ..arguments import FLOATS, as_array, dtype_name, flag, integer, integers, one_of, plain_ints
+from ..arguments import as_array, flag, integer, integers, one_of, plain_ints
 from ..functional import convolution as functional
 from ..functional.documentation import documented
 from ..problem import (
@@ -21,14 +21,15 @@ from ..problem import (
     padding_pairs,
 )
 from ..select import ALGORITHMS
-from .initial import fill_uniform
+from .initial import fill_uniform, layer_dtype
 from .module import Module
 from .parameter import Parameter
 from .receptive import pads_of, reaching, windowed, windows
 
 _SHARED = """
 dtype : dtype, optional
-    Of the parameters, and so of input and output: float16, float32 or float64.
+    Of the parameters, and so of input and output: float16, float32 or float64; bfloat16 (of ml_dtypes),
+    in which a layer computes once it is on a GPU.
 seed : None, int or numpy.random.Generator, optional
     Of the initial values, see `reset_parameters`.
 algorithm : str, optional
@@ -144,7 +145,7 @@ class _Layer(Module):
                 raise ValueError(f"groups must divide {name}, got groups {self.groups} and {name} {channels}")
         if self.padding == "same" and max(self.stride) > 1:
             raise ValueError(f"padding='same' needs stride 1, got stride {self.stride}; there are 'same_upper' and 'same_lower'")
-        dtype = dtype_name("the layer", np.dtype(dtype), FLOATS)
+        dtype = layer_dtype(dtype)
         self.weight = Parameter(np.zeros((*self._weight_shape(), *self.kernel_size), dtype))
         self.bias = Parameter(np.zeros(self.out_channels, dtype)) if flag("bias", bias) else None
         self.reset_parameters(seed)

@@ -7,6 +7,9 @@ layers take a = sqrt(5), which makes that 1 / sqrt(fan_in), for weights and bias
 
 from math import sqrt
 
+import numpy as np
+
+from ..arguments import FLOATS, GPU_ONLY, dtype_name
 from ..devices import assign
 from ..functional.network import generator_of
 
@@ -31,6 +34,18 @@ def kaiming_bound(fan_in):
     0.2
     """
     return 1 / sqrt(fan_in) if fan_in else 0.0
+
+
+def layer_dtype(dtype):
+    """The dtype of a layer's parameters; that of ml_dtypes may also be given by its name."""
+    if isinstance(dtype, str) and dtype in GPU_ONLY:
+        try:
+            import ml_dtypes  # noqa: F401  (from then on NumPy knows the name)
+        except ImportError as error:
+            raise ImportError(f"dtype={dtype!r} needs the package ml_dtypes: pip install ml_dtypes") from error
+    dtype = np.dtype(dtype)
+    dtype_name("the layer", dtype, FLOATS, GPU_ONLY)
+    return dtype
 
 
 def fill_uniform(parameters, fan_in, seed):

@@ -9,10 +9,10 @@ from math import prod
 import numpy as np
 
 from .. import grad
-from ..arguments import FLOATS, as_array, dtype_name, flag, integer
+from ..arguments import as_array, flag, integer
 from ..functional.network import linear
 from ..problem import MAX_WORKSPACE, known_conv_problem
-from .initial import fill_uniform
+from .initial import fill_uniform, layer_dtype
 from .module import Module
 from .parameter import Parameter
 from .receptive import unravelled, whole
@@ -30,7 +30,8 @@ class Linear(Module):
     bias : bool, optional
         Whether there is one.
     dtype : dtype, optional
-        Of the parameters, and so of input and output: float16, float32 or float64.
+        Of the parameters, and so of input and output: float16, float32 or float64; bfloat16 (of ml_dtypes),
+        in which a layer computes once it is on a GPU.
     seed : None, int or numpy.random.Generator, optional
         Of the initial values, see `reset_parameters`.
     allow_tf32 : bool, optional
@@ -62,7 +63,7 @@ class Linear(Module):
 
     def __init__(self, in_features, out_features, bias=True, *, dtype=np.float32, seed=None, allow_tf32=False):
         self.in_features, self.out_features = integer("in_features", in_features, 1), integer("out_features", out_features, 1)
-        dtype, self.allow_tf32 = dtype_name("the layer", np.dtype(dtype), FLOATS), flag("allow_tf32", allow_tf32)
+        dtype, self.allow_tf32 = layer_dtype(dtype), flag("allow_tf32", allow_tf32)
         self.weight = Parameter(np.zeros((self.out_features, self.in_features), dtype))
         self.bias = Parameter(np.zeros(self.out_features, dtype)) if flag("bias", bias) else None
         self.reset_parameters(seed)

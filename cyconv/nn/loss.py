@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..arguments import as_array
+from ..arguments import FLOATS, GPU_ONLY, INTEGERS, as_array, dtype_name
 from ..devices import device_of, on_gpu, where
 from ..functional.network import (
     check_class_weight,
@@ -27,7 +27,8 @@ class _Loss(Module):
         Parameters
         ----------
         grad_output : float, optional
-            What it is multiplied with, where the loss is a part of another one.
+            What it is multiplied with, where the loss is a part of another one. Of a loss on the GPU also a CuPy array of shape (), such as
+            the loss itself, for whose number nobody waits.
         input_grad : bool, optional
             Whether it is wanted.
 
@@ -38,14 +39,24 @@ class _Loss(Module):
         """
         if not self._stack:
             raise ValueError(self._nothing_kept())
-        grad_output = real("grad_output", grad_output)
-        _, dtype, _, what = self._stack.pop()
+        _, dtype, gpu, what = self._stack[-1]
+        grad_output = _factor(grad_output) if gpu and on_gpu(grad_output) else real("grad_output", grad_output)
+        self._stack.pop()
         vars(self)["_spent"] = True
         if not input_grad:
             return None
         slope = self._slope(grad_output, *what)
         with where(slope):
             return slope.astype(dtype, copy=False)
+
+
+def _factor(array):
+    """An array of the GPU, which must be one number, in double precision."""
+    dtype_name("grad_output", array.dtype, FLOATS + INTEGERS, GPU_ONLY)
+    if array.shape:
+        raise ValueError(f"grad_output must be a number, or an array of shape (), got shape {array.shape}")
+    with where(array):
+        return array.astype(np.float64)
 
 
 class CrossEntropyLoss(_Loss):
@@ -160,6 +171,8 @@ class MSELoss(_Loss):
             return (difference * difference).sum(dtype=np.float64) * weight
 
     def _slope(self, factor, difference, weight):
+        if on_gpu(factor):
+            device_of(input=difference, grad_output=factor)
         with where(difference):
             difference *= 2 * weight * factor
         return difference

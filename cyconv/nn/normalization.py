@@ -2,16 +2,18 @@
 
 import numpy as np
 
-from ..arguments import FLOATS, as_array, dtype_name, flag, integer
+from ..arguments import as_array, flag, integer
 from ..devices import device_of, where
 from ..functional.documentation import documented
 from ..functional.network import (
     batch_norm_backward,
     batch_norm_forward,
     check_eps,
+    check_floating,
     check_probability,
     check_variance,
 )
+from .initial import layer_dtype
 from .module import Module
 from .parameter import Parameter
 
@@ -38,8 +40,9 @@ _BATCH_NORM = """Each channel with its mean subtracted, divided by its standard 
     bias : bool, optional
         Whether there is a bias, if `affine`.
     dtype : dtype, optional
-        Of parameters, running averages, input and output: float16, float32 or float64. Sums are those of up to a
-        thousand numbers in the layer's precision (float16: in single), added up in double.
+        Of parameters, running averages, input and output: float16, float32 or float64; bfloat16 (of ml_dtypes), in which a layer
+        computes once it is on a GPU. Sums are those of up to a thousand numbers in the layer's precision (half precision: in single),
+        added up in double.
 
     Attributes
     ----------
@@ -70,7 +73,7 @@ class _BatchNorm(Module):
         self.num_features = integer("num_features", num_features, 1)
         self.eps, self.momentum = check_eps(eps), None if momentum is None else check_probability("momentum", momentum)
         self.affine, self.track_running_stats = flag("affine", affine), flag("track_running_stats", track_running_stats)
-        self._dtype = np.dtype(dtype_name("the layer", np.dtype(dtype), FLOATS))
+        self._dtype = layer_dtype(dtype)
         ones, zeros = np.ones(self.num_features, self._dtype), np.zeros(self.num_features, self._dtype)
         self.weight = Parameter(ones) if self.affine else None
         self.bias = Parameter(zeros) if flag("bias", bias) and self.affine else None
@@ -91,6 +94,7 @@ class _BatchNorm(Module):
         device_of(input=x, weight=self.weight, bias=self.bias, running_mean=running[0], running_var=running[1])
         x = as_array("input", x, gpu=True)
         self._check(x)
+        check_floating(x)
         if self.training or running[0] is None:
             check_variance(x)
         moves = ()

@@ -8,7 +8,7 @@ Where a module has moved its parameters, the optimizer takes the new ones over, 
 
 import numpy as np
 
-from ..arguments import flag
+from ..arguments import check_cpu_dtype, flag
 from ..devices import moved, namespace, on_gpu, where
 from ..functional.network import real
 from ..memory import empty
@@ -53,6 +53,7 @@ class _Optimizer:
                     self._state[i] = state = self._follow(self._state[i], parameter.reshape(-1))
                     self._launch(lr, state, parameter, parameter.grad)
                 continue
+            check_cpu_dtype("a parameter", parameter.dtype.name)
             values, gradient = np.asarray(parameter).reshape(-1), parameter.grad.reshape(-1)
             scratch = empty((2, min(values.size, _PIECE)), values.dtype)
             self._state[i] = state = self._follow(self._state[i], values)

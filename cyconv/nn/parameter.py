@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from ..arguments import FLOATS, INTEGERS, as_array, dtype_name, flag
+from ..arguments import FLOATS, GPU_ONLY, INTEGERS, as_array, dtype_name, flag
 from ..devices import copied, device_of, on_gpu, where
 
 
@@ -30,7 +30,7 @@ class _Learnt:
             if on_gpu(value) or on_gpu(self):
                 device_of(grad=value, parameter=self)
             value = as_array("grad", value, gpu=True)
-            dtype_name("grad", value.dtype, FLOATS + INTEGERS)
+            dtype_name("grad", value.dtype, FLOATS + INTEGERS, GPU_ONLY)
             if value.shape != self.shape:
                 raise ValueError(f"grad must have the parameter's shape {self.shape}, got {value.shape}")
         self._grad = value
@@ -80,7 +80,8 @@ class Parameter(_Learnt, np.ndarray, metaclass=_EitherDevice):
     Parameters
     ----------
     data : array_like
-        float16, float32 or float64, any shape. Copied; a CuPy array stays on the GPU.
+        float16, float32 or float64, any shape. Copied; a CuPy array stays on the GPU. Also bfloat16 (of ml_dtypes), which a NumPy array may
+        hold until a module moves it to the GPU, where alone it is computed.
     requires_grad : bool, optional
         Whether layers compute its gradient.
 
@@ -114,7 +115,7 @@ class Parameter(_Learnt, np.ndarray, metaclass=_EitherDevice):
 
     def __new__(cls, data, requires_grad=True):
         data = as_array("data", data, gpu=True)
-        dtype_name("data", data.dtype, FLOATS)
+        dtype_name("data", data.dtype, FLOATS, GPU_ONLY)
         self = _of_cupy(data) if on_gpu(data) else np.array(data, order="C", subok=False).view(cls)
         self.requires_grad = flag("requires_grad", requires_grad)
         return self

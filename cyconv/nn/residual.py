@@ -27,7 +27,8 @@ class BasicBlock(Module):
     stride : int or tuple of int, optional
         Of the first convolution.
     dtype : dtype, optional
-        float16, float32 or float64.
+        float16, float32 or float64; bfloat16 (of ml_dtypes),
+        in which a layer computes once it is on a GPU.
     seed : None, int or numpy.random.Generator, optional
         Of the initial weights.
 

@@ -29,7 +29,7 @@ def save(state, path):
     ValueError
         If `path` ends otherwise, or .safetensors has no such dtype.
     TypeError
-        If `state` is no mapping of names to arrays of numbers.
+        If `state` is no mapping of names to arrays of numbers, or has some in bfloat16, which neither kind of file takes from NumPy.
     ImportError
         If the package safetensors is wanted and not there.
 
