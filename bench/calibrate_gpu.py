@@ -27,11 +27,13 @@ import_cyconv()
 
 from cyconv import menu, select
 from cyconv.arguments import GPU_ONLY, Described
-from cyconv.calibration import amounts, fit, random_problem
+from cyconv.calibration import GRADIENTS, amounts, fit, random_problem
 from cyconv.gpu import costs
 from cyconv.gpu.calls import careful, compute_by
 from cyconv.gpu.layout import views
+from cyconv.gradient_problem import weight_gradient
 from cyconv.pool_problem import PoolProblem, adaptive_pool_problem, avg_pool_problem, lp_pool_problem, max_pool_problem
+from cyconv.problem import MAX_WORKSPACE, conv_problem, gpu_problem
 
 from .gpu import free
 from .gpu_timing import Lost, nothing_launched, raise_if_lost, said, timed
@@ -46,7 +48,9 @@ DTYPES = {
     "int64": 0.01,
 }  # fmt: skip
 POOL_DTYPES = {"float32": 0.45, "float16": 0.25, "bfloat16": 0.15, "float64": 0.08, "int32": 0.04, "uint8": 0.03}
+LAYER_DTYPES = ("float32", "tf32", "float16", "bfloat16")
 ALONE, MOST_ITEMS = 0.3, 256  # as in calibration.py
+LAYERS = 0.35  # of all convolutions, such as networks of images have
 POOLS = 1 / 3  # as many as convolutions
 NEAR = 3.0  # a problem is taken if it is so many times larger or smaller than the size drawn for it,
 TRIES = 2000  # or another size is drawn
@@ -61,28 +65,42 @@ PULL = 0.3  # problems that a kind's old seconds count for, so that what hardly 
 
 def random_convolution(rng):
     """A convolution, or None if it is too large or cannot exist."""
+    if rng.random() < LAYERS:
+        return random_layer(rng)
     return random_problem(rng, MOST_WORK, MOST_NUMBERS, DTYPES, ALONE, MOST_ITEMS)
+
+
+def random_layer(rng):
+    """A convolution of images and many channels, or None if it is too large."""
+    dtype, side, k = str(rng.choice(LAYER_DTYPES)), size(rng, 7, 224), int(rng.choice([1, 3, 5], p=[0.3, 0.6, 0.1]))
+    channels, outs, stride = size(rng, 16, 1024), size(rng, 16, 1024), int(rng.choice([1, 2], p=[0.8, 0.2]))
+    arrays = [Described(shape, np.dtype("float32")) for shape in ((size(rng, 1, MOST_ITEMS), channels, side, side), (outs, channels, k, k))]
+    problem = conv_problem(2, *arrays, None, stride, k // 2, 1, 1, "zeros", "default", MAX_WORKSPACE)
+    if problem.multiply_adds > MOST_WORK or math.prod(problem.input_shape) + math.prod(problem.weight_shape) + problem.outputs > MOST_NUMBERS:
+        return None
+    problem = weight_gradient(problem).problem if rng.random() < GRADIENTS else problem
+    return gpu_problem(problem, "float32" if dtype == "tf32" else dtype, dtype == "tf32")
+
+
+def size(rng, least, most):
+    return int(math.exp(rng.uniform(math.log(least), math.log(most + 1))))
 
 
 def random_pool(rng):
     """A pool, or None: maxima with and without indices, averages, norms; windows of two samples to whole planes."""
-
-    def size(least, most):
-        return int(math.exp(rng.uniform(math.log(least), math.log(most + 1))))
-
     rank = int(rng.choice(3, p=[0.2, 0.6, 0.2])) + 1
     dtype = str(rng.choice(list(POOL_DTYPES), p=list(POOL_DTYPES.values())))
-    side = size(2, {1: 10**6, 2: 1024, 3: 128}[rank])
+    side = size(rng, 2, {1: 10**6, 2: 1024, 3: 128}[rank])
     shape = [side] * rank if rng.random() < 0.7 else [max(1, int(side * rng.uniform(0.3, 1.5))) for _ in range(rank)]
-    k = int(rng.choice([2, 3])) if rng.random() < 0.45 else size(2, {1: 4096, 2: 128, 3: 24}[rank])
+    k = int(rng.choice([2, 3])) if rng.random() < 0.45 else size(rng, 2, {1: 4096, 2: 128, 3: 24}[rank])
     kernel = tuple([min(k, n) for n in shape]) if rng.random() < 0.9 else tuple(shape)
     style, step, pad, indices, many = rng.random(), rng.random(), rng.random() < 0.4, bool(rng.random() < 0.5), rng.random() < 0.1
     stride = None if step < 0.4 else 1 if step < 0.7 else 2
     padding = tuple([(each // 2,) * 2 for each in kernel]) if pad else 0
-    image = Described((size(1, 256), size(1, 1024), *shape), np.dtype({"bfloat16": "float16"}.get(dtype, dtype)))
+    image = Described((size(rng, 1, MOST_ITEMS), size(rng, 1, 1024), *shape), np.dtype({"bfloat16": "float16"}.get(dtype, dtype)))
     try:
         if many:
-            problem = adaptive_pool_problem(rank, image, "max" if style < 0.5 else "average", size(1, min(shape)), indices and style < 0.5)
+            problem = adaptive_pool_problem(rank, image, "max" if style < 0.5 else "average", size(rng, 1, min(shape)), indices and style < 0.5)
         elif style < 0.45 or dtype in ("int32", "uint8") and style > 0.85:
             problem = max_pool_problem(rank, image, kernel, stride, padding, 2 if rng.random() < 0.1 else 1, False, indices)
         elif style < 0.85:
@@ -106,9 +124,9 @@ def evenly(draw, size_of, least, most, count, rng):
     for _ in range(10 * count):
         if len(found) == count:
             break
-        size = math.exp(rng.uniform(math.log(least), math.log(most)))
+        wanted = math.exp(rng.uniform(math.log(least), math.log(most)))
         for problem in (draw(rng) for _ in range(TRIES)):
-            if problem is not None and size / NEAR <= size_of(problem) <= size * NEAR:
+            if problem is not None and wanted / NEAR <= size_of(problem) <= wanted * NEAR:
                 found[problem] = None
                 break
     return list(found)
@@ -136,18 +154,20 @@ def rows_for(problem):
     return {row: seconds for row, seconds in found.items() if seconds <= limit}
 
 
-def filled(cupy, shape, dtype):
-    """An array of numbers from 0.5 to 1 of either sign, or of integers from 0 to 4: nothing overflows, and nothing is lost beside others,
-    so that no row computes again what another one did."""
-    if dtype in GPU_ONLY:
-        import ml_dtypes
+def dtype_of(problem):
+    if problem.dtype not in GPU_ONLY:
+        return np.dtype(problem.dtype)
+    import ml_dtypes
 
-        dtype = getattr(ml_dtypes, dtype)
-    rng, dtype = np.random.default_rng(0), np.dtype(dtype)
-    if dtype.kind in "iu":
-        few = rng.integers(0, 5, 4093).astype(dtype)
-    else:
-        few = (rng.uniform(0.5, 1, 4093) * rng.choice([-1, 1], 4093)).astype(dtype)
+    return np.dtype(getattr(ml_dtypes, problem.dtype))
+
+
+def filled(cupy, shape, dtype, period):
+    """An array of numbers from 0.5 to 1 of either sign, or of integers from 0 to 4, that repeat: nothing overflows, and nothing is lost beside
+    others, so that no row computes again what another one did."""
+    rng = np.random.default_rng(period)
+    few = rng.integers(0, 5, period) if dtype.kind in "iu" else rng.uniform(0.5, 1, period) * rng.choice([-1, 1], period)
+    few = few.astype(dtype)
     array = cupy.empty(shape, dtype)
     flat, few = array.reshape(-1), cupy.asarray(few)
     whole = flat.size // few.size * few.size
@@ -157,13 +177,13 @@ def filled(cupy, shape, dtype):
 
 
 def calls(cupy, problem, made):
-    """{name: a call by this row}, of arrays that `made(cupy, shape, dtype)` makes."""
-    rows, p = rows_for(problem), problem
+    """{name: a call by this row}, of arrays that `made(cupy, shape, dtype, period)` makes."""
+    rows, p, dtype = rows_for(problem), problem, dtype_of(problem)
+    x, out = made(cupy, p.input_shape, dtype, 4093), cupy.empty(p.output_shape, dtype)
     if isinstance(p, PoolProblem):
-        x, out = (made(cupy, shape, p.dtype) for shape in (p.input_shape, p.output_shape))
         indices = cupy.empty(p.output_shape, np.int64) if p.with_indices else None
         return {row.name: lambda row=row: row.run(p, x, out, indices) for row in rows}
-    x, weight, out = views(p, *(made(cupy, shape, p.dtype) for shape in (p.input_shape, p.weight_shape, p.output_shape)))
+    x, weight, out = views(p, x, made(cupy, p.weight_shape, dtype, 8191), out)  # of another period, so that sums stay small
     return {row.name: lambda row=row, again=careful(row, p, weight, "auto"): compute_by(row, again, p, x, weight, out, None) for row in rows}
 
 
@@ -211,7 +231,7 @@ def ahead(cupy, problems, end, threads):
     def compiled(problem):
         if time.perf_counter() < end:
             try:
-                for call in calls(cupy, problem, lambda cupy, shape, dtype: filled(cupy, shape, dtype) if dtype in GPU_ONLY else cupy.empty(shape, dtype)).values():
+                for call in calls(cupy, problem, lambda cupy, shape, dtype, period: cupy.empty(shape, dtype)).values():
                     call()
             except Exception:  # is told when its turn comes
                 pass
@@ -284,7 +304,7 @@ def rewritten(text, table, source, remarks):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench.calibrate_gpu", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--problems", type=int, default=240, metavar="N", help="convolutions to fit to; a third as many are held out, and a third of all are pools' number")
+    parser.add_argument("--problems", type=int, default=300, metavar="N", help="convolutions to fit to; a third as many are held out (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=6.0, help="after which no further problem is measured (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1), help="that compile ahead (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)

@@ -1,9 +1,10 @@
 """python -m bench.gpu: cyconv on CuPy arrays beside PyTorch (cuDNN) and cupyx.scipy, on one GPU, in one call of a few minutes.
 
 The rows are those of problem files, their batch replaced by each of --batches (images and signals of one channel keep theirs), and
-gradients of the pools, unfold and fold (gpu_gradients.py). Three modes: float32 with TF32 off, float32 with TF32 allowed (of convolutions),
-float16. PyTorch has cudnn.benchmark on, so that it uses its quickest algorithm, and works on the same memory; it also gets arrays with
-channels last. Every answer is checked first: the first and the last item of a batch are one item, whose exact answer is known.
+gradients of the pools, unfold, fold and filters (gpu_gradients.py). Three modes: float32 with TF32 off, float32 with TF32 allowed (of
+convolutions), float16. PyTorch has cudnn.benchmark on, so that it uses its quickest algorithm, and works on the same memory; it also gets arrays with
+channels last. cupyx.scipy gets what is done to one channel in float32. Every answer is checked first: the first and the last item of a batch
+are one item, whose exact answer is known.
 
 A contender's time is the median over turns of the time between two events around as many calls as take a few milliseconds, after some that
 are not timed; contenders take turns. Calls are made as users make them, so that small ones are bound by the processor that launches them.
@@ -34,12 +35,13 @@ from cyconv.problem import gpu_problem
 from . import data, gpu_gradients
 from .gpu_gradients import Derived
 from .gpu_timing import MODES, Lost, about, ceilings, clocks, interleaved, nothing_launched, raise_if_lost, said
+from .peers import keeps_size
 from .session import mean
 
 TOO_SLOW = 20  # algorithms predicted to take so many times the chosen one's time are not run
 AHEAD = 0.25  # of all the time, at most, to compile ahead
 PEERS = ("torch", "cupyx")
-TOLERANCE = {"float32": 1e-4, "tf32": 5e-3, "float16": 1e-2}  # of the largest number, for other libraries
+TOLERANCE = {"float32": 1e-4, "tf32": 5e-3, "float16": 1e-2}  # of the largest number, for other libraries and Derived rows
 
 
 @dataclass
@@ -78,12 +80,11 @@ def is_peer(name):
 
 def batched(row, batch):
     """The row with another batch; images and signals of one channel are what they are."""
-    alone = row.input_shape[1] == 1 and row.is_conv
-    return row if alone else replace(row, input_shape=(batch, *row.input_shape[1:]))
+    return row if row.input_shape[1] == 1 else replace(row, input_shape=(batch, *row.input_shape[1:]))
 
 
-def one_item(row):
-    return replace(row, input_shape=(1, *row.input_shape[1:]))
+def one_item(row, dtype="float32"):
+    return replace(row, input_shape=(1, *row.input_shape[1:]), options=row.options | {"dtype": dtype})
 
 
 def whole_batch(cupy, item, batch):
@@ -99,19 +100,20 @@ def arrays_on(cupy, row, dtype):
     """(input, weight) on the device; or (input, gradient or columns), None where a row has none."""
     if isinstance(row, Derived):
         return [None if each is None else whole_batch(cupy, each, row.input_shape[0]) for each in gpu_gradients.item(row, dtype)]
-    x, weight, _ = data.arrays(one_item(row))
-    return whole_batch(cupy, x.astype(dtype), row.input_shape[0]), None if weight is None else cupy.asarray(weight.astype(dtype))
+    x, weight, _ = data.arrays(one_item(row, dtype))
+    return whole_batch(cupy, x, row.input_shape[0]), None if weight is None else cupy.asarray(weight)
 
 
 def exact_answer(row, mode):
-    """The Exact of one item, or of a Derived row, whose item is rounded first, the answer alone."""
+    """The Exact of one item, which is rounded first; of a Derived row the answer alone."""
     if isinstance(row, Derived):
         return gpu_gradients.exact(row, dtype_of(mode))
-    return data.exact(one_item(row), *data.arrays(one_item(row)))
+    one = one_item(row, dtype_of(mode))
+    return data.exact(one, *data.arrays(one))
 
 
 def exact_key(row, mode):
-    return row.name, isinstance(row, Derived) and dtype_of(mode)
+    return row.name, dtype_of(mode)
 
 
 def dtype_of(mode):
@@ -156,7 +158,7 @@ def torch_calls(row, mode, x, weight, places=None):
     set_precision(torch, mode == "tf32")
     tensors = [None if a is None else tensor(torch, a) for a in (x, weight, places)]
     if isinstance(row, Derived):
-        return {"torch": gpu_gradients.torch_call(row, *tensors)}
+        return {} if row.what == "filter" else {"torch": gpu_gradients.torch_call(row, *tensors)}
     function, words = getattr(torch.nn.functional, row.function), data.keywords(row)
     if "output_size" in words and isinstance(words["output_size"], int):
         words["output_size"] = (words["output_size"],) * row.rank
@@ -180,7 +182,11 @@ def set_precision(torch, tf32):
 
 def cupyx_calls(row, mode, x, weight, places=None):
     """Of one channel, SciPy's functions on CuPy arrays."""
-    if mode != "float32" or not row.is_conv or row.input_shape[:2] != (1, 1) or row.weight_shape[0] != 1 or row.per_axis("stride", 1) != (1,) * row.rank:
+    if mode != "float32" or row.input_shape[:2] != (1, 1):
+        return {}
+    if not row.is_conv:
+        return cupyx_filters(row, x)
+    if row.weight_shape[0] != 1 or row.per_axis("stride", 1) != (1,) * row.rank:
         return {}
     import cupyx.scipy.ndimage
     import cupyx.scipy.signal
@@ -199,6 +205,19 @@ def cupyx_calls(row, mode, x, weight, places=None):
     return calls
 
 
+def cupyx_filters(row, x):
+    """Of a pool whose results are those of a filter, borders included, and of filters."""
+    plain = not isinstance(row, Derived)
+    if not (keeps_size(row) if plain else row.what == "filter"):
+        return {}
+    import cupyx.scipy.ndimage
+
+    name, plane, size = gpu_gradients.filter_name(row), x[0, 0], row.per_axis("kernel", None)
+    function = getattr(cupyx.scipy.ndimage, name)
+    words = {"mode": "constant", "cval": -np.inf if gpu_gradients.is_max(row) else 0.0} if plain else {}
+    return {f"cupyx {name}": lambda: function(plane, size, **words)[None, None]}
+
+
 # ---- one row ---------------------------------------------------------------------------------------------------------------
 
 
@@ -207,7 +226,7 @@ def measure(cupy, row, mode, budget, exact):
     x, weight = arrays_on(cupy, row, dtype_of(mode))
     result = Result(row, mode)
     calls, result.chosen, result.left_out, places = own_calls(row, mode, x, weight)
-    bounds = {row.name: row for row in menu.GPU_CONV} if row.is_conv else {}
+    bounds = own_bounds(row, mode, result.chosen)
     for make in (torch_calls, cupyx_calls):
         try:
             calls |= make(row, mode, x, weight, places)
@@ -217,7 +236,7 @@ def measure(cupy, row, mode, budget, exact):
     good, failed = {}, {}
     for name, call in calls.items():
         try:
-            problem = check(row, mode, name, call(), exact, bounds, result.chosen)
+            problem = check(row, mode, name, call(), exact, bounds)
         except Exception as error:
             raise_if_lost(cupy, error)
             failed[name] = said(error)
@@ -232,14 +251,27 @@ def measure(cupy, row, mode, budget, exact):
     return result
 
 
-def check(row, mode, name, answer, exact, bounds, chosen):
+def own_bounds(row, mode, chosen):
+    """{contender: (bound, scale)} of those of cyconv, as the menu states them; of Derived rows it states none."""
+    if isinstance(row, Derived):
+        return {}
+    if not row.is_conv:
+        from .contenders import pool_problem
+
+        bound = menu.GPU_POOL[0].bound(pool_problem(row, np.broadcast_to(np.zeros((), dtype_of(mode)), row.input_shape)))  # of either row
+        return {name: (bound, "terms") for name in ("cyconv", "cyconv plan")}
+    problem = gpu_problem(row.problem(), dtype_of(mode), mode == "tf32")
+    found = {each.name: (each.bound(problem), each.scale) for each in menu.GPU_CONV}
+    return found | {name: found[chosen] for name in ("cyconv", "cyconv plan")}
+
+
+def check(row, mode, name, answer, exact, bounds):
     """None, or what is wrong with the first or last item of an answer."""
     parts = answer if isinstance(answer, (tuple, list)) else (answer,)
     for n in (0, row.input_shape[0] - 1):
         found = tuple(host(part[n : n + 1]) for part in parts)
-        algorithm = bounds.get({"cyconv": chosen, "cyconv plan": chosen}.get(name, name))
-        if mode == "float32" and algorithm is not None:
-            wrong = exact.error(found, algorithm.bound(row.problem()), algorithm.scale)
+        if name in bounds:
+            wrong = exact.error(found, *bounds[name])
         else:
             summed = row.is_conv or isinstance(row, Derived)
             answer = (exact,) if isinstance(row, Derived) else exact.answer
@@ -256,14 +288,14 @@ def host(array):
 def far_off(found, exact, tolerance, mode):
     got, want = found[0].astype(np.float64), exact[0]
     if mode == "float16":
-        tolerance = max(tolerance, 1e-2)  # also of maxima: the input was rounded
+        tolerance = max(tolerance, 1e-2)  # also of averages
     if got.shape != want.shape:
         return f"shape {got.shape} instead of {want.shape}"
     error = np.abs(got - want).max()
     allowed = tolerance * np.abs(want).max()
     if not error <= allowed:  # a NaN is wrong, too
         return f"off by {error:.2g}, where {allowed:.2g} is allowed"
-    if len(exact) > 1 and mode != "float16":  # where rounding makes numbers equal
+    if len(exact) > 1 and mode != "float16":  # where rounding makes numbers equal, others may take another one
         different = np.count_nonzero(found[1] != exact[1])
         return f"{different} of {exact[1].size} places differ" if different else None
     return None
@@ -367,9 +399,18 @@ def chosen_lines(options):
         for mode in options.modes:
             for row in rows:
                 whole = batched(row, batch)
-                if (whole is not row or batch == options.batches[0]) and (row.is_conv or mode != "tf32" or "float32" not in options.modes):
+                if (whole is not row or batch == options.batches[0]) and takes(row, mode, options.modes):
                     lines.append((whole, mode))
     return lines
+
+
+def takes(row, mode, modes):
+    """Whether the row has a line in this mode: TF32 is nothing to what is no convolution, and filters are not computed in half types."""
+    if row.is_conv:
+        return True
+    if isinstance(row, Derived) and row.what == "filter":
+        return mode == "float32"
+    return mode != "tf32" or "float32" not in modes
 
 
 def ahead(cupy, lines, seconds, threads):
@@ -418,7 +459,7 @@ def main(arguments=None):
     parser.add_argument("--rows", nargs="+", default=["*"], metavar="NAME", help="rows, by name or pattern")
     parser.add_argument("--batches", nargs="+", type=int, default=[32, 1, 256], metavar="N")
     parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
-    parser.add_argument("--without", nargs="+", default=[], choices=["derived"], help="leaves out gradients of pools, unfold and fold")
+    parser.add_argument("--without", nargs="+", default=[], choices=["derived"], help="leaves out gradients of pools, unfold, fold and filters")
     parser.add_argument("--seconds", type=float, default=0.15, help="for each line of the table (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=7.0, help="after which no further line is begun, all counted (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=min(12, os.cpu_count() or 1), help="that compile ahead (default: %(default)s)")

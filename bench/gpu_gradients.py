@@ -1,6 +1,6 @@
-"""Gradients of pools, unfold and fold: rows that are made of those of problem files, what computes them, and their exact answers.
+"""Gradients of pools, unfold, fold and filters: rows that are made of those of problem files, what computes them, and their exact answers.
 
-PyTorch gets what cyconv gets: the gradient of the results and, of maxima, their places. So both do the gradient alone, and neither the pool
+Filters are those with the windows of the pools that are one but for their borders. PyTorch gets what cyconv gets: the gradient of the results and, of maxima, their places. So both do the gradient alone, and neither the pool
 nor what autograd writes down about it.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 import cyconv
 
 from . import data
+from .peers import keeps_size
 from .rows import Row
 
 MOST = 2**22  # numbers of an item's columns
@@ -20,7 +21,7 @@ MOST = 2**22  # numbers of an item's columns
 
 @dataclass(frozen=True)
 class Derived(Row):
-    """One problem: the gradient of a pool with respect to its input, or unfold or fold with the windows of a convolution."""
+    """One problem: the gradient of a pool with respect to its input, a filter with its windows, or unfold or fold with those of a convolution."""
 
     what: str = ""
 
@@ -47,7 +48,7 @@ class Derived(Row):
 
 
 def derived(rows):
-    """The gradient of each pool, once; unfold and fold with the windows of the first convolution that has such ones."""
+    """The gradient of each pool, once, and its filter, if it is one; unfold and fold with the windows of the first convolution that has such ones."""
     found, seen = [], set()
     for row in rows:
         values = {field.name: getattr(row, field.name) for field in fields(row)}
@@ -56,6 +57,8 @@ def derived(rows):
             if (pool := (row.function, row.input_shape[1:], str(values["options"]))) not in seen:
                 seen.add(pool)
                 found.append(Derived(**values | {"name": f"{row.name}'"}, what="gradient"))
+                if keeps_size(row):
+                    found.append(Derived(**values | {"name": f"{row.name} filter"}, what="filter"))
         elif (windows := (row.weight_shape[2:], str(row.options))) not in seen and _may_unfold(row, values):
             seen.add(windows)
             found += [Derived(**values | {"name": f"{row.name} {what}"}, what=what) for what in ("unfold", "fold")]
@@ -73,6 +76,11 @@ def is_max(row):
     return row.kind.endswith("max_pool")
 
 
+def filter_name(row):
+    """What scipy.ndimage calls the filter that a pool is."""
+    return "maximum_filter" if is_max(row) else "uniform_filter"
+
+
 # ---- arrays and answers ----------------------------------------------------------------------------------------------------
 
 
@@ -83,7 +91,7 @@ def item(row, dtype):
     if row.what == "fold":
         return None, rng.standard_normal(one.columns_shape).astype(dtype)
     x = rng.standard_normal(one.input_shape).astype(dtype)
-    if row.what == "unfold":
+    if row.what in ("unfold", "filter"):
         return x, None
     sizes = [len(data.windows(row, axis)) for axis in range(row.rank)]
     return x, rng.standard_normal((*one.input_shape[:2], *sizes)).astype(dtype)
@@ -93,6 +101,10 @@ def exact(row, dtype):
     """The answer for `item`, in double precision, with nothing of cyconv."""
     one = replace(row, input_shape=(1, *row.input_shape[1:]))
     x, given = item(row, dtype)
+    if row.what == "filter":
+        from scipy import ndimage
+
+        return getattr(ndimage, filter_name(row))(x[0, 0].astype(np.float64), row.per_axis("kernel", None))[None, None]
     if row.what != "gradient":
         return _columns(one, x, given)
     if not is_max(row):
@@ -143,6 +155,8 @@ def _columns(row, x, columns):
 def bytes_moved(row, size):
     """Input, results and places of maxima, each once."""
     numbers = prod(row.input_shape)
+    if row.what == "filter":
+        return size * 2 * numbers
     if row.what != "gradient":
         return size * (numbers + prod(row.columns_shape))
     results = prod(row.input_shape[:2]) * prod(len(data.windows(row, axis)) for axis in range(row.rank))
@@ -158,6 +172,9 @@ def own_call(row, x, given):
         return lambda **out: cyconv.unfold(x, **row.words, **out), None
     if row.what == "fold":
         return lambda **out: cyconv.fold(given, row.input_shape[2:], **row.words, **out), None
+    if row.what == "filter":
+        function, size = getattr(cyconv, filter_name(row)), row.per_axis("kernel", None)
+        return lambda out=None: function(x[0, 0], size, output=None if out is None else out[0, 0])[None, None], None
     words = data.keywords(row)
     if is_max(row):
         function = getattr(cyconv.grad, f"max_pool{row.rank}d_input")  # of adaptive pools, too

@@ -109,7 +109,7 @@ def _onnxruntime(row, x, weight, bias, count):
 # ---- planes ------------------------------------------------------------------------------------------------------------
 
 
-def _keeps_size(row):
+def keeps_size(row):
     """Whether the row filters one channel, stride and dilation 1, padded by half of an odd kernel with zeros."""
     if row.is_conv:
         if row.weight_shape[:2] != (1, 1) or row.options.get("padding_mode") or row.options.get("bias"):
@@ -132,7 +132,7 @@ def _keeps_size(row):
 
 def _opencv(row, x, weight, bias, count):
     cv2 = installed("cv2")
-    if not cv2 or row.rank != 2 or not _keeps_size(row) or row.dtype not in ("float32", "float64", "uint8", "int16"):
+    if not cv2 or row.rank != 2 or not keeps_size(row) or row.dtype not in ("float32", "float64", "uint8", "int16"):
         return []
     plane, border = x[0, 0], cv2.BORDER_CONSTANT
     if row.is_conv:
@@ -157,7 +157,7 @@ def _scipy_signal(row, x, weight, bias, count):
     ordinary = set(row.per_axis("stride", 1)) == set(row.per_axis("dilation", 1)) == {1} and bias is None
     if (
         not ordinary
-        or not (unpadded or _keeps_size(row))
+        or not (unpadded or keeps_size(row))
         or np.dtype(row.dtype).kind not in "fc"
         or row.dtype == "float16"
     ):
@@ -181,7 +181,7 @@ def _correlate_axes(ndimage, samples, curves):
 
 
 def _scipy_ndimage(row, x, weight, bias, count):
-    if not _keeps_size(row) or row.dtype == "float16":
+    if not keeps_size(row) or row.dtype == "float16":
         return []
     from scipy import ndimage
 

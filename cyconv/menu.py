@@ -45,6 +45,12 @@ class Algorithm:
         return self.module.run
 
     @cached_property
+    def asks(self):
+        """Whether its module asks a library what it computes, which takes time, and may say otherwise on another GPU: `answer` does, and only
+        where the row would be chosen; `at_first` is what `why_not` says before."""
+        return hasattr(self.module, "answer")
+
+    @cached_property
     def exchanges(self):
         """For weight gradients: whether `run` takes an input whose groups and channels stand on two axes, and an `out` whose first two
         axes are exchanged in memory."""

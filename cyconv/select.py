@@ -10,7 +10,7 @@ from math import prod
 
 from . import costs, menu
 from .arguments import INTEGERS, as_array, check_cpu_dtype, flag, one_of
-from .devices import device_of
+from .devices import device_of, where
 from .gpu import costs as gpu_costs
 from .problem import ConvProblem, conv_problem, gpu_problem, spatial_rank
 
@@ -30,8 +30,21 @@ class Verdict:
 
 def verdicts(problem, device="cpu"):
     """What every algorithm of a device says to the problem, in the order of the menu."""
+    said = _at_first(problem, device)
+    return said if device == "cpu" else tuple([_asked(v, problem) for v in said])
+
+
+def verdict(problem, row):
+    """What one row of the menu says."""
+    return _asked(next(v for v in _at_first(problem, row.device) if v.algorithm is row), problem)
+
+
+def _at_first(problem, device):
+    """Verdicts before libraries are asked."""
     found = problem.kept.get(("verdicts", device))
     if found is None:
+        if device == "cpu":
+            check_cpu_dtype("input", problem.dtype)
         found = problem.kept["verdicts", device] = tuple(_verdict(row, problem) for row in menu.CONV_ON[device])
     return found
 
@@ -46,8 +59,16 @@ def verdicts_on(problem, weight, device="cpu"):
     )
 
 
+def _asked(verdict, problem):
+    """A verdict after a library was asked, if there is one; that remembers what it answers on each GPU."""
+    if not verdict.algorithm.asks or verdict.declined:
+        return verdict
+    declined, workspace = verdict.algorithm.module.answer(problem)
+    return replace(verdict, declined=declined, seconds=float("inf") if declined else verdict.seconds, workspace=workspace)
+
+
 def _verdict(row, problem):
-    declined = row.module.why_not(problem)
+    declined = row.module.at_first(problem) if row.asks else row.module.why_not(problem)
     if declined is None and problem.strict and _less_exact(row, problem):
         declined = f"precision='strict': its error bound is above the direct sum's ({row.formula})"
     seconds, workspace = row.module.cost(problem) if declined is None else (float("inf"), 0)
@@ -77,14 +98,17 @@ def _remembered(problem, algorithm, finite, any_weight, planned, device):
     key = key if device == "cpu" else (device, *key)
     row = problem.kept.get(key)
     if row is None:
-        row = problem.kept[key] = _choose(problem, algorithm, finite, any_weight, planned, device)
+        row = problem.kept[key] = _choose(problem, algorithm, finite, any_weight, planned, device, _at_first(problem, device))
+    if device == "cpu" or not row.asks or row.module.answer(problem)[0] is None:
+        return row
+    key = (*key, "asked")
+    row = problem.kept.get(key)
+    if row is None:
+        row = problem.kept[key] = _choose(problem, algorithm, finite, any_weight, planned, device, verdicts(problem, device))
     return row
 
 
-def _choose(problem, algorithm, finite, any_weight, planned, device):
-    if device == "cpu":
-        check_cpu_dtype("input", problem.dtype)
-    said = verdicts(problem, device)
+def _choose(problem, algorithm, finite, any_weight, planned, device, said):
     if algorithm != "auto":
         verdict = next((v for v in said if v.algorithm.name == algorithm), None)
         if verdict is None:
@@ -116,7 +140,9 @@ class Explanation:
     times: str  # where the predicted times come from
 
     def __str__(self):
-        lines = [f"{self.problem}{', TF32 allowed' * self.problem.allow_tf32}{', strict' * self.problem.strict}", f"{self.problem.multiply_adds:.3g} multiply-adds, result {self.problem.output_shape}", ""]
+        p = self.problem
+        set_here = ", TF32 allowed" * p.allow_tf32 + ", strict" * p.strict
+        lines = [f"{p}{set_here}", f"{p.multiply_adds:.3g} multiply-adds, result {p.output_shape}", ""]
         rows = [("algorithm", "device", "predicted", "workspace", "error bound", "")]
         for v in self.verdicts:
             if v.declined:
@@ -158,7 +184,8 @@ def explain(
         spatial_rank(weight), input, weight, bias if bias is None else as_array("bias", bias, gpu=True), stride, padding, dilation, groups,
         padding_mode, precision, max_workspace,
     )  # fmt: skip
-    return explained(problem, algorithm, weight, device, allow_tf32)
+    with where(weight):
+        return explained(problem, algorithm, weight, device, allow_tf32)
 
 
 def explained(problem, algorithm, weight, device, allow_tf32):
@@ -200,6 +227,8 @@ def _choose_pool(problem, algorithm, pixels, device):
             raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {declined}")
         return row
     usable = [row for row in rows if row.module.why_not(problem) is None]
+    if not usable:
+        raise ValueError(f"no algorithm computes this problem ({problem}): {'; '.join(f'{row.name} {row.module.why_not(problem)}' for row in rows)}")
     few_or_long = problem.channels < 16 or prod(problem.kernel) > 25
     if pixels and few_or_long and problem.kernel != problem.size and usable[0].name == "sliding":
         return usable[0]  # the costs are those of rows; of such pixels, `pool` takes up to 40 times as long

@@ -159,7 +159,7 @@ def test_info_tells_what_is_in_use(run):
     assert facts["kernels"].startswith(f"{cpu.level} in use")
     assert np.__version__ in facts["Python"]
     assert "cython_blas" in facts["BLAS"]
-    assert facts["GPU"]
+    assert facts["GPU"] and facts["GPU's times"]
 
 
 def test_info_tells_where_the_threads_come_from(run):
@@ -187,7 +187,9 @@ def test_explain_tells_what_a_gpu_would_get(run):
     words = ("explain", "32x64x56x56", "64x64x3x3", "--padding", "1", "--gpu")
     shown = run(*words).stdout
     assert "implicit_gemm  gpu " in shown and " cpu " not in shown
-    assert run(*words, "--allow-tf32").stdout != shown
+    assert run(*words, "--allow-tf32", "--precision", "strict").stdout.splitlines()[0].endswith("float32, TF32 allowed, strict")
+    assert "padding 1x1, bfloat16\n" in run(*words, "--dtype", "bfloat16").stdout
+    fails(run(*words[:-1], "--dtype", "bfloat16"), 1, "--dtype bfloat16 is for --gpu")
     fails(run(*words[:-1], "--allow-tf32"), 1, "--allow-tf32 is for --gpu")
 
 

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ def forget():
             each.cache_clear()
     launcher._idle.clear()
     launcher._found.cache_clear()
+    launcher._broken.cache_clear()
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def test_a_graph(cupy, cudnn):
     """Sizes, strides, padding, dilation and names of one, spelled out."""
     case = Case("", (2, 6, 9, 8), (8, 3, 3, 2), {"groups": 2, "stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 3)})
     x, w, bias = arrays(case, "float16")
-    cyconv.conv2d(*moved(cupy, x, w, bias), algorithm="cudnn", max_workspace=5000, **case.arguments)
+    cyconv.conv2d(*moved(cupy, x, w, bias), algorithm="cudnn", max_workspace=50_000, **case.arguments)
     (graph,) = cudnn.graphs
     described = {t.name: (t.dim, t.stride, t.uid) for t in graph.tensors}
     assert described == {
@@ -73,7 +75,8 @@ def test_a_graph(cupy, cudnn):
     }
     assert (graph.result.dim, graph.result.stride, graph.result.uid) == ([2, 8, 4, 7], [224, 28, 7, 1], 3)
     assert graph.options == {"padding": ((1, 0), (0, 2)), "stride": (2, 1), "dilation": (1, 3)}
-    assert graph.limit == 5000 and graph.convolved.data_type is cudnn.data_type.FLOAT and graph.result.data_type is cudnn.data_type.HALF
+    copies = 2 * (2 * 6 * 9 * 8 + 8 * 3 * 3 * 2 + 8 + 2 * 8 * 4 * 7)
+    assert graph.limit == 50_000 - copies and graph.convolved.data_type is cudnn.data_type.FLOAT and graph.result.data_type is cudnn.data_type.HALF
 
 
 def test_which_plans_are_refused(cupy, cudnn):
@@ -212,16 +215,157 @@ def test_reasons(cupy, cudnn, monkeypatch):
     case = Case("", (1, 2, 5, 5), (3, 2, 3, 3))
     assert "float64" in launcher.why_not(problem_of(case, "float64", None))
     assert "without samples" in launcher.why_not(problem_of(Case("", (1, 2, 0, 5), (3, 2, 3, 3), {"padding": 2}), "float32", None))
-    small = problem_of(case, "float32", None, max_workspace=999)
+    copies = 4 * (2 * 25 + 3 * 18 + 3 * 9)
+    assert launcher.why_not(problem_of(case, "float32", None, max_workspace=copies - 1)) == f"needs at least {copies} bytes of workspace, if arrays must be copied"
+    small = problem_of(case, "float32", None, max_workspace=copies + 999)
     assert launcher.why_not(small) == "cuDNN does not compute it: no plan in the list could be built:"
     assert select.choose(small, device="gpu").name != "cudnn"
-    assert launcher.cost(problem_of(case, "float32", None))[1] == cudnn.WORKSPACE
+    fits = problem_of(case, "float32", None, max_workspace=copies + 1000)
+    assert launcher.answer(fits) == (None, copies + cudnn.WORKSPACE) and launcher.cost(fits)[1] == copies
     monkeypatch.delitem(sys.modules, "cudnn")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     forget()
     assert launcher.why_not(problem_of(case, "float32", None)) == "nvidia-cudnn-frontend is not installed"
     with pytest.raises(ValueError, match="nvidia-cudnn-frontend is not installed"):
         cyconv.conv2d(cupy.ones((1, 2, 5, 5), np.float32), cupy.ones((3, 2, 3, 3), np.float32), algorithm="cudnn")
+
+
+@pytest.fixture
+def winning(monkeypatch):
+    """cuDNN is predicted to be the quickest."""
+    monkeypatch.setattr(launcher.costs, "SECONDS", launcher.costs.SECONDS | {"cudnn": dict.fromkeys(launcher.costs.SECONDS["cudnn"], 0)})
+
+
+PASSING = [MemoryError("for now"), RuntimeError("CUDNN_STATUS_ALLOC_FAILED"), RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")]
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "cudnn"])
+@pytest.mark.parametrize("error", PASSING, ids=str)
+def test_a_passing_failure_is_raised_and_forgotten(error, algorithm, cupy, cudnn, winning, monkeypatch):
+    """Another algorithm would give the same call other bits, now or later."""
+    x, w = cupy.ones((1, 2, 5, 5), np.float32), cupy.ones((3, 2, 3, 3), np.float32)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(cudnn, "fails", error)
+        for _ in range(2):
+            with pytest.raises(type(error), match=str(error)):
+                cyconv.conv2d(x, w, algorithm=algorithm)
+    assert (cyconv.conv2d(x, w, algorithm=algorithm).get() == 18).all()
+    assert sum(graph.executed for graph in cudnn.graphs) == 1 and cyconv.explain(x, w).chosen == "cudnn"
+
+
+def test_no_room_even_where_plans_are_said_not_to_exist(cupy, cudnn, winning, monkeypatch):
+    """As cuDNN has it when none of its plans could be built."""
+    x, w = cupy.ones((1, 2, 5, 5), np.float32), cupy.ones((3, 2, 3, 3), np.float32)
+    monkeypatch.setattr(cudnn, "fails", cudnn.cudnnGraphNotSupportedError("no plan: CUDNN_STATUS_ALLOC_FAILED"))
+    with pytest.raises(cudnn.cudnnGraphNotSupportedError):
+        cyconv.conv2d(x, w)
+    monkeypatch.setattr(cudnn, "fails", None)
+    assert cyconv.explain(x, w).chosen == "cudnn"
+
+
+@pytest.mark.parametrize("say", ["cudnnGraphNotSupportedError", "ValueError", "CUDNN_STATUS_NOT_SUPPORTED"])
+def test_what_cudnn_refuses_is_remembered_on_each_device(say, cupy, cudnn, winning, monkeypatch):
+    error = {"ValueError": ValueError("no"), "cudnnGraphNotSupportedError": cudnn.cudnnGraphNotSupportedError("no")}.get(say, RuntimeError(say))
+    x, w = cupy.ones((1, 2, 5, 5), np.float32), cupy.ones((3, 2, 3, 3), np.float32)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(cudnn, "fails", error)
+        for _ in range(3):
+            assert (cyconv.conv2d(x, w).get() == 18).all()
+        assert len(cudnn.graphs) == 1
+    assert cyconv.explain(x, w).chosen != "cudnn" and len(cudnn.graphs) == 1
+    with pytest.raises(ValueError, match="algorithm='cudnn' cannot compute this problem .*: cuDNN does not compute it"):
+        cyconv.conv2d(x, w, algorithm="cudnn")
+    with cupy.cuda.Device(1):
+        there = [cupy.ones(a.shape, np.float32) for a in (x, w)]
+    assert cyconv.explain(*there).chosen == cyconv.plan_conv(x.shape, there[1]).algorithm == "cudnn"
+    assert (cyconv.conv2d(*there).get() == 18).all() and cudnn.graphs[-1].executed == 1
+    assert cyconv.explain(x, w).chosen != "cudnn"
+    assert len(cudnn.graphs) == 2
+
+
+def test_what_must_be_refused_must_have_a_name(cupy, cudnn, monkeypatch):
+    case = Case("", (1, 2, 5, 5), (3, 2, 3, 3))
+    for lost, half in (("TENSOR_CORE", True), ("NONDETERMINISTIC", False)):
+        forget()
+        kept = {note.name: note for note in cudnn.numerical_note if note.name != lost}
+        told = f"this nvidia-cudnn-frontend does not know {lost}, which must be refused"
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(cudnn, "numerical_note", type("numerical_note", (), kept))
+            assert launcher.why_not(problem_of(case, "float32", None)) == told
+            assert launcher.why_not(problem_of(case, "float16", None)) == (None if half else told)
+
+
+def test_a_cudnn_that_cannot_be_loaded(cupy, cudnn, winning, monkeypatch):
+    def broken():
+        raise RuntimeError("Unable to find symbol cudnnGetVersion")
+
+    monkeypatch.setattr(cudnn, "backend_version", broken)
+    x, w = cupy.ones((1, 2, 5, 5), np.float32), cupy.ones((3, 2, 3, 3), np.float32)
+    assert (cyconv.conv2d(x, w).get() == 18).all()
+    with pytest.raises(ValueError, match="cuDNN cannot be loaded: Unable to find symbol"):
+        cyconv.conv2d(x, w, algorithm="cudnn")
+
+
+def test_cudnn_is_asked_only_where_it_would_win(cupy, cudnn, monkeypatch):
+    x, w = cupy.ones((1, 2, 5, 5), np.float32), cupy.ones((3, 2, 3, 3), np.float32)
+
+    def predicted(seconds):
+        monkeypatch.setattr(launcher.costs, "SECONDS", launcher.costs.SECONDS | {"cudnn": dict.fromkeys(launcher.costs.SECONDS["cudnn"], seconds)})
+        forget()
+
+    predicted(1)
+    cyconv.conv2d(x, w)
+    plan = cyconv.plan_conv(x.shape, w)
+    plan(x)
+    assert plan.workspace_bytes >= 0 and not cudnn.graphs and not cudnn.Handle.made
+    verdict = next(v for v in cyconv.explain(x, w).verdicts if v.algorithm is ROW)
+    assert verdict.declined is None and verdict.workspace > cudnn.WORKSPACE and len(cudnn.graphs) == 1
+    cyconv.conv2d(x, w, algorithm="cudnn")
+    assert len(cudnn.graphs) == 1
+    predicted(0)
+    cyconv.conv2d(x, w)
+    assert len(cudnn.graphs) == 2 and cudnn.graphs[-1].executed == 1
+    plan = cyconv.plan_conv(x.shape, w)
+    assert plan.algorithm == "cudnn" and plan.workspace_bytes == verdict.workspace
+
+
+@pytest.mark.parametrize("lies", ["in order", "backwards", "not aligned", "weights backwards", "channels last"])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("items", [1, 2, 5])
+def test_copies_stay_within_the_workspace(items, dtype, lies, stand_in, cudnn, monkeypatch):
+    from test_gpu_fft import Counted
+
+    cupy, case = stand_in, Case("", (5, 4, 20, 21), (6, 2, 3, 4), {"groups": 2, "padding": (1, 2)})
+    x, w, bias = arrays(case, dtype)
+    size = x.itemsize
+    one, once = (x[0].size + 6 * 20 * 22) * size, (w.size + 6 * (dtype == "float16")) * size
+    p = problem_of(case, dtype, bias, max_workspace=max(launcher.COPIES * (once + items * one), once + items * one + cudnn.WORKSPACE))
+    p = replace(p)  # which remembers nothing
+    part, copies = launcher._part(p)
+    assert part.batch == {1: 1, 2: 2, 5: 5}[items] and copies == once + part.batch * one
+    assert launcher.room(p) == p.max_workspace - (copies if part is p else 0) and launcher.room(part) == p.max_workspace - copies
+    want = conv(2)(x, w, bias, algorithm="reference", **case.arguments)
+    x, w, bias = moved(cupy, x, w, bias)
+    wide = cupy.empty((5, 6, 20, 23), dtype)
+    out = {"in order": wide[..., 1:].copy(), "not aligned": wide[..., 1:]}.get(lies, wide[:, :, ::-1, :22])
+    if lies == "backwards":
+        x = x[::-1, :, ::-1].copy()[::-1, :, ::-1]
+    elif lies == "not aligned":
+        room = cupy.empty((5, 4, 20, 22), dtype)
+        room[..., 1:] = x
+        x = room[..., 1:]
+    elif lies == "weights backwards":
+        w = w[..., ::-1].copy()[..., ::-1]
+    elif lies == "channels last":
+        x, w = (a.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2) for a in (x, w))
+    seen = views(p, x, w, out)
+    _, told = launcher.answer(p)
+    counted = Counted(monkeypatch)
+    launcher.run(p, *seen[:2], bias, seen[2])
+    np.testing.assert_array_equal(out.get(), want)
+    assert counted.most <= told <= p.max_workspace
+    if lies == "backwards":
+        assert counted.most > cudnn.WORKSPACE
 
 
 # ---- the real one ------------------------------------------------------------------------------------------------------------

@@ -276,17 +276,6 @@ def test_only_if(cupy):
 # ---- the launcher ------------------------------------------------------------------------------------------------------------
 
 
-def test_division_by_multiplication():
-    rng = random.Random(0)
-    for by in [1, 2, 3, 5, 7, 641, 2**30, 2**30 + 1, 2**31 - 1, *(rng.randrange(1, 2**31) for _ in range(300))]:
-        same, factor, shift = depthwise.divisor(by)
-        assert same == by and factor < 2**32
-        for n in [0, 1, by - 1, by, by + 1, 2**31 - 1, *(rng.randrange(2**31) for _ in range(20))]:
-            if n < 2**31:
-                high = n * factor >> 32
-                assert high + n < 2**32 and high + n >> shift == n // by
-
-
 def test_tiles_cover_every_output_and_fit():
     for x, w, options in [
         ((3, 8, 57, 101), (16, 1, 3, 3), {"groups": 8, "padding": 1}),

@@ -293,17 +293,66 @@ def test_plans_are_few_and_their_work_areas_small(cupy, plans, monkeypatch):
         cyconv.conv1d(cupy.ones((4, 1, n), np.float32), w, algorithm="fft")
         if n > 6000:  # what is used again and again stays
             cyconv.conv1d(cupy.ones((2, 1, 200), np.float32), w, algorithm="fft")
-            assert often in (None, next(reversed(plans.values()))[0])
-            often = next(reversed(plans.values()))[0]
+            assert often in (None, next(reversed(plans.values())).plan)
+            often = next(reversed(plans.values())).plan
         assert len(plans) <= transforms.KEPT
-        assert sum({id(area): size for _, area, size in plans.values()}.values()) <= 100_000
+        assert transforms._held() <= 100_000 + max(each.bytes for each in plans.values())
     x = cupy.ones((1, 1, 300), np.float32)
     for _ in range(2):
         cyconv.conv1d(x, w, algorithm="fft")
     kept = list(plans.values())
     cyconv.conv1d(x, w, algorithm="fft")
-    assert [id(each[0]) for each in plans.values()] == [id(each[0]) for each in kept]  # found again
-    assert len({id(area) for _, area, _ in kept[-3:]}) < 3  # what runs one after the other has one work area
+    assert [id(each.plan) for each in plans.values()] == [id(each.plan) for each in kept]  # found again
+    assert len({id(each.area) for each in kept[-3:]}) < 3  # what runs one after the other has one work area
+
+
+@pytest.mark.parametrize("kept", [100, 20_000, 40_000])
+@pytest.mark.parametrize("channels", [(1, 1), (2, 5), (5, 2)])
+def test_the_last_plans_stay_however_large(kept, channels, stand_in, plans, monkeypatch):
+    """Else each call would make them, and giving them up may wait for the device."""
+    cupy, (inside, outside) = stand_in, channels
+    monkeypatch.setattr(transforms, "KEPT_BYTES", kept)
+    large, w = cupy.ones((2, inside, 6000), np.float32), cupy.ones((outside, inside, 31), np.float32)
+    made = []
+    for _ in range(6):
+        before = cupy.cuda.cufft.PlanNd.made
+        cyconv.conv1d(large, w, algorithm="fft")
+        made.append(cupy.cuda.cufft.PlanNd.made - before)
+    assert made[0] >= 2 and made[3:] == [0, 0, 0]
+    most = max(each.needs for each in plans.values())
+    assert most > kept and transforms._held() <= most + kept
+    for n in (400, 500, 400, 500):  # they go when something else is computed
+        cyconv.conv1d(cupy.ones((1, inside, n), np.float32), w, algorithm="fft")
+        assert transforms._held() <= kept + 2 * max([each.needs for each in plans.values()], default=0)
+    assert max(each.bytes for each in plans.values()) < most
+
+
+def test_large_and_small_in_turns(stand_in, plans, monkeypatch):
+    """As layers of a network are: what fits stays, of every stream."""
+    cupy = stand_in
+    monkeypatch.setattr(transforms, "KEPT_BYTES", 400_000)
+    x, w = [cupy.ones((2, 1, n), np.float32) for n in (8000, 300, 900)], cupy.ones((1, 1, 31), np.float32)
+    streams = [cupy.cuda.Stream() for _ in range(2)]
+    made = []
+    for _ in range(6):
+        before = cupy.cuda.cufft.PlanNd.made
+        for stream in streams:
+            with stream:
+                for each in x:
+                    cyconv.conv1d(each, w, algorithm="fft")
+        made.append(cupy.cuda.cufft.PlanNd.made - before)
+    assert made[3:] == [0, 0, 0] and len(plans) <= transforms.KEPT and transforms._held() <= 400_000
+
+
+def test_a_huge_area_does_not_stay_for_little(stand_in, plans, monkeypatch):
+    cupy = stand_in
+    monkeypatch.setattr(transforms, "KEPT_BYTES", 3000)
+    w = cupy.ones((1, 1, 31), np.float32)
+    cyconv.conv1d(cupy.ones((4, 1, 60_000), np.float32), w, algorithm="fft")
+    most = transforms._held()
+    for _ in range(2):
+        cyconv.conv1d(cupy.ones((1, 1, 1500), np.float32), w, algorithm="fft")
+    assert 3000 < transforms._held() < most / 10
 
 
 def test_plans_belong_to_a_stream_and_a_thread(cupy, plans):
@@ -318,8 +367,8 @@ def test_plans_belong_to_a_stream_and_a_thread(cupy, plans):
     with cupy.cuda.Stream():
         assert call() == 2 * first
     areas = {}
-    for (_, stream, *_), (_, area, _) in plans.items():
-        areas.setdefault(stream, set()).add(id(area))
+    for (_, stream, *_), each in plans.items():
+        areas.setdefault(stream, set()).add(id(each.area))
     assert len(areas) == 2 and not set.intersection(*areas.values())
     found = []
     thread = threading.Thread(target=lambda: found.append(call()))

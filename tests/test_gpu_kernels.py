@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import random
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -169,3 +170,16 @@ def test_numpy_takes_no_array_of_the_device(module):
     for use in (lambda: np.asarray(x), lambda: np.concatenate([x, x]), lambda: x + np.zeros(3), lambda: np.add(x, np.zeros(3))):
         with pytest.raises(TypeError):
             use()
+
+
+# ---- what launchers tell kernels -------------------------------------------------------------------------------------------
+
+
+def test_division_by_multiplication():
+    rng = random.Random(0)
+    for by in [1, 2, 3, 5, 7, 641, 2**16 - 1, 2**30, 2**30 + 1, 2**31 - 1, *(rng.randrange(1, 2**31) for _ in range(300))]:
+        same, factor, shift = launch.divisor(by)
+        assert same == by and factor < 2**32
+        for n in [0, 1, by - 1, by, by + 1, 2**31 - 1, 2**31 // by * by - 1, *(rng.randrange(2**31) for _ in range(20))]:
+            if n < 2**31:
+                assert n * factor >> shift == n // by

@@ -337,6 +337,21 @@ def test_bfloat16(cupy):
     assert network.dropout(gx, 0.5, seed=1).dtype == x.dtype
     t = np.zeros(6, int)
     assert abs(float(network.cross_entropy(gx, cupy.asarray(t))) - network.cross_entropy(wide, t)) < 1e-5
+    got = network.cross_entropy(gx, cupy.asarray(t), cupy.asarray(abs(w)))
+    assert abs(float(got) - network.cross_entropy(wide, t, abs(w).astype(np.float32))) < 1e-5
+    with pytest.raises(TypeError, match="weight has dtype bfloat16, which is computed on the GPU only"):
+        network.cross_entropy(wide, t, w)
+    averages = [np.zeros(5, x.dtype), np.ones(5, x.dtype)]
+    for input in (gx, gx.astype(np.float32)):
+        moved = on(cupy, *averages)
+        got, wanted = network.batch_norm(input, *moved, training=True), [a.astype(np.float32) for a in averages]
+        want = network.batch_norm(wide, *wanted, training=True)
+        close(got, want.astype(got.dtype), EPS["bfloat16"])
+        for one, other in zip(moved, wanted):
+            close(one, other.astype(x.dtype), EPS["bfloat16"])
+        close(network.batch_norm(input, *moved), network.batch_norm(wide, *(a.get().astype(np.float32) for a in moved)).astype(got.dtype), EPS["bfloat16"])
+    with pytest.raises(TypeError, match="running_mean must be an ndarray of a floating dtype"):
+        network.batch_norm(wide, *averages)
 
 
 X, T, C = np.zeros((4, 3), np.float32), np.zeros(4, int), np.zeros(3, np.float32)

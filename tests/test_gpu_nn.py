@@ -281,6 +281,42 @@ def test_layers_of_other_dtypes(dtype, cupy):
         close(twin.grad, parameter.grad, 8 * tolerance)
 
 
+def test_layers_of_bfloat16(cupy, monkeypatch):
+    """They are made on the CPU, where they cannot compute, and trained on the GPU."""
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    made = []
+    for dtype in ("float32", "bfloat16"):
+        words = {"dtype": dtype}
+        made.append(nn.Sequential(nn.Conv2d(1, 2, 3, seed=0, **words), nn.BatchNorm2d(2, **words), nn.ReLU(), nn.Flatten(), nn.Linear(18, 4, seed=1, **words)))
+    ours, theirs = made
+    x, t = random((3, 1, 5, 5), 0, bfloat16), np.arange(3)
+    assert {p.dtype for p in theirs.parameters()} == {np.dtype(bfloat16)}
+    for layer, y in ((theirs, x), (nn.BatchNorm2d(1, dtype=bfloat16), x), (nn.ReLU(), x), (nn.Dropout(), x)):
+        with pytest.raises(TypeError, match="input has dtype bfloat16, which is computed on the GPU only"):
+            layer(y)
+    ours.load_state_dict(theirs.state_dict())
+    theirs.load_state_dict(ours.state_dict())
+    theirs.to("gpu")
+    weight = np.array([1, 2, 3, 4], bfloat16)
+    losses = nn.CrossEntropyLoss(weight.astype("float32")), nn.CrossEntropyLoss(cupy.asarray(weight))
+    optimizers = [nn.SGD(net.parameters(), 0.1, momentum=0.5) for net in made]
+    want = trained(ours, losses[0], optimizers[0], x.astype("float32"), t, 3)
+    on_device = cupy.asarray(x), cupy.asarray(t)
+    with nobody_waits(cupy, monkeypatch):
+        got = trained(theirs, losses[1], optimizers[1], *on_device, 3)
+    np.testing.assert_allclose([float(value) for value in got], want, 0.1)
+    assert theirs(on_device[0]).dtype == bfloat16 and theirs[1].running_mean.dtype == bfloat16
+    theirs.eval()
+    assert theirs(on_device[0]).dtype == bfloat16
+    assert repr(nn.Parameter(on_device[1].astype(bfloat16))).startswith("Parameter([0, 1, 2]")
+    theirs.to("cpu")
+    theirs[4].weight.grad = np.zeros((4, 18), bfloat16)
+    with pytest.raises(TypeError, match="a parameter has dtype bfloat16, which is computed on the GPU only"):
+        optimizers[1].step()
+    with pytest.raises(TypeError, match="must be an array of numbers, got dtype bfloat16"):
+        nn.save(theirs, "net.npz")
+
+
 def test_dropout_layers(cupy):
     x = cupy.asarray(random((40, 50), 0, "float32"))
     first, second = (nn.Dropout(0.3, seed=3).to("gpu") for _ in range(2))
@@ -312,6 +348,10 @@ def test_cross_entropy_layers(options, cupy, monkeypatch):
     close(found, gradient)
     loss(x, t)
     assert loss.backward(input_grad=False) is None
+    loss(x, t)
+    with nobody_waits(cupy, monkeypatch):
+        found = loss.backward(got / value / 2)
+    close(found, gradient)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
@@ -325,6 +365,18 @@ def test_mse_layers(reduction, dtype, cupy, monkeypatch):
         found = loss.backward(0.5)
     assert got.shape == () and abs(float(got) - value) < 1e-6 * value
     close(found, gradient, 1e-6 if dtype != "float16" else 1e-3)
+    loss(x, t)
+    with nobody_waits(cupy, monkeypatch):
+        found = loss.backward((got / value / 2).astype("float32"))
+    close(found, gradient, 1e-5 if dtype != "float16" else 1e-3)
+    loss(x, t)
+    for wrong, kind, message in ((x, ValueError, r"got shape \(6, 4\)"), (got > 0, TypeError, "grad_output has dtype bool"), (np.ones(()), TypeError, "real number")):
+        with pytest.raises(kind, match=message):
+            loss.backward(wrong)
+    assert loss.backward() is not None
+    loss(x.get(), t.get())
+    with pytest.raises(TypeError, match="grad_output must be a real number"):
+        loss.backward(got)
     with pytest.raises(TypeError, match=r"^MSELoss\(.*\): input is a CuPy array \(on the GPU\), target a NumPy array"):
         loss(x, t.get())
 
@@ -473,7 +525,7 @@ def test_steps(name, options, dtype, cupy, monkeypatch):
 def test_one_launch_for_each_parameter(cupy, monkeypatch):
     launched = []
     monkeypatch.setattr(optimizers, "kernel", lambda *name: launched.append(name) or (lambda grid, block, arguments: None))
-    for dtype in ("float16", "float32", "float64"):
+    for dtype in ("float16", "float32", "float64", pytest.importorskip("ml_dtypes").bfloat16):
         parameters = [nn.Parameter(cupy.zeros(shape, dtype)) for shape in ((3, 100000), (5,))]
         for optimizer in (nn.SGD(parameters, 0.1, 0.9), nn.Adam(parameters)):
             for p in parameters:

@@ -430,12 +430,48 @@ def test_sizes_near_the_limit(algorithm, cupy):
     assert cyconv.avg_pool3d(cupy.full((1, 1, 1, 1), 2**62), k, k, k // 2, algorithm=algorithm).tolist() == [[[[0]]]]
 
 
-def test_divisors_of_the_launcher():
-    for n in (1, 2, 3, 7, 100, 2**16 - 1, 2**30 + 1, 2**31 - 1):
-        by, factor, shift = pool._divisor(n)
-        assert by == n and factor < 2**32
-        for a in (0, 1, n - 1, n, 2**31 - 1, 2**31 // n * n - 1):
-            assert a * factor >> shift == a // n
+def huge(planes, size):
+    """An array of so many planes that holds one number."""
+    return np.broadcast_to(np.uint8(7), (planes, 1, *size))
+
+
+@pytest.mark.parametrize("planes", [2**31 - 1, 2**32, 2**34 + 2**20])
+@pytest.mark.parametrize("window", [(2, 2), (8, 8), ((2, 33), (2, 8)), ((8, 33), 1)])
+def test_every_window_has_a_thread(planes, window, monkeypatch):
+    """However many there are; where a warp shares one, blocks are too few from 2**34 windows on."""
+    x = huge(planes, (8, 40))
+    p = cyconv.pool_problem.max_pool_problem(2, x, *window, 0, 1, False, False)
+    if pool.why_not(p):
+        assert p.outputs > (2**31 - 1) * 256
+        return
+    grids = []
+    monkeypatch.setattr(pool, "kernel", lambda file, name: lambda grid, block, arguments: grids.append((name, grid[0], block[0], *arguments[3:])))
+    pool.run(p, x, np.broadcast_to(np.uint8(7), p.output_shape))
+    ((name, count, threads, *last),) = grids
+    each = pool.WINDOWS[last[1]] if name.startswith("together") else threads * (4 if name.startswith("small") else 1)
+    assert count <= launch.MOST_BLOCKS and count * each >= p.outputs
+
+
+def test_more_windows_than_threads():
+    x = huge(2**37, (8, 40))
+    p = cyconv.pool_problem.max_pool_problem(2, x, 1, 1, 0, 1, False, False)
+    assert pool.why_not(p) == f"has more than {(2**31 - 1) * 256} windows"
+    p = cyconv.pool_problem.adaptive_pool_problem(2, x, "max", (7, 39))
+    with pytest.raises(ValueError, match="no algorithm computes this problem .*: sliding windows differ in size; pool has more than"):
+        cyconv.select.choose_pool(p, device="gpu")
+
+
+@pytest.mark.parametrize("size", [(8, 40), (1, 2**31 + 5), (2**16, 2**15), (2**20, 9)])
+@pytest.mark.parametrize("planes", [1, 2**15, 2**30])
+def test_passes_have_fewer_results_than_threads(planes, size):
+    """A pass has less than 2**31 of them, and a launch of `across` and `along` 2**31 blocks."""
+    for window in ((1, 1, 0), ((1, 5), 1, (0, 2)), ((min(7, size[0]), 3), (1, 2), 0)):
+        p = cyconv.pool_problem.max_pool_problem(2, huge(planes, size), *window, 1, False, False)
+        if sliding.why_not(p) is None:
+            together, outputs, _, results = sliding._pieces(p)
+            assert together * results <= 2**31
+            made = sliding._made(p, min(outputs, p.out_size[sliding._slid(p)[-1]]))
+            assert max(made) == results
 
 
 def test_shares_of_axes_beyond_32_bits(cupy):

@@ -51,7 +51,7 @@ _FOOTPRINT = """    footprint : None
         Windows are blocks of `size`; others raise ValueError.
 """
 _MOST = {
-    "dtypes": "float32, float64, any integer dtype or bool",
+    "dtypes": "float32, float64, any integer dtype or bool; as in scipy.ndimage, no half type",
     "default": "",
     "footprint": _FOOTPRINT,
     "notes": "Where scipy.ndimage lets neighbours of a NaN hide it, a NaN is the result of each window that it is in.",
@@ -93,7 +93,7 @@ def minimum_filter(input, size=None, footprint=None, output=None, mode="reflect"
 
 @_documented(
     what="The average of each window around a sample.",
-    dtypes="float32, float64, complex64, complex128 or any integer dtype",
+    dtypes="float32, float64, complex64, complex128 or any integer dtype; as in scipy.ndimage, no half type",
     default=", optional",
     footprint="",
     notes="""Floats are summed in double precision and rounded once. Integers are averaged along one axis after the other, each

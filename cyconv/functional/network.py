@@ -240,8 +240,8 @@ def generator_of(seed):
 
 def dropout_mask(input, p, generator):
     """What dropout multiplies an array with: 0 with probability p, else 1 / (1 - p)."""
+    check_floating(input)
     dtype = input.dtype
-    dtype_name("input", dtype, FLOATS)
     if p == 1:
         return np.zeros(input.shape, dtype)
     return np.multiply(generator.random(input.shape, dtype=np.float32) >= p, dtype.type(1 / (1 - p)), out=empty(input.shape, dtype))
@@ -471,8 +471,8 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     Returns
     -------
     ndarray
-        Of the input's shape and dtype. Mean and variance are sums of up to a
-        thousand numbers in the input's precision (float16: in single), added up in double; the running variance is the unbiased one.
+        Of the input's shape and dtype. Mean and variance are sums of up to a thousand numbers in the input's precision (half precision:
+        in single), added up in double; the running variance is the unbiased one.
 
     Raises
     ------

@@ -21,6 +21,7 @@
     groups.cuh         sums and maxima over threads that work on one thing together
     elements.py, .cuh  arrays gone through element by element, 16 bytes at once where that fits
     numbers.cuh        what numbers are computed in, and how they are loaded and stored
+    divisor.cuh        division by what is known at the launch
     conv.cuh           the problem as kernels get it, and what lies beyond borders
     gather.cuh         how implicit_gemm reads the matrices that it multiplies
     tensor_gemm.py, .cu, tensor_cores.cuh    what implicit_gemm has tensor cores do, and their instructions, the only PTX

@@ -3,12 +3,16 @@
 A graph is one node, a convolution; of half types also the bias is added in it, so that the result is rounded once. It is made for a
 problem and the strides of its arrays, with the first plan of cuDNN's heuristics, which time nothing, that is allowed: none by Winograd or
 FFT, which would spread what is not finite, none whose bits differ from run to run, none with tensor cores for float32 unless TF32 is
-allowed, and none that needs more memory than max_workspace. Plans with tensor cores are off by more than plain sums (menu.py).
+allowed, and none that needs more memory than max_workspace leaves. Plans with tensor cores are off by more than plain sums (menu.py).
 What cuDNN does not promise is that infinite weights meet the zeros of the padding: so `auto` also looks at the weights, and at the
 result, and computes again where something is not finite.
 
 Handles and graphs are lent to one call at a time. Work goes to CuPy's current stream, workspace comes from its memory pool.
-cuDNN takes strides, but no negative ones, and arrays that begin at 16 bytes: others are copied, beyond what `cost` tells.
+cuDNN takes strides, but no negative ones, and arrays that begin at 16 bytes: others are copied, some items of the batch at a time, so that
+copies and workspace together stay within max_workspace. A problem is declined if there is no room for one item and the weights.
+
+Asking cuDNN takes milliseconds, so it is asked only where the row would be chosen (select.py). What it says to a problem is remembered for
+each device. Other failures, as for want of memory, are raised: with another algorithm the same call would have other bits.
 """
 
 import functools
@@ -16,6 +20,7 @@ import importlib.util
 import sys
 from collections import OrderedDict
 from contextlib import contextmanager
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -29,11 +34,21 @@ from .tiles import visit
 DTYPES = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BFLOAT16"}  # cuDNN's words
 KEPT = 64  # graphs of a session
 ALIGNED = 16  # bytes
+COPIES = 4  # the workspace is so many times as large as what copies may take of it, unless that is too little for one item
 LONGEST = 2**31 - 1
 INPUT, WEIGHT, OUT, BIAS = 1, 2, 3, 4  # names of the tensors
 
 
+class Refused(Exception):
+    """cuDNN does not compute something."""
+
+
 def why_not(problem):
+    return at_first(problem) or answer(problem)[0]
+
+
+def at_first(problem):
+    """What `why_not` says before cuDNN is asked."""
     p = problem
     if not _installed():
         return "nvidia-cudnn-frontend is not installed"
@@ -47,12 +62,16 @@ def why_not(problem):
         return None
     if min(cropped(p)) < 1:
         return "cuDNN takes no input without samples"
-    return _asked(p)[0]
+    if isinstance(found := _part(p), int):
+        return f"needs at least {found} bytes of workspace, if arrays must be copied"
+    if cupy_with_device() is None:
+        return None
+    return _broken() or _lacking(refused_notes(p))
 
 
 def cost(problem):
-    """(predicted seconds, bytes of workspace); those of the plan are known where there is a device."""
-    return costs.seconds("cudnn", amounts(problem)), _asked(problem)[1] if problem.multiply_adds else 0
+    """(predicted seconds, bytes of workspace); `answer` tells with those of cuDNN's plan."""
+    return costs.seconds("cudnn", amounts(problem)), _part(problem)[1] if problem.multiply_adds else 0
 
 
 def amounts(problem):
@@ -85,19 +104,85 @@ def _installed():
     return "cudnn" in sys.modules or _found()
 
 
-def _asked(problem):
-    """(why cuDNN does not compute it or None, bytes of workspace): where there is a device, by making its graph. It is asked once."""
-    if cupy_with_device() is None:
+@functools.cache
+def _broken():
+    """Why cuDNN is of no use though it is installed, or None."""
+    try:
+        import cudnn
+
+        cudnn.backend_version()
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        return f"cuDNN cannot be loaded: {_first_line(error)}"
+    return None
+
+
+def _lacking(notes):
+    """Why plans that may not be used could not be told from others, or None."""
+    import cudnn
+
+    missing = [name for name in notes if not hasattr(cudnn.numerical_note, name)]
+    return f"this nvidia-cudnn-frontend does not know {', '.join(missing)}, which must be refused" if missing else None
+
+
+def answer(problem):
+    """(why cuDNN does not compute it or None, bytes of workspace): on the current device, if there is one, by making its graphs.
+
+    The bytes are those for arrays that lie in order, or have to be copied; graphs for other strides keep to max_workspace as well."""
+    if not problem.multiply_adds:
         return None, 0
-    answer = problem.kept.get("cudnn's answer")
-    if answer is None:
+    part, copies = _part(problem)
+    answers = problem.kept.setdefault("cudnn's answers", {})  # by device
+    cupy = sys.modules["cupy"] if answers else cupy_with_device()
+    if cupy is None:
+        return None, copies
+    device = cupy.cuda.runtime.getDevice()
+    found = answers.get(device)
+    if found is None:
         try:
             with _session() as session:
-                answer = None, session.graph(problem, *_dense(problem))[1]
-        except Exception as error:  # of whatever kind: others compute it then
-            answer = f"cuDNN does not compute it: {_first_line(error)}", 0
-        problem.kept["cudnn's answer"] = answer
-    return answer
+                least, most = (session.graph(p, *_dense(p))[1] for p in (problem, part))
+                found = None, max(least, copies + most)
+        except Refused as error:
+            found = f"cuDNN does not compute it: {error}", 0
+        answers[device] = found
+    return found
+
+
+def _part(problem):
+    """(the problem of so many items as are copied at a time, bytes of their copies), or of how many bytes there is no room for.
+
+    It hangs on the problem alone. Parts are of one size, that all of them have the same plan."""
+    found = problem.kept.get("cudnn's part")
+    if found is None:
+        p, size = problem, costs.itemsize(problem.dtype)
+        item = p.groups * (p.in_channels * prod(cropped(p)) + p.out_channels * prod(p.out_size)) * size
+        once = (prod(p.weight_shape) + _fused(p) * p.groups * p.out_channels) * size
+        if once + item > p.max_workspace:
+            found = once + item
+        else:
+            items = max(1, min(p.batch, (p.max_workspace // COPIES - once) // item))
+            items = -(-p.batch // -(-p.batch // items))
+            found = p if items == p.batch else replace(p, batch=items), once + items * item
+        problem.kept["cudnn's part"] = found
+    return found
+
+
+def room(problem):
+    """Bytes of workspace that a plan may need."""
+    part, copies = _part(problem)
+    return problem.max_workspace - (copies if part is problem else 0)  # otherwise nothing of this problem is copied, but of its part
+
+
+def _refuses(error):
+    """Whether an error is what cuDNN says to a problem, at any time; not that memory is short, or that a device has failed."""
+    import cudnn
+
+    text = str(error)
+    if "ALLOC_FAILED" in text or "out of memory" in text.lower():
+        return False
+    if isinstance(error, RuntimeError):
+        return "NOT_SUPPORTED" in text or "BAD_PARAM" in text
+    return isinstance(error, (cudnn.cudnnGraphNotSupportedError, ValueError))
 
 
 def _first_line(error):
@@ -114,7 +199,7 @@ class _Session:
         self._graphs = OrderedDict()
 
     def graph(self, problem, *arrays):
-        """(graph, bytes of workspace) of arrays that lie so. An error if cuDNN has none."""
+        """(graph, bytes of workspace) of arrays that lie so. Refused if cuDNN has none."""
         key = (problem, *arrays)
         found = self._graphs.get(key)
         if found is None:
@@ -122,13 +207,15 @@ class _Session:
                 made = described(problem, *arrays, handle=self.handle)
                 found = made, made.get_workspace_size()
             except Exception as error:
+                if not _refuses(error):
+                    raise
                 found = None, _first_line(error)
             self._graphs[key] = found
             if len(self._graphs) > KEPT:
                 self._graphs.popitem(last=False)
         self._graphs.move_to_end(key)
         if found[0] is None:
-            raise RuntimeError(found[1])
+            raise Refused(found[1])
         return found
 
 
@@ -181,8 +268,8 @@ def described(problem, input, weight, out, **where):
     graph.validate()
     graph.build_operation_graph()
     graph.create_execution_plans([cudnn.heur_mode.A, cudnn.heur_mode.FALLBACK])
-    graph.deselect_numeric_notes([getattr(cudnn.numerical_note, name) for name in refused_notes(p) if hasattr(cudnn.numerical_note, name)])
-    graph.deselect_workspace_greater_than(p.max_workspace)
+    graph.deselect_numeric_notes([getattr(cudnn.numerical_note, name) for name in refused_notes(p)])
+    graph.deselect_workspace_greater_than(room(p))
     graph.build_plans()
     return graph
 
@@ -261,36 +348,57 @@ def seen(array, axes, merged):
 
 def run(problem, input, weight, bias, out, nonfinite=None):
     """Writes the result to `out`. If the weights or the result are not finite, `nonfinite` (an int32 of the device) becomes 1."""
-    import cupy
-
     p, axes = problem, _axes(problem)
     begin = [max(-b, 0) for b in p.pad_before]
     input = input[(..., *(slice(b, b + n) for b, n in zip(begin, cropped(p))))]
     with _session() as session:
-        arrays, layouts = [input, weight, out], [seen(input, axes, 1), seen(weight, axes, 0), seen(out, axes, 1)]
+        layouts = [seen(input, axes, 1), seen(weight, axes, 0), seen(out, axes, 1)]
         try:
-            graph, size = session.graph(p, *layouts) if all(layouts) else (None, 0)
-        except RuntimeError:  # cuDNN has no plan for these strides
+            graph = session.graph(p, *layouts) if all(layouts) else None
+        except Refused:  # cuDNN has no plan for these strides
             graph = None
-        if graph is None:
-            dense = _dense(p)
-            for i in range(3):
-                if layouts[i] != dense[i]:
-                    arrays[i] = cupy.empty(out.shape, out.dtype) if i == 2 else arrays[i].copy()
-            graph, size = session.graph(p, *dense)
-        pointers = {INPUT: arrays[0].data.ptr, WEIGHT: arrays[1].data.ptr, OUT: arrays[2].data.ptr}
-        if _fused(p):
-            added = bias if bias.data.ptr % ALIGNED == 0 else bias.copy()
-            pointers[BIAS] = added.data.ptr
-        workspace = cupy.empty(max(size, 1), np.uint8)
-        graph.execute(pointers, workspace.data.ptr, handle=session.handle)
-    if arrays[2] is not out:
-        out[...] = arrays[2]
+        if graph is not None:
+            _execute(session, p, graph, input, weight, bias, out)
+        else:
+            _execute_copies(session, p, input, weight, bias, out)
     remaining = None if _fused(p) else bias
     if remaining is not None or nonfinite is not None:
         _finish(p, out, remaining, nonfinite)
     if nonfinite is not None:
         _finish(p, weight, None, nonfinite)
+
+
+def _execute(session, problem, graph, input, weight, bias, out):
+    import cupy
+
+    pointers = {INPUT: input.data.ptr, WEIGHT: weight.data.ptr, OUT: out.data.ptr}
+    if _fused(problem):
+        added = bias if bias.data.ptr % ALIGNED == 0 else bias.copy()
+        pointers[BIAS] = added.data.ptr
+    graph, size = graph
+    workspace = cupy.empty(max(size, 1), np.uint8)
+    graph.execute(pointers, workspace.data.ptr, handle=session.handle)
+
+
+def _execute_copies(session, problem, input, weight, bias, out):
+    """Part by part, with copies of what does not lie in order."""
+    import cupy
+
+    part, axes = _part(problem)[0], _axes(problem)
+    x, w, y = _dense(part)
+    graph = session.graph(part, x, w, y)
+    weight = weight if seen(weight, axes, 0) == w else weight.copy()
+
+    def execute(input, out):  # whose copies are gone before the next ones are made
+        from_ = input if seen(input, axes, 1) == x else input.copy()
+        to = out if seen(out, axes, 1) == y else cupy.empty(out.shape, out.dtype)
+        _execute(session, part, graph, from_, weight, bias, to)
+        if to is not out:
+            out[...] = to
+
+    for first in range(0, problem.batch, part.batch):
+        first = min(first, problem.batch - part.batch)
+        execute(input[first : first + part.batch], out[first : first + part.batch])
 
 
 def _finish(problem, array, bias, nonfinite):

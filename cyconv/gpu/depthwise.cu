@@ -27,12 +27,7 @@
 // static shared memory allow; depthwise.py chooses it. Sums are added in the order c, tz, pieces, remainders: of the problem alone.
 #include "numbers.cuh"
 #include "conv.cuh"
-
-// Division by a number that is known when the kernel is launched: of numbers below 2**31. Granlund and Montgomery, Division by
-// invariant integers using multiplication, PLDI 1994.
-struct Divisor {
-    long long by, factor, shift;
-};
+#include "divisor.cuh"
 
 // How outputs are cut into tiles (depthwise.py fills it). Pairs are along y and x.
 struct Tiles {
@@ -50,10 +45,9 @@ struct Tiles {
 };
 
 // The remainder; `number` becomes the quotient.
-__device__ __forceinline__ int divided(unsigned &number, const Divisor &d)
+__device__ __forceinline__ int taken_off(unsigned &number, const Divisor &d)
 {
-    const unsigned high = static_cast<unsigned long long>(number) * static_cast<unsigned>(d.factor) >> 32;
-    const unsigned quotient = (high + number) >> static_cast<int>(d.shift);
+    const unsigned quotient = divided(number, d);
     const int rest = number - quotient * static_cast<unsigned>(d.by);
     number = quotient;
     return rest;
@@ -278,8 +272,8 @@ __global__ void __launch_bounds__(K ? 256 : 128, K ? 0 : QUADS * ROWS == 1 ? 5 :
     const bool real = number < static_cast<unsigned>(t.count);
     if (!real) number = 0;  // does as that one does, and writes nothing
     const int runs = S ? blockDim.x : blockDim.x / dilation;  // of a row and of one remainder
-    const unsigned o = divided(number, t.out_channels), right = divided(number, t.across), below = divided(number, t.down);
-    const unsigned z = divided(number, t.planes), g = divided(number, t.groups), n = number;
+    const unsigned o = taken_off(number, t.out_channels), right = taken_off(number, t.across), below = taken_off(number, t.down);
+    const unsigned z = taken_off(number, t.planes), g = taken_off(number, t.groups), n = number;
     const int rest = S ? 0 : threadIdx.x / runs, run = S ? threadIdx.x : threadIdx.x % runs;
     const int strip = threadIdx.y / dilation_y, rest_y = threadIdx.y % dilation_y, first = rest_y + dilation_y * ROWS * strip;  // row
     Sum *const tile = reinterpret_cast<Sum *>(room) + threadIdx.z * static_cast<int>(t.room);
@@ -294,9 +288,9 @@ __global__ void __launch_bounds__(K ? 256 : 128, K ? 0 : QUADS * ROWS == 1 ? 5 :
     const int stages = K ? 1 : t.stages;
     for (int stage = 0; stage < stages; stage++) {
         unsigned which = stage;
-        const int tx = K ? 0 : divided(which, t.pieces[1]) * static_cast<int>(t.piece[1]);
-        const int ty = K ? 0 : divided(which, t.pieces[0]) * static_cast<int>(t.piece[0]);
-        const int tz = K ? 0 : divided(which, t.kernel_z), c = K ? 0 : which;
+        const int tx = K ? 0 : taken_off(which, t.pieces[1]) * static_cast<int>(t.piece[1]);
+        const int ty = K ? 0 : taken_off(which, t.pieces[0]) * static_cast<int>(t.piece[0]);
+        const int tz = K ? 0 : taken_off(which, t.kernel_z), c = K ? 0 : which;
         const int down = K ? K : min(static_cast<int>(t.piece[0]), static_cast<int>(p.kernel[1]) - ty);
         const int across = K ? K : min(static_cast<int>(t.piece[1]), static_cast<int>(p.kernel[2]) - tx);
         if (stage) __syncthreads();

@@ -6,7 +6,7 @@ from math import gcd, prod
 
 from ..problem import GPU_DTYPES
 from . import costs
-from .launch import MOST_BLOCKS, REALS, TYPES, kernel, packed
+from .launch import MOST_BLOCKS, REALS, TYPES, divisor, kernel, packed
 from .layout import struct
 
 FARTHEST = 2**30  # samples from one to another within a tile, and of padding: their distances are ints
@@ -297,9 +297,3 @@ class Tiling:
         if not self.kind.kernel:
             summed += self.stages * self.arrays * (self.kind.rows + self.piece[0]) * (25 + 12 * self.kind.rows)
         return self.lanes * (250 + staged + summed + 4 * outs)
-
-
-def divisor(by):
-    """The argument `Divisor` of depthwise.cu, for quotients of numbers below 2**31."""
-    shift = (by - 1).bit_length()
-    return by, ((2**shift - by) << 32) // by + 1, shift

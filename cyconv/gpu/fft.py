@@ -12,7 +12,7 @@ after the other. What is read and written, and the product of spectra, are kerne
 Half types are computed in float32. A transform rounds all of a tile by the same amount: an output that is small beside its surroundings
 loses digits, as the row's bound says. Where sizes in a tile of single precision differ too much (`compare_sizes` in fft.cu), `auto` has the
 device compute everything again by another row.
-Wins for large kernels: the cost per output grows with log(T), not with the number of taps.
+Meant for large kernels: the cost per output grows with log(T), not with the number of taps.
 Source: T. G. Stockham, "High-speed convolution and correlation", AFIPS 1966.
 """
 

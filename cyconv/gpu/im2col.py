@@ -10,7 +10,8 @@ be ordered otherwise: the last begins a little earlier, and computes some output
 
 Kernels of one tap, without strides and padding, need no columns: there the input is the matrix, if it lies so that cuBLAS can read it, and
 items have many pixels. Products go straight to `out` where it lies so that cuBLAS can write it, and are added to the bias that is put
-there before; else, and for half types with a bias, which are rounded once, to a buffer first. Wins where cuBLAS's products are so much
+there before; else, and for half types with a bias, which are rounded once, to a buffer first. Weights that cuBLAS cannot read where they
+lie are copied: there is always room for that, so that passes hang on the problem alone. Wins where cuBLAS's products are so much
 faster than implicit_gemm's that columns pay, and for kernels of one tap.
 
 It cannot leave out its work because of a number on the device, so it is not asked to compute again what another row spread a NaN in.
@@ -37,7 +38,7 @@ class Cut(NamedTuple):
     pixels: int  # of each item
     passes: int
     merged: bool  # whether items are neighbours in one matrix
-    bytes: int
+    bytes: int  # of columns, results and copied weights
 
 
 def why_not(problem):
@@ -80,7 +81,7 @@ def amounts(problem):
 
 
 def cut(problem):
-    """The Cut of a problem, which alone decides it; or the bytes that one column needs, if they are too many."""
+    """The Cut of a problem, which alone decides it; or the bytes that one column and the weights need, if they are too many."""
     if "gpu im2col" not in problem.kept:
         problem.kept["gpu im2col"] = _cut(problem)
     return problem.kept["gpu im2col"]
@@ -90,17 +91,18 @@ def _cut(p):
     pixels = prod(p.out_size)
     each = p.groups * (p.products * costs.itemsize(p.dtype) + p.out_channels * costs.itemsize(SUMS[p.dtype]))
     columns = max(PASS_BYTES // each, 2 * costs.PROCESSORS * TILE // (p.groups * p.out_channels))
-    columns = min(p.max_workspace // each, columns, products.LONGEST)
+    weights = prod(p.weight_shape) * costs.itemsize(p.dtype)
+    columns = min((p.max_workspace - weights) // each, columns, products.LONGEST)
     if columns < 1:
-        return each
+        return weights + each
     if columns >= pixels:
         passes = -(-p.batch // min(columns // pixels, p.batch))
         items = -(-p.batch // passes)
-        return Cut(items, pixels, passes, p.batch > 1 and pixels < FEW_PIXELS, items * pixels * each)
+        return Cut(items, pixels, passes, p.batch > 1 and pixels < FEW_PIXELS, weights + items * pixels * each)
     passes = -(-pixels // columns)
     part = -(-pixels // passes)
     part = min(-(-part // 32) * 32, columns)  # so that most passes begin where memory is aligned
-    return Cut(1, part, p.batch * -(-pixels // part), False, part * each)
+    return Cut(1, part, p.batch * -(-pixels // part), False, weights + part * each)
 
 
 def _without_columns(problem, cut):

@@ -97,6 +97,12 @@ def packed(*values):
     return numbers.view(f"V{numbers.nbytes}")
 
 
+def divisor(n):
+    """The argument `Divisor` of divisor.cuh: n, what to multiply numbers below 2**31 with, and by how far to shift then, to divide them by n."""
+    bits = (n - 1).bit_length()
+    return n, 2 ** (31 + bits) // n + 1, 31 + bits
+
+
 def blocks(work, threads):
     """Blocks along x for so much work, for kernels that go on with what is beyond them."""
     return max(1, min(-(-work // threads), MOST_BLOCKS))

@@ -5,7 +5,7 @@ import numpy as np
 from ..arguments import delivered
 from ..devices import aligned, device_of
 from ..plans import Plan
-from ..select import choose, verdicts
+from ..select import choose, verdict
 from .calls import careful, compute_by, room
 from .layout import split
 
@@ -21,11 +21,11 @@ class GPUPlan(Plan):
         import cupy
 
         p = self.problem = problem
-        self._row = choose(p, algorithm, planned=True, device="gpu")
-        self.algorithm, self.output_shape = self._row.name, p.output_shape
-        self.workspace_bytes = next(v.workspace for v in verdicts(p, "gpu") if v.algorithm is self._row)
         self._dtype, self._device = np.dtype(p.dtype), weight.device
         with self._device:
+            self._row = choose(p, algorithm, planned=True, device="gpu")
+            self.algorithm, self.output_shape = self._row.name, p.output_shape
+            self.workspace_bytes = verdict(p, self._row).workspace
             self._bias = None if bias is None else cupy.array(bias)
             weight = split(weight.copy(), p.rank, (p.groups, p.out_channels, p.in_channels))
             self._prepared = self._row.prepare(p, weight)

@@ -9,12 +9,7 @@
 // The input is read where it lies, with any strides. Neighbouring threads have neighbouring x, or channels where these are closer in
 // memory. A result depends on its window alone, and is joined in an order that depends on sizes alone.
 #include "windows.cuh"
-
-// Numbers below 2**31 are divided by multiplying and shifting, since a GPU has no instruction that divides integers (Granlund and Montgomery,
-// Division by invariant integers using multiplication, PLDI 1994).
-struct Divisor {
-    long long by, factor, shift;
-};
+#include "divisor.cuh"
 
 struct Pool {
     long long total;  // outputs, or where a thread makes several, groups of them
@@ -33,11 +28,6 @@ struct Spot {
     long long n, c, z, y, x;
 };
 
-__device__ __forceinline__ unsigned divided(unsigned a, const Divisor &d)
-{
-    return static_cast<unsigned>(static_cast<unsigned long long>(a) * static_cast<unsigned>(d.factor) >> d.shift);
-}
-__device__ __forceinline__ unsigned long long divided(unsigned long long a, const Divisor &d) { return a / static_cast<unsigned long long>(d.by); }
 
 // The output that stands at i of all. What is 1 for 2-d pools, and for batches that are one with channels, costs nothing.
 template <typename I>

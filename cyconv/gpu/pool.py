@@ -4,7 +4,7 @@ from math import prod
 
 from ..arguments import INTEGERS
 from . import costs
-from .launch import blocks, kernel, packed, word
+from .launch import MOST_BLOCKS, blocks, divisor, kernel, packed, word
 from .layout import strides
 from .windows import REALS, TYPES, axes, division, five_axes, kind, kinds, outside, places
 
@@ -20,6 +20,8 @@ WINDOWS = {ALONE: THREADS, WARP: THREADS // 32, BLOCK: 1, PIXELS: 32}  # of a bl
 
 
 def why_not(problem):
+    if problem.outputs > MOST_BLOCKS * THREADS:
+        return f"has more than {MOST_BLOCKS * THREADS} windows"
     if any(problem.border) and not _fits(problem):
         return "what lies beyond the input is counted in 32 bits"
     return None
@@ -66,15 +68,9 @@ def _struct(problem, total, rows, lead, arrays, pixels):
     steps = [(lead[0][1 + i], lead[1][1 + i], *strides(array)[2:]) for i, array in enumerate(arrays)]
     steps += [(0,) * 5] * (3 - len(steps))
     return packed(
-        total, lead[0][0], *map(_divisor, (p.out_size[2], rows, p.out_size[0], lead[1][0])), *axes(p), *steps, places(p),
+        total, lead[0][0], *map(divisor, (p.out_size[2], rows, p.out_size[0], lead[1][0])), *axes(p), *steps, places(p),
         int(pixels), int(p.count_include_pad), outside(p), division(p),
     )  # fmt: skip
-
-
-def _divisor(n):
-    """The argument `Divisor`: what to multiply numbers below 2**31 with, and by how far to shift then, to divide them by n."""
-    bits = (n - 1).bit_length()
-    return n, 2 ** (31 + bits) // n + 1, 31 + bits
 
 
 def _lead(*arrays):
@@ -120,7 +116,7 @@ def _team(p, pixels):
         return ALONE
     if pixels:
         return ALONE if p.outputs >= FULL // 4 else PIXELS
-    if p.outputs >= FULL and p.out_size[2] >= 8:
+    if p.outputs >= FULL and p.out_size[2] >= 8 or p.outputs > MOST_BLOCKS * WINDOWS[WARP]:
         return ALONE
     return BLOCK if p.outputs * 32 < FULL // 2 and prod(min(k, n) for k, n in zip(p.kernel, p.size)) >= LONG else WARP
 

@@ -122,6 +122,7 @@ class _Passes:
         slide = self._slid_axis(axis, source, target, BORDERS.index(p.border[axis - SPACE]) if along else 0)
         argument = packed(*sides, *slide, self.lanes, int(self.staged), int(p.count_include_pad), outside(p), division(p))
         to = (target.values, *((target.places, None) if given and target.places.itemsize == 4 else (None, target.places)))
+        # fewer than 2**31 results (_cut): there is a thread for each run of them
         rows, (apart, _) = prod(target.values.shape[a] for a in others), _apart(p, axis - SPACE)
         runs = -(-target.values.shape[axis] // ((ALONG if along else ACROSS) * apart)) * apart
         if along:

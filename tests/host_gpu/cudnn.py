@@ -22,6 +22,7 @@ WORKSPACE = 1000  # bytes that a plan needs
 graphs = []  # all that were made
 skips_padding = False  # whether taps on the padding are left out, so that an infinity may leave no trace
 refuses_strides = False  # whether there is no plan but for contiguous arrays
+fails = None  # an error that comes up where plans are built
 
 
 class cudnnGraphNotSupportedError(Exception):
@@ -32,6 +33,10 @@ class cudnnGraphNotSupportedError(Exception):
 class Handle:
     stream: int = 0
     made: int = 0
+
+
+def backend_version():
+    return 91900
 
 
 def create_handle():
@@ -118,6 +123,8 @@ class pygraph:
         self.limit = limit
 
     def build_plans(self):
+        if fails is not None:
+            raise fails
         if self.limit is not None and self.limit < WORKSPACE:
             raise cudnnGraphNotSupportedError("no plan in the list could be built:\nof so little workspace")
         if refuses_strides and not all(_contiguous(t) for t in (self.image, self.weight, self.result)):
