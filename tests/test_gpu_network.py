@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from nn_cases import random
 
-from cyconv.functional import network
+from cyconv import functional
+from cyconv.functional import network, normalization
 from cyconv.gpu import activations, norms, softmax
 
 FLOATS = ["float16", "float32", "float64"]
@@ -88,7 +89,7 @@ def test_what_a_rectifier_lets_back(dtype, shape, cupy):
 @pytest.mark.parametrize("shape, dim", [((3, 4, 5), 0), ((3, 4, 5), 1), ((3, 4, 5), -1), ((2, 5, 40), 1), ((2, 1500), 1), ((5000, 33), 0)])
 def test_softmax(name, dtype, shape, dim, cupy):
     x = (3 * random(shape)).astype(dtype)
-    function = getattr(network, name)
+    function = getattr(functional, name)
     want = function(x.astype(np.float64), dim).astype(dtype)
     close(function(cupy.asarray(x), dim), want, 8 * EPS[dtype])
     close(function(cupy.asarray(x.T).T, dim), want, 8 * EPS[dtype])
@@ -99,8 +100,8 @@ def test_softmax_of_what_is_not_finite(cupy):
         for name in ("softmax", "log_softmax"):
             x = np.array([row], np.float32)
             with np.errstate(all="ignore"):
-                want = getattr(network, name)(x)
-            close(getattr(network, name)(cupy.asarray(x)), want, 1e-6)
+                want = getattr(functional, name)(x)
+            close(getattr(functional, name)(cupy.asarray(x)), want, 1e-6)
     for shape, dim in (((0, 3), 1), ((3, 0), 1), ((3, 0), 0)):
         assert network.softmax(cupy.zeros(shape), dim).shape == shape
 
@@ -215,9 +216,9 @@ SHAPES = [(6, 3), (4, 3, 5, 7), (2, 2, 64), (3, 2, 3000), (300, 2, 4, 4), (1, 1,
 def normalised(x, g, weight, bias, mean, var, momentum):
     """Output, gradients and what the running averages become."""
     mean, var = mean.copy(), var.copy()
-    y, kept = network.batch_norm_forward(x, mean, var, weight, bias, 1e-5, momentum)
-    gradients = network.batch_norm_backward(g, kept, weight, True)
-    _, *same = network.batch_norm_backward(g, kept, weight, False)
+    y, kept = normalization.batch_norm_forward(x, mean, var, weight, bias, 1e-5, momentum)
+    gradients = normalization.batch_norm_backward(g, kept, weight, True)
+    _, *same = normalization.batch_norm_backward(g, kept, weight, False)
     for one, other in zip(gradients[1:], same):
         assert (one == other).all()
     return y, *gradients, mean, var
@@ -247,8 +248,8 @@ def test_gradients_where_means_are_far_from_zero(cupy):
         averages = (None, None) if own else (mean, var)
         want, got = ([], [])
         for place, found in ((lambda a: a, want), (lambda a: None if a is None else cupy.asarray(a), got)):
-            y, kept = network.batch_norm_forward(place(x), *map(place, averages), place(weight), place(bias), 1e-5)
-            found += [y, *network.batch_norm_backward(place(g), kept, place(weight), True)]
+            y, kept = normalization.batch_norm_forward(place(x), *map(place, averages), place(weight), place(bias), 1e-5)
+            found += [y, *normalization.batch_norm_backward(place(g), kept, place(weight), True)]
         for one, other in zip(got, want):
             close(one, other.astype(np.float32), 2e-6)
 
@@ -261,8 +262,8 @@ def test_kernels_go_on_with_what_there_are_no_blocks_for(cupy, monkeypatch):
     def results():
         found = [network.softmax(a, dim) for a, dim in zip(on(cupy, x, wide, long), (1, 1, 1))]
         for a in on(cupy, x, odd):
-            y, kept = network.batch_norm_forward(a, None, None, *on(cupy, weight[: a.shape[1]], weight[: a.shape[1]]), 1e-5)
-            found += [y, *network.batch_norm_backward(a * a, kept, cupy.asarray(weight[: a.shape[1]]), True)]
+            y, kept = normalization.batch_norm_forward(a, None, None, *on(cupy, weight[: a.shape[1]], weight[: a.shape[1]]), 1e-5)
+            found += [y, *normalization.batch_norm_backward(a * a, kept, cupy.asarray(weight[: a.shape[1]]), True)]
         found += [activations.passed(*on(cupy, x, g)), network.dropout(cupy.asarray(g), seed=0), *entropies({}, *on(cupy, wide, t))]
         return [each.get().tobytes() for each in found]
 
@@ -283,7 +284,7 @@ def test_a_block_may_add_up_several_chunks(cupy, monkeypatch):
 @pytest.mark.parametrize("far", [0, 1e4, -3e6])
 def test_means_far_from_zero_lose_no_digit(far, cupy):
     x = (far + random((4, 2, 3000))).astype(np.float32)
-    y = network.batch_norm(cupy.asarray(x), None, None).get()
+    y = normalization.batch_norm(cupy.asarray(x), None, None).get()
     exact = x.astype(np.float64)
     exact -= exact.mean(axis=(0, 2), keepdims=True)
     exact /= np.sqrt((exact**2).mean(axis=(0, 2), keepdims=True) + 1e-5)
@@ -295,28 +296,28 @@ def test_batch_norm_where_arrays_lie_anyhow(cupy):
     views = [a.transpose(0, 3, 1, 2)[:, :, ::-1, 1:] for a in (x, cupy.asarray(x))]
     running = [(mean.copy()[::2], var.copy()[::2]) for _ in views]
     running[1] = tuple(cupy.asarray(np.repeat(a, 2))[::2] for a in running[1])
-    want, got = (network.batch_norm(v, *averages, training=True) for v, averages in zip(views, running))
+    want, got = (normalization.batch_norm(v, *averages, training=True) for v, averages in zip(views, running))
     close(got, want, 1e-6)
     for one, other in zip(running[1], running[0]):  # in place, whatever their dtype and strides
         close(one, other, 1e-6)
-    close(network.batch_norm(views[1], *running[1]), network.batch_norm(views[0], *running[0]), 1e-6)
+    close(normalization.batch_norm(views[1], *running[1]), normalization.batch_norm(views[0], *running[0]), 1e-6)
     flat = cupy.asarray(np.arange(1 + 2 * 3 * 8, dtype=np.float32))  # not aligned for four at a time
-    close(network.batch_norm(flat[1:].reshape(2, 3, 8), None, None), network.batch_norm(flat.get()[1:].reshape(2, 3, 8), None, None), 1e-6)
+    close(normalization.batch_norm(flat[1:].reshape(2, 3, 8), None, None), normalization.batch_norm(flat.get()[1:].reshape(2, 3, 8), None, None), 1e-6)
     empty = cupy.zeros((0, 3, 4), np.float32)
-    assert network.batch_norm(empty, cupy.zeros(3), cupy.ones(3)).shape == (0, 3, 4)
+    assert normalization.batch_norm(empty, cupy.zeros(3), cupy.ones(3)).shape == (0, 3, 4)
     assert norms.backward(empty, norms.forward(empty, cupy.zeros(3), cupy.ones(3), None, None, 0)[1], None, True)[1].get().tolist() == [0] * 3
 
 
 def test_a_nan_spoils_its_channel_alone(cupy):
     x = random((2, 3, 5), 0, "float32")
     x[1, 1, 2] = np.nan
-    y = network.batch_norm(cupy.asarray(x), None, None).get()
+    y = normalization.batch_norm(cupy.asarray(x), None, None).get()
     assert np.isnan(y).all(axis=(0, 2)).tolist() == [False, True, False] and np.isfinite(y[:, [0, 2]]).all()
 
 
 def test_the_same_bits_in_every_call(cupy):
     x = random((8, 3, 50, 50), 0, "float32")
-    one, other = (network.batch_norm(cupy.asarray(x), None, None).get() for _ in range(2))
+    one, other = (normalization.batch_norm(cupy.asarray(x), None, None).get() for _ in range(2))
     assert one.tobytes() == other.tobytes()
 
 
@@ -331,7 +332,7 @@ def test_bfloat16(cupy):
         (network.relu(gx), network.relu(wide)),
         (network.softmax(gx), network.softmax(wide)),
         (network.log_softmax(gx, 0), network.log_softmax(wide, 0)),
-        (network.batch_norm(gx, None, None, cupy.asarray(w)), network.batch_norm(wide, None, None, w.astype(np.float32))),
+        (normalization.batch_norm(gx, None, None, cupy.asarray(w)), normalization.batch_norm(wide, None, None, w.astype(np.float32))),
     ):
         close(got, want.astype(x.dtype), EPS["bfloat16"])
     assert network.dropout(gx, 0.5, seed=1).dtype == x.dtype
@@ -344,14 +345,14 @@ def test_bfloat16(cupy):
     averages = [np.zeros(5, x.dtype), np.ones(5, x.dtype)]
     for input in (gx, gx.astype(np.float32)):
         moved = on(cupy, *averages)
-        got, wanted = network.batch_norm(input, *moved, training=True), [a.astype(np.float32) for a in averages]
-        want = network.batch_norm(wide, *wanted, training=True)
+        got, wanted = normalization.batch_norm(input, *moved, training=True), [a.astype(np.float32) for a in averages]
+        want = normalization.batch_norm(wide, *wanted, training=True)
         close(got, want.astype(got.dtype), EPS["bfloat16"])
         for one, other in zip(moved, wanted):
             close(one, other.astype(x.dtype), EPS["bfloat16"])
-        close(network.batch_norm(input, *moved), network.batch_norm(wide, *(a.get().astype(np.float32) for a in moved)).astype(got.dtype), EPS["bfloat16"])
+        close(normalization.batch_norm(input, *moved), normalization.batch_norm(wide, *(a.get().astype(np.float32) for a in moved)).astype(got.dtype), EPS["bfloat16"])
     with pytest.raises(TypeError, match="running_mean must be an ndarray of a floating dtype"):
-        network.batch_norm(wide, *averages)
+        normalization.batch_norm(wide, *averages)
 
 
 X, T, C = np.zeros((4, 3), np.float32), np.zeros(4, int), np.zeros(3, np.float32)
@@ -390,7 +391,7 @@ WRONG = [
 
 @pytest.mark.parametrize("name, arguments, options", WRONG, ids=[f"{name}-{i}" for i, (name, *_) in enumerate(WRONG)])
 def test_the_same_errors(name, arguments, options, cupy):
-    function = getattr(network, name)
+    function = getattr(functional, name)
     with pytest.raises((ValueError, TypeError)) as ours:
         function(*arguments, **options)
     with pytest.raises(ours.type) as theirs:
@@ -413,7 +414,7 @@ def test_one_device(name, arguments, options, cupy):
     for i in range(len(values)):
         mixed = [cupy.asarray(v) if j == i else v for j, v in enumerate(values)]
         with pytest.raises(TypeError, match=r"\w+ is a CuPy array \(on the GPU\), \w+ a NumPy array \(on the CPU\); they must lie on one"):
-            getattr(network, name)(*mixed[: len(arguments)], **dict(zip(options, mixed[len(arguments) :])))
+            getattr(functional, name)(*mixed[: len(arguments)], **dict(zip(options, mixed[len(arguments) :])))
     with pytest.raises(TypeError, match="a list .on the CPU."):
         network.cross_entropy(cupy.asarray(X), T.tolist())
 
@@ -423,7 +424,7 @@ def test_nobody_waits(cupy, monkeypatch):
     with nobody_waits(cupy, monkeypatch):
         network.linear(x, x)
         network.relu(x), network.softmax(x), network.log_softmax(x), network.dropout(x)
-        network.cross_entropy(x, t), network.batch_norm(x, c, c, training=True), network.batch_norm(x, c, c)
+        network.cross_entropy(x, t), normalization.batch_norm(x, c, c, training=True), normalization.batch_norm(x, c, c)
 
 
 def test_instances_are_all_that_is_asked_for(cupy, monkeypatch):
@@ -436,7 +437,7 @@ def test_instances_are_all_that_is_asked_for(cupy, monkeypatch):
             c = cupy.ones(shape[1], dtype)
             network.softmax(x, 1), network.log_softmax(x, 1), network.dropout(x), activations.passed(x, x)
             for averages in ((c, c), (c.astype(np.float64), c.astype(np.float64))):
-                _, kept = network.batch_norm_forward(x, *averages, c, c, 1e-5, 0.5)
-                network.batch_norm_backward(x, kept, c, True)
+                _, kept = normalization.batch_norm_forward(x, *averages, c, c, 1e-5, 0.5)
+                normalization.batch_norm_backward(x, kept, c, True)
             entropies({}, x, cupy.zeros((shape[0], *shape[2:]), np.int64))
     assert asked == {each for module in (activations, norms, softmax) for each in module.instances()}

@@ -8,7 +8,7 @@ from nn_cases import check_gradients, check_parity, random, spread
 
 import cyconv
 from cyconv import nn
-from cyconv.functional import network
+from cyconv.functional import normalization
 
 SIZES = {1: (9,), 2: (6, 7), 3: (4, 5, 4)}
 
@@ -542,7 +542,7 @@ def test_a_variance_needs_a_positive_eps_or_none():
     with pytest.raises(ValueError, match="eps must be at least 0, got -1.0"):
         nn.BatchNorm1d(2, eps=-1.0)
     with pytest.raises(ValueError, match="eps must be at least 0"):
-        network.batch_norm(np.zeros((2, 2)), None, None, eps=-1e-5)
+        normalization.batch_norm(np.zeros((2, 2)), None, None, eps=-1e-5)
 
 
 

@@ -14,7 +14,8 @@ from .convolution import (
     plan_conv,
 )
 from .filters import maximum_filter, minimum_filter, uniform_filter
-from .network import batch_norm, cross_entropy, dropout, linear, log_softmax, relu, softmax
+from .network import cross_entropy, dropout, linear, log_softmax, relu, softmax
+from .normalization import batch_norm
 from .pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,

@@ -11,7 +11,7 @@ be ordered otherwise: the last begins a little earlier, and computes some output
 Kernels of one tap, without strides and padding, need no columns: there the input is the matrix, if it lies so that cuBLAS can read it, and
 items have many pixels. Products go straight to `out` where it lies so that cuBLAS can write it, and are added to the bias that is put
 there before; else, and for half types with a bias, which are rounded once, to a buffer first. Weights that cuBLAS cannot read where they
-lie are copied: there is always room for that, so that passes hang on the problem alone. Wins where cuBLAS's products are so much
+lie are copied: there is always room for that, so that passes hang on the problem alone. Meant for where cuBLAS's products are so much
 faster than implicit_gemm's that columns pay, and for kernels of one tap.
 
 It cannot leave out its work because of a number on the device, so it is not asked to compute again what another row spread a NaN in.

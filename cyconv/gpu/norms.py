@@ -1,4 +1,4 @@
-"""Batch normalisation of CuPy arrays: as batch_norm_forward and batch_norm_backward of functional/network.py, with kernels of norms.cu."""
+"""Batch normalisation of CuPy arrays: as batch_norm_forward and batch_norm_backward of functional/normalization.py, with kernels of norms.cu."""
 
 from math import prod
 
@@ -15,7 +15,7 @@ MOST_BLOCKS = 16384  # of what goes over all elements: where one goes on, it nee
 
 
 def forward(input, mean, var, weight, bias, eps, momentum=None, batches=None):
-    """The output, and what the gradient needs; the arguments are those of network.batch_norm_forward."""
+    """The output, and what the gradient needs; the arguments are those of normalization.batch_norm_forward."""
     import cupy
 
     with input.device:

@@ -13,12 +13,10 @@ import threading
 import weakref
 from typing import NamedTuple
 
-import numpy as np
-
-from ..arguments import GPU_ONLY, as_array, flag, one_of
-from ..devices import DEVICES, assign, copied, device_of, on_gpu, where
+from ..arguments import as_array, flag, one_of
+from ..devices import DEVICES, assign, copied, device_of, on_gpu
 from .moving import move
-from .parameter import Parameter
+from .parameter import Parameter, check_fit
 
 
 class _Calls(threading.local):
@@ -259,7 +257,7 @@ class Module:
             device_of(**{name: present, f"new {name}": value})
         value = as_array(name, value, gpu=True)
         if present is not None:
-            _check_fit(name, present, value)
+            check_fit(name, present, value)
             assign(present, value)
         elif name in self._buffers:
             vars(self)[name] = value.copy()
@@ -509,7 +507,7 @@ class Module:
             if path in state:
                 try:
                     value = as_array("it", detached(state[path]), gpu=True)
-                    _check_fit("it", array, value)
+                    check_fit("it", array, value)
                     found.append((array, value))
                 except (ValueError, TypeError) as error:
                     problems.append(f"{path} of {module._description()}: {error}")
@@ -578,24 +576,6 @@ def _with_names(method):
             self._complain(error)
 
     return named
-
-
-def _check_fit(name, present, value):
-    """Raises unless an array can be written to a parameter or buffer: floats to floats, integers to integers."""
-    if value.shape != present.shape:
-        raise ValueError(f"{name} must have shape {present.shape}, got {value.shape}")
-    kinds, what = ("f", "a floating") if _floating(present) else ("iu", "an integer")
-    if value.dtype.kind not in kinds and not (kinds == "f" and _floating(value)):
-        raise TypeError(f"{name} must have {what} dtype, got {value.dtype}")
-    with where(value):
-        if kinds == "iu" and value.size and int(value.max()) > np.iinfo(present.dtype).max:
-            raise ValueError(f"{name} must be at most {np.iinfo(present.dtype).max}, got {value.max()}")
-    if not on_gpu(present) and not present.flags.writeable:
-        raise ValueError(f"{name} is read-only in the module")
-
-
-def _floating(array):
-    return array.dtype.kind == "f" or array.dtype.name in GPU_ONLY
 
 
 def detached(value):

@@ -1,18 +1,12 @@
-"""Batch normalisation; its arithmetic stands in functional/network.py."""
+"""Batch normalisation; its arithmetic stands in functional/normalization.py."""
 
 import numpy as np
 
 from ..arguments import as_array, flag, integer
 from ..devices import device_of, where
 from ..functional.documentation import documented
-from ..functional.network import (
-    batch_norm_backward,
-    batch_norm_forward,
-    check_eps,
-    check_floating,
-    check_probability,
-    check_variance,
-)
+from ..functional.network import check_eps, check_floating, check_probability
+from ..functional.normalization import batch_norm_backward, batch_norm_forward, check_variance
 from .initial import layer_dtype
 from .module import Module
 from .parameter import Parameter

@@ -216,3 +216,21 @@ def _class_of(array):
             return repr(Parameter(self.get()) if self._is_parameter else self.get())
 
     return CuPyParameter
+
+
+def check_fit(name, present, value):
+    """Raises unless an array can be written to a parameter or buffer: floats to floats, integers to integers."""
+    if value.shape != present.shape:
+        raise ValueError(f"{name} must have shape {present.shape}, got {value.shape}")
+    kinds, what = ("f", "a floating") if _floating(present) else ("iu", "an integer")
+    if value.dtype.kind not in kinds and not (kinds == "f" and _floating(value)):
+        raise TypeError(f"{name} must have {what} dtype, got {value.dtype}")
+    with where(value):
+        if kinds == "iu" and value.size and int(value.max()) > np.iinfo(present.dtype).max:
+            raise ValueError(f"{name} must be at most {np.iinfo(present.dtype).max}, got {value.max()}")
+    if not on_gpu(present) and not present.flags.writeable:
+        raise ValueError(f"{name} is read-only in the module")
+
+
+def _floating(array):
+    return array.dtype.kind == "f" or array.dtype.name in GPU_ONLY
