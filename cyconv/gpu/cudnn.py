@@ -11,7 +11,7 @@ Handles and graphs are lent to one call at a time. Work goes to CuPy's current s
 cuDNN takes strides, but no negative ones, and arrays that begin at 16 bytes: others are copied, some items of the batch at a time, so that
 copies and workspace together stay within max_workspace. A problem is declined if there is no room for one item and the weights.
 
-Asking cuDNN takes milliseconds, so it is asked only where the row would be chosen (select.py). What it says to a problem is remembered for
+Asking cuDNN means that graphs are made, so it is asked only where the row would be chosen (select.py). What it says to a problem is remembered for
 each device. Other failures, as for want of memory, are raised: with another algorithm the same call would have other bits.
 """
 
