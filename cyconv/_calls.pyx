@@ -23,8 +23,12 @@ def convolve(
     rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32, out
 ):
     """The convolution that cyconv.conv1d, conv2d and conv3d document."""
-    if is_elsewhere(input, weight, bias, out):
-        from .gpu import calls
+    place = elsewhere(input, weight, bias, out)
+    if place is not None:
+        if place == "gpu":
+            from .gpu import calls
+        else:
+            from .chunked import convolution as calls
         return calls.convolve(
             rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32, out
         )
@@ -76,8 +80,9 @@ def another(row, problem, algorithm, weight):
 
 def planned(plan, input, out):
     """A call of a Plan."""
-    if is_elsewhere(input, None, None, out):
-        raise TypeError("input must be a NumPy array, as the plan's weight is; got a CuPy array")
+    place = elsewhere(input, None, None, out)
+    if place is not None:
+        raise TypeError(f"input must be a NumPy array, as the plan's weight is; got a {'CuPy' if place == 'gpu' else 'dask'} array")
     input, problem = array("input", input), plan.problem
     if input.shape != problem.input_shape:
         raise ValueError(f"input must have the plan's shape {problem.input_shape}, got {input.shape}")
@@ -117,8 +122,12 @@ def execute(row, problem, input, prepared, bias, out, another=None, bint private
 def pool(make, int rank, input, tuple arguments, algorithm, out):
     """The pool that cyconv.max_pool1d and the like document: `make(rank, input, *arguments)` is the problem."""
     cdef Py_ssize_t types
-    if is_elsewhere(input, None, None, out):
-        from .gpu import pools
+    place = elsewhere(input, None, None, out)
+    if place is not None:
+        if place == "gpu":
+            from .gpu import pools
+        else:
+            from .chunked import pooling as pools
         return pools.pool(make, rank, input, arguments, algorithm, out)
     input = array("input", input)
     types = types_of(arguments)
@@ -169,12 +178,13 @@ def pooled(problem, cnp.ndarray input, algorithm, out):
 
 # ---- arguments -----------------------------------------------------------------------------------------------------------
 
-cdef inline bint is_elsewhere(object input, object weight, object bias, object out) except -1:
-    """Whether the arrays lie on the GPU; raises if some do."""
+cdef inline object elsewhere(object input, object weight, object bias, object out):
+    """Where the arrays lie: None for this machine's memory, "gpu", or "chunks" for dask's; raises if some lie here and some on the GPU."""
     cdef type numpys = np.ndarray
     if type(input) is numpys and (weight is None or type(weight) is numpys) and (bias is None or type(bias) is numpys) and (out is None or type(out) is numpys):
-        return False
-    return device_of(input=input, weight=weight, bias=bias, out=out) == "gpu"
+        return None
+    place = device_of(input=input, weight=weight, bias=bias, out=out)
+    return None if place == "cpu" else place
 
 
 cdef inline object array(str name, object value):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .devices import aligned, check_order_of_bytes, on_gpu, written
+from .devices import aligned, check_order_of_bytes, is_chunked, on_gpu, written
 from .memory import behaved
 
 FLOATS = ("float16", "float32", "float64")
@@ -44,10 +44,12 @@ def as_array(name, value, gpu=False):
 
 
 def check_on_cpu(**values):
-    """Raises if one of them is a CuPy array."""
+    """Raises if one of them is a CuPy array, or dask's, which nobody who has not asked for it should compute."""
     for name, value in values.items():
         if on_gpu(value):
             raise TypeError(f"{name} is a CuPy array, and this works on NumPy arrays alone: cupy.asnumpy({name}) brings it to the CPU")
+        if is_chunked(value):
+            raise TypeError(f"{name} is a dask array, and this works on NumPy arrays alone: {name}.compute() makes one")
 
 
 def dtype_name(name, dtype, allowed, gpu_only=()):

@@ -21,8 +21,15 @@ def on_gpu(value):
     return cupy is not None and isinstance(value, getattr(cupy, "ndarray", ()))
 
 
+def is_chunked(value):
+    """Whether `value` is a dask array."""
+    dask = sys.modules.get("dask.array")
+    return dask is not None and isinstance(value, getattr(dask, "Array", ()))
+
+
 def device_of(**arrays):
     """ "gpu" if all of the arrays are CuPy's, "cpu" if none is; None counts as neither. Nothing is ever copied from one to the other.
+    "chunks" if one is dask's, whatever its chunks are.
 
     Arrays of two GPUs are refused: a kernel of one that reads the other's memory stops all that is computed there.
     """
@@ -31,6 +38,8 @@ def device_of(**arrays):
             break
     else:
         return "cpu"  # which takes less than it does to look for CuPy
+    if any([is_chunked(value) for value in arrays.values()]):
+        return "chunks"
     found = {}
     for name, value in arrays.items():
         if value is not None:

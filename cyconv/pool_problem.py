@@ -10,7 +10,7 @@ and window o covers the samples o*s + j*d - b that exist. Of an adaptive axis, w
 o*n // out up to, not including, ceil((o + 1)*n / out).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from math import isnan, prod
 
@@ -64,6 +64,10 @@ class PoolProblem:
     border: tuple = ("", "", "")  # what lies beyond each axis: "" nothing that counts, or a name of BORDERS
     cval: float = 0  # what does with "constant"
     kept: dict = field(default_factory=dict, compare=False, repr=False)  # what others have worked out about it
+
+    def __reduce__(self):
+        """To another process goes what it is, and nothing that somebody remembers about it."""
+        return PoolProblem, tuple([getattr(self, each.name) for each in fields(self) if each.compare])
 
     @property
     def planes(self):

@@ -96,6 +96,10 @@ class ConvProblem:
     def __hash__(self):
         return self._hash
 
+    def __reduce__(self):
+        """To another process goes what it is, and nothing that somebody remembers about it."""
+        return ConvProblem, tuple([getattr(self, each.name) for each in fields(self) if each.init])
+
     @property
     def span(self):
         """Samples that a window covers along each axis, holes included."""

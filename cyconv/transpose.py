@@ -29,6 +29,12 @@ def convolve_transposed(
     """One transposed convolution call, from any arguments to the result."""
     allow_tf32 = flag("allow_tf32", allow_tf32)
     device = device_of(input=input, weight=weight, bias=bias, out=out)
+    if device == "chunks":
+        from .chunked import transpose
+
+        return transpose.convolve_transposed(
+            rank, input, weight, bias, stride, padding, output_padding, groups, dilation, algorithm, precision, max_workspace, allow_tf32, out
+        )
     input, weight = as_array("input", input, gpu=True), as_array("weight", weight, gpu=True)
     bias = None if bias is None else as_array("bias", bias, gpu=True)
     whole = conv_transpose_problem(
