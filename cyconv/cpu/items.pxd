@@ -21,7 +21,16 @@ cdef extern from *:
       static inline unsigned cy_mode(void)         { return _mm_getcsr(); }
       static inline void cy_set_mode(unsigned m)   { _mm_setcsr(m); }
       #if defined(__GNUC__)
-        static inline unsigned cy_flushing(void)   { return __builtin_cpu_is("intel") ? 0x8040u : 0; }   /* FTZ and DAZ */
+        #include <cpuid.h>
+        static inline unsigned cy_flushing(void) { /* __builtin_cpu_is would link a list of all processors into every module: 70 KB of the wheel */
+          static int known = -1;
+          if (known < 0) {                         /* a virtual machine takes long to answer */
+            unsigned a, b, c, d;
+            __cpuid(0, a, b, c, d);
+            known = b == signature_INTEL_ebx ? 0x8040 : 0;                   /* FTZ and DAZ */
+          }
+          return known;
+        }
       #else
         static inline unsigned cy_flushing(void)   { return 0; }
       #endif
