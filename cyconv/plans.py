@@ -6,7 +6,7 @@ import numpy as np
 
 from ._calls import another, planned
 from .arguments import Described, as_array, check_bytes, flag, integer
-from .devices import device_of, where
+from .devices import device_of, is_chunked, where
 from .memory import overlaps
 from .problem import CONV_DTYPES, conv_problem, gpu_problem, spatial_rank
 from .select import choose, verdicts
@@ -16,6 +16,7 @@ def plan(
     input_shape, weight, bias, dtype, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32
 ):
     allow_tf32 = flag("allow_tf32", allow_tf32)
+    weight, bias = (each.compute() if is_chunked(each) else each for each in (weight, bias))
     device = device_of(weight=weight, bias=bias)
     weight = as_array("weight", weight, gpu=True)
     if dtype is not None:

@@ -138,11 +138,13 @@ class Explanation:
     chosen: str
     verdicts: tuple
     times: str  # where the predicted times come from
+    whole: ConvProblem | None = None  # of dask arrays, which are computed by blocks of that problem
 
     def __str__(self):
         p = self.problem
         set_here = ", TF32 allowed" * p.allow_tf32 + ", strict" * p.strict
-        lines = [f"{p}{set_here}", f"{p.multiply_adds:.3g} multiply-adds, result {p.output_shape}", ""]
+        lines = [] if self.whole is None else [f"{self.whole}, in blocks:"]
+        lines += [f"{p}{set_here}", f"{p.multiply_adds:.3g} multiply-adds, result {p.output_shape}", ""]
         rows = [("algorithm", "device", "predicted", "workspace", "error bound", "")]
         for v in self.verdicts:
             if v.declined:
@@ -179,6 +181,10 @@ def explain(
 ):
     allow_tf32 = flag("allow_tf32", allow_tf32)
     device = device_of(input=input, weight=weight, bias=bias)
+    if device == "chunks":
+        from .chunked.convolution import explain
+
+        return explain(input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32)
     input, weight = as_array("input", input, gpu=True), as_array("weight", weight, gpu=True)
     problem = conv_problem(
         spatial_rank(weight), input, weight, bias if bias is None else as_array("bias", bias, gpu=True), stride, padding, dilation, groups,
@@ -194,7 +200,7 @@ def explained(problem, algorithm, weight, device, allow_tf32):
         problem = gpu_problem(problem, problem.dtype, allow_tf32)
     chosen = choose(problem, algorithm, weight, device=device).name
     times = costs.in_force()[1] if device == "cpu" else f"constants of the GPU ({gpu_costs.SOURCE})"
-    return Explanation(problem, chosen, verdicts_on(problem, weight, device), times)
+    return Explanation(problem, chosen, verdicts(problem, device) if weight is None else verdicts_on(problem, weight, device), times)
 
 
 # ---- pooling -------------------------------------------------------------------------------------------------------------

@@ -61,8 +61,9 @@ class Convolution(Operation):
         return _calls.run_chosen(self.row(problem, weight, "cpu"), problem, region, weight, bias, self.asked, None)
 
     def row(self, problem, weight, device):
-        said = {v.algorithm.name: v for v in select.verdicts_on(problem, weight, device)}
-        return next(said[name].algorithm for name in self.names if said[name].declined is None)
+        said = {v.algorithm.name: v for v in select.verdicts(problem, device)}
+        rows = (said[name].algorithm for name in self.names if said[name].declined is None)
+        return next(row for row in rows if not row.weights or row.module.suits(problem, weight))
 
     def computed_on_gpu(self, problem, region, weight, bias):
         import cupy

@@ -245,7 +245,8 @@ def explain(
     Parameters
     ----------
     input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32
-        As in `conv1d`, `conv2d` or `conv3d`; the number of the weight's axes tells which. Nothing is computed.
+        As in `conv1d`, `conv2d` or `conv3d`; the number of the weight's axes tells which. Nothing is computed. Of dask arrays, what is
+        explained are the blocks that their chunks are computed in.
 
     Returns
     -------
@@ -295,7 +296,7 @@ def plan_conv(
     input_shape : tuple of int
         (N, C, ...) or (C, ...), with as many spatial axes as the weight has.
     weight, bias : array_like
-        As in `conv2d`. They are copied or transformed now; changing them afterwards does not change the plan.
+        As in `conv2d`. They are copied or transformed now (dask arrays computed); changing them afterwards does not change the plan.
     dtype : dtype or None
         Of the inputs; weight and bias are converted to it. Default: the weight's.
     stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32

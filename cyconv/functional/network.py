@@ -21,7 +21,7 @@ from ..arguments import (
     integer,
     one_of,
 )
-from ..devices import device_of, on_gpu, where
+from ..devices import device_of, is_chunked, on_gpu, where
 from ..memory import empty
 from .convolution import conv1d
 
@@ -68,14 +68,16 @@ def linear(input, weight, bias=None, *, allow_tf32=False):
     >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [0.0, 1.0]]), np.array([0.5, 0.0]))
     array([[11.5,  2. ]])
     """
-    device_of(input=input, weight=weight, bias=bias)
-    input, weight = as_array("input", input, gpu=True), as_array("weight", weight, gpu=True)
+    device = device_of(input=input, weight=weight, bias=bias)
+    input, weight = operand("input", input), operand("weight", weight)
     if weight.ndim != 2:
         raise ValueError(f"weight must have 2 axes, (out_features, in_features), got shape {weight.shape}")
     outputs, features = weight.shape
     lead = input.shape[:-1]
     if not input.ndim or input.shape[-1] != features:
         raise ValueError(f"input must be (..., {features}) for a weight of shape {weight.shape}, got shape {input.shape}")
+    if device == "chunks":
+        return in_chunks().linear(input, weight, bias, allow_tf32)
     return conv1d(input.reshape(prod(lead), features, 1), weight[:, :, None], bias, allow_tf32=allow_tf32).reshape(*lead, outputs)
 
 
@@ -110,8 +112,10 @@ def relu(input, *, out=None):
     array([0. , 0. , 2.5])
     """
     device = device_of(input=input, out=out)
-    input = as_array("input", input, gpu=True)
+    input = operand("input", input)
     dtype = dtype_name("input", input.dtype, FLOATS + INTEGERS, GPU_ONLY)
+    if device == "chunks":
+        return in_chunks().relu(input, dtype, out)
     if out is not None:
         check_out(out, input.shape, dtype)
     if device == "gpu":
@@ -148,9 +152,11 @@ def softmax(input, dim=-1):
     array([0.25, 0.75])
     """
     input, dim = _with_axis(input, dim)
+    if is_chunked(input):
+        return in_chunks().softmax(input, dim, logarithm=False)
     if on_gpu(input):
         return gpu.load("softmax").softmax(input, dim, logarithm=False)
-    _, powers, total = _exponentials(input, dim)
+    _, powers, total = exponentials(input, dim)
     powers /= total
     return powers.astype(input.dtype, copy=False)
 
@@ -183,9 +189,11 @@ def log_softmax(input, dim=-1):
     array([-1000.,     0.])
     """
     input, dim = _with_axis(input, dim)
+    if is_chunked(input):
+        return in_chunks().softmax(input, dim, logarithm=True)
     if on_gpu(input):
         return gpu.load("softmax").softmax(input, dim, logarithm=True)
-    shifted, _, total = _exponentials(input, dim)
+    shifted, _, total = exponentials(input, dim)
     shifted -= np.log(total)
     return shifted.astype(input.dtype, copy=False)
 
@@ -202,8 +210,8 @@ def dropout(input, p=0.5, training=True, *, seed=None):
     training : bool, optional
         False: the result is the input.
     seed : None, int or numpy.random.Generator, optional
-        Where the random numbers come from. They are others on the GPU than on the CPU, but the same in every call with the same int:
-        of the generator, one number is drawn there, by which the device makes its own.
+        Where the random numbers come from. They are others on the GPU than on the CPU, and others for dask arrays, but the same in every
+        call with the same int: of the generator, one number is drawn there, by which the device, or each chunk, makes its own.
 
     Returns
     -------
@@ -222,10 +230,12 @@ def dropout(input, p=0.5, training=True, *, seed=None):
     >>> sorted(set(dropout(np.ones(100), 0.75, seed=0).tolist()))
     [0.0, 4.0]
     """
-    input, p = as_array("input", input, gpu=True), check_probability("p", p)
+    input, p = operand("input", input), check_probability("p", p)
     check_floating(input)
     if not flag("training", training):
         return input
+    if is_chunked(input):
+        return in_chunks().dropout(input, p, dropout_key(generator_of(seed)))
     if on_gpu(input):
         return gpu.load("activations").dropout(input, p, dropout_key(generator_of(seed)))
     return input * dropout_mask(input, p, generator_of(seed))
@@ -252,10 +262,24 @@ def dropout_key(generator):
     return generator.integers(2**64, dtype=np.uint64)
 
 
+def operand(name, value):
+    """`value` as an array of NumPy's or CuPy's, or as a dask array of such."""
+    if not is_chunked(value):
+        return as_array(name, value, gpu=True)
+    return in_chunks().checked(name, value)
+
+
+def in_chunks():
+    """The functions for dask arrays."""
+    from ..chunked import network
+
+    return network
+
+
 def check_floating(input, name="input"):
     """Raises unless the array has a floating dtype that is computed where it lies."""
     dtype = dtype_name(name, input.dtype, FLOATS, GPU_ONLY)
-    if not on_gpu(input):
+    if not on_gpu(getattr(input, "_meta", input)):
         check_cpu_dtype(name, dtype)
 
 
@@ -286,7 +310,7 @@ def real(name, value):
 
 def _with_axis(input, dim):
     """The input as an array that has this axis."""
-    input = as_array("input", input, gpu=True)
+    input = operand("input", input)
     check_floating(input)
     dim = integer("dim", dim, -64)
     if not -input.ndim <= dim < input.ndim:
@@ -294,7 +318,7 @@ def _with_axis(input, dim):
     return input, dim
 
 
-def _exponentials(input, dim):
+def exponentials(input, dim):
     """In at least single precision: x - max, exp(x - max) and the sum of that."""
     shifted = empty(input.shape, np.dtype(np.float32) if input.dtype == np.float16 else input.dtype)
     wide = input.astype(shifted.dtype, copy=False)
@@ -329,7 +353,8 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     Returns
     -------
     float
-        Summed in double precision. The mean of none is NaN. On the GPU a CuPy array of shape (), so that nobody waits for it.
+        Summed in double precision. The mean of none is NaN. On the GPU a CuPy array of shape (), so that nobody waits for it; of dask
+        arrays one of dask's, and a target that is no class raises when that is computed.
 
     Raises
     ------
@@ -344,8 +369,10 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     0.287682
     """
     smoothing = check_probability("label_smoothing", label_smoothing)
-    loss, _ = cross_entropy_forward(input, target, check_class_weight(weight), check_index(ignore_index), check_reduction(reduction), smoothing)
-    return loss
+    arguments = check_class_weight(weight), check_index(ignore_index), check_reduction(reduction), smoothing
+    if device_of(input=input, target=target, weight=weight) == "chunks":
+        return in_chunks().cross_entropy(*check_targets(input, target, arguments[0]), *arguments)
+    return cross_entropy_forward(input, target, *arguments)[0]
 
 
 def check_reduction(value):
@@ -360,7 +387,7 @@ def check_class_weight(value):
     """None, or how much each class counts, in double precision."""
     if value is None:
         return None
-    value = as_array("weight", value, gpu=True)
+    value = operand("weight", value)
     check_floating(value, "weight")
     if value.ndim != 1:
         raise ValueError(f"weight must have shape (K,), one number for each class, got {value.shape}")
@@ -368,11 +395,9 @@ def check_class_weight(value):
         return value.astype(np.float64)
 
 
-def cross_entropy_forward(input, target, weight, ignore_index, reduction, smoothing):
-    """The loss, and what its gradient needs: on the CPU probabilities, targets as indices along axis 1, how much each of them and each
-    class counts (None: all the same), and what all is multiplied by."""
-    device = device_of(input=input, target=target, weight=weight)
-    input, target = as_array("input", input, gpu=True), as_array("target", target, gpu=True)
+def check_targets(input, target, weight):
+    """Both as arrays; raises unless they and the weight fit."""
+    input, target = operand("input", input), operand("target", target)
     if input.ndim < 2:
         raise ValueError(f"input must have shape (N, K) or (N, K, ...), got {input.shape}")
     dtype_name("target", target.dtype, INTEGERS)
@@ -382,17 +407,32 @@ def cross_entropy_forward(input, target, weight, ignore_index, reduction, smooth
     if weight is not None and len(weight) != classes:
         raise ValueError(f"weight must have shape ({classes},) for an input of shape {input.shape}, got {weight.shape}")
     check_floating(input)
-    if device == "gpu":
-        return gpu.load("softmax").cross_entropy(input, target, weight, ignore_index, reduction, smoothing)
-    counted = target != ignore_index
-    if counted.all():
-        counted = None
-    else:
+    return input, target
+
+
+def checked_classes(target, counted, classes):
+    """The targets that are counted (None: all), and 0 for others, all of which must be classes."""
+    if counted is not None:
         target = np.where(counted, target, 0)
     if target.size and not (0 <= target.min() and target.max() < classes):
         wrong = target[(target < 0) | (target >= classes)][0]
         raise ValueError(f"target must be from 0 to {classes - 1}, since the input has {classes} classes; got {wrong}")
-    shifted, powers, total = _exponentials(input, 1)
+    return target
+
+
+def cross_entropy_forward(input, target, weight, ignore_index, reduction, smoothing):
+    """The loss, and what its gradient needs: on the CPU probabilities, targets as indices along axis 1, how much each of them and each
+    class counts (None: all the same), and what all is multiplied by."""
+    device = device_of(input=input, target=target, weight=weight)
+    input, target = check_targets(input, target, weight)
+    if device == "gpu":
+        return gpu.load("softmax").cross_entropy(input, target, weight, ignore_index, reduction, smoothing)
+    classes = input.shape[1]
+    counted = target != ignore_index
+    if counted.all():
+        counted = None
+    target = checked_classes(target, counted, classes)
+    shifted, powers, total = exponentials(input, 1)
     target = np.expand_dims(target.astype(np.intp, copy=False), 1)
     log_total, right = np.log(total), np.take_along_axis(shifted, target, 1)
     each = None

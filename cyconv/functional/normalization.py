@@ -8,10 +8,10 @@ from math import prod
 import numpy as np
 
 from .. import _norms, gpu
-from ..arguments import GPU_ONLY, as_array, flag
-from ..devices import device_of, lies_whole, on_gpu
+from ..arguments import GPU_ONLY, flag
+from ..devices import device_of, is_chunked, lies_whole, on_gpu
 from ..memory import empty
-from .network import check_eps, check_floating, check_probability
+from .network import check_eps, check_floating, check_probability, in_chunks, operand
 
 __all__ = ["batch_norm"]
 
@@ -48,7 +48,7 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     ValueError
         If shapes do not fit, or a batch with one value per channel is to give the variance.
     TypeError
-        If dtypes differ or are not floating.
+        If dtypes differ or are not floating; if running averages of dask arrays are to be moved.
 
     Examples
     --------
@@ -61,15 +61,15 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     >>> mean, var
     (array([1.]), array([1.5]))
     """
-    device_of(input=input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
-    input = as_array("input", input, gpu=True)
-    weight, bias = (None if a is None else as_array(name, a, gpu=True) for name, a in (("weight", weight), ("bias", bias)))
+    device = device_of(input=input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    input = operand("input", input)
+    weight, bias = (None if a is None else operand(name, a) for name, a in (("weight", weight), ("bias", bias)))
     momentum, eps = check_probability("momentum", momentum), check_eps(eps)
     running = [("running_mean", running_mean), ("running_var", running_var)]
     if running_mean is None and running_var is None:
         running = []
     for name, array in running:
-        is_array = isinstance(array, np.ndarray) or on_gpu(array)
+        is_array = isinstance(array, np.ndarray) or on_gpu(array) or is_chunked(array)
         if not is_array or array.dtype.kind != "f" and not (on_gpu(array) and array.dtype.name in GPU_ONLY):
             what = f"dtype {array.dtype}" if is_array else type(array).__name__
             raise TypeError(f"{name} must be an ndarray of a floating dtype, or None like the other one; got {what}")
@@ -77,6 +77,13 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
             raise ValueError(f"{name} is written to, and must begin at a whole element; its address is {array.data.ptr:#x}")
     own = flag("training", training) or not running
     check_batch_norm(input, [("weight", weight), ("bias", bias)], running, own)
+    if device == "chunks":
+        if own and running:
+            raise TypeError(
+                "running_mean and running_var must be None for dask arrays in training: nothing is computed yet that they could be moved "
+                "towards. With None the batch's own mean and variance are used"
+            )
+        return in_chunks().batch_norm(input, running_mean, running_var, weight, bias, eps)
     output, _ = batch_norm_forward(input, running_mean, running_var, weight, bias, eps, momentum if own and running else None)
     return output
 
@@ -113,9 +120,7 @@ def batch_norm_forward(input, running_mean, running_var, weight, bias, eps, mome
     """
     if on_gpu(input):
         return gpu.load("norms").forward(input, running_mean, running_var, weight, bias, eps, momentum, batches)
-    batch, channels = input.shape[:2]
-    half = input.dtype == np.float16  # computed in single precision
-    x = np.ascontiguousarray(input.reshape(batch, channels, prod(input.shape[2:])), np.float32 if half else input.dtype)
+    x = _planes(input)
     moves = momentum is not None or batches is not None
     own = moves or running_mean is None
     if own:
@@ -125,7 +130,7 @@ def batch_norm_forward(input, running_mean, running_var, weight, bias, eps, mome
     if moves:
         momentum = momentum if batches is None else 1 / int(batches)
         _move_towards(running_mean, mean, momentum)
-        count = input.size // channels
+        count = input.size // input.shape[1]
         _move_towards(running_var, var * (count / (count - 1)), momentum)  # the unbiased estimate
     inverse = 1 / np.sqrt(var + eps)
     scale = inverse if weight is None else inverse * weight
@@ -163,6 +168,24 @@ def batch_norm_backward(grad_output, kept, weight, input_grad):
         _norms.scaled(g, zeros, scale, zeros, result)
     with np.errstate(over="ignore"):
         return result.reshape(grad_output.shape).astype(grad_output.dtype, copy=False), weight_gradient, bias_gradient
+
+
+def batch_statistics(input):
+    """The mean and the variance of each channel, in double precision."""
+    if not on_gpu(input):
+        return _norms.statistics(_planes(input))
+    import cupy
+
+    mean, var = (cupy.zeros(input.shape[1], np.float64) for _ in range(2))
+    count = input.size // input.shape[1]
+    batch_norm_forward(input, mean, var, None, None, 1.0, 1.0)
+    return mean, var * ((count - 1) / count) if count > 1 else cupy.zeros_like(var)
+
+
+def _planes(input):
+    """(batch, channels, positions), contiguous; half precision is computed in single precision."""
+    planes = input.reshape(*input.shape[:2], prod(input.shape[2:]))
+    return np.ascontiguousarray(planes, np.float32 if input.dtype == np.float16 else input.dtype)
 
 
 def _move_towards(running, value, momentum):

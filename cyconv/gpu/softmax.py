@@ -20,6 +20,17 @@ def softmax(input, dim, logarithm):
 
 def cross_entropy(input, target, weight, ignore_index, reduction, smoothing):
     """The loss, of shape (), and what its gradient needs."""
+    with input.device:
+        found, kept = losses(input, target, weight, ignore_index, smoothing)
+        loss, all_together = found[0].sum(), None
+        if reduction == "mean":
+            all_together = found[1].sum()
+            loss = loss / all_together  # 0 / 0 of none
+        return loss, (*kept, smoothing, ignore_index, all_together)
+
+
+def losses(input, target, weight, ignore_index, smoothing):
+    """(2, targets): what each of them adds to the loss, and how much it counts; and what the gradient needs."""
     import cupy
 
     with input.device:
@@ -29,11 +40,7 @@ def cross_entropy(input, target, weight, ignore_index, reduction, smoothing):
         if rows and not x.size:  # no class is right
             found.fill(np.nan)
         _entropy("cross_entropy", (x, target, weight, kept), smoothing, 1.0, ignore_index, found)
-        loss, all_together = found[0].sum(), None
-        if reduction == "mean":
-            all_together = found[1].sum()
-            loss = loss / all_together  # 0 / 0 of none
-        return loss, (x, target, weight, kept, smoothing, ignore_index, all_together)
+        return found, (x, target, weight, kept)
 
 
 def cross_entropy_gradient(x, target, weight, kept, smoothing, ignore_index, all_together, scale):

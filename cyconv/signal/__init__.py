@@ -11,6 +11,8 @@
 cyconv's own algorithms do the work, within MAX_WORKSPACE, and its cost model chooses between them. Two large arrays of about one size,
 for which SciPy's transforms are predicted to be quicker, and arrays that cyconv has no kernels for (object, longdouble, bool, more than
 four axes along which both arrays are longer than 1) are passed on to scipy.signal, which is imported only then.
+
+All but match_template and choose_conv_method take dask arrays: cyconv/chunked/signal.py.
 """
 
 from .n_d import choose_conv_method, convolve, correlate, correlation_lags

@@ -7,7 +7,19 @@ import numpy as np
 
 from ..arguments import check_on_cpu
 from .arrangement import arrange, arranged, chosen, convolved, parts
-from .operands import check_method, check_mode, check_valid, common_dtype, is_finite, reversed_conjugate, scipy
+from .operands import (
+    as_operands,
+    check_method,
+    check_mode,
+    check_not_chunked,
+    check_valid,
+    common_dtype,
+    in_chunks,
+    in_floating_point,
+    is_finite,
+    reversed_conjugate,
+    scipy,
+)
 from .some_axes import along_axes
 
 _SECONDS = 5e-3  # one measurement of a method takes no less
@@ -22,7 +34,8 @@ def correlate(in1, in2, mode="full", method="auto"):
     Parameters
     ----------
     in1, in2 : array_like
-        Arrays of as many axes: any floating, complex or integer dtypes, which may differ; any memory layout.
+        Arrays of as many axes: any floating, complex or integer dtypes, which may differ; any memory layout. Dask arrays make the
+        result one, see `convolve`.
     mode : {'full', 'valid', 'same'}
         'full': each overlap, n1 + n2 - 1 samples along an axis. 'valid': the max(n1, n2) - min(n1, n2) + 1 samples that need no
         padding; one array must be at least as large as the other along each axis. 'same': as large as `in1`, centred with respect
@@ -53,15 +66,14 @@ def correlate(in1, in2, mode="full", method="auto"):
     >>> signal.correlate(np.array([1, 2, 3, 4]), np.array([1, 0, -1]), mode="valid")
     array([-2, -2])
     """
-    check_on_cpu(in1=in1, in2=in2)
-    in1, in2 = np.asarray(in1), np.asarray(in2)
+    in1, in2, chunked = as_operands(in1, in2)
     if in1.ndim == in2.ndim == 0:
         return in1 * (in2.conj() if in2.dtype.kind == "c" else in2)
     _check_dimensions(in1, in2)
     check_mode(mode)
     check_method(method)
     if not in1.size or not in2.size:
-        return scipy().correlate(in1, in2, mode, method)
+        return (in_chunks().nothing if chunked else _scipys)("correlate", in1, in2, mode, method)
     return convolve(in1, reversed_conjugate(in2), mode, method)
 
 
@@ -97,6 +109,11 @@ def convolve(in1, in2, mode="full", method="auto"):
     In one dimension sums end where the overlap does. In more, and in mode 'same' if `in2` is longer than `in1`, SciPy multiplies
     `in2` (in mode 'full' the smaller array) with zeros around the other one, so that a NaN in it is in every result; so does this.
 
+    Of dask arrays the result is computed in blocks, later, and its bits do not depend on chunks (its last digits may be others than those
+    of NumPy arrays). The smaller array becomes one chunk, which every task holds, beside a part of the other one that is some times as
+    large: two large arrays take the memory that they take as NumPy arrays. The zeros are around the larger one, in every mode; nobody
+    warns of NaN; dtypes that are left to SciPy raise TypeError.
+
     Examples
     --------
     >>> import numpy as np
@@ -107,8 +124,7 @@ def convolve(in1, in2, mode="full", method="auto"):
     array([[1., 2., 2.],
            [2., 4., 4.]])
     """
-    check_on_cpu(in1=in1, in2=in2)
-    in1, in2 = np.asarray(in1), np.asarray(in2)
+    in1, in2, chunked = as_operands(in1, in2)
     if in1.ndim == in2.ndim == 0:
         return in1 * in2
     _check_dimensions(in1, in2)
@@ -118,15 +134,19 @@ def convolve(in1, in2, mode="full", method="auto"):
     if mode == "valid":
         check_valid(in1.shape, in2.shape, axes)
     dtype = common_dtype(in1.dtype, in2.dtype)
+    if chunked and in1.size and in2.size:
+        work = common_dtype(*map(in_floating_point, (in1.dtype, in2.dtype))) if method == "fft" else dtype
+        algorithm, precision = "fft" if method == "fft" else "auto", "strict" if method == "direct" else "default"
+        return in_chunks().convolve(in1, in2, mode, axes, dtype, work, algorithm, precision)
     if dtype is None or not in1.size or not in2.size:
-        return scipy().convolve(in1, in2, mode, method)
+        return (in_chunks().nothing if chunked else _scipys)("convolve", in1, in2, mode, method)
     if method == "fft":
         return _by_fft(in1, in2, mode, axes, dtype)
     in1, in2 = in1.astype(dtype, copy=False), in2.astype(dtype, copy=False)
     if in1.ndim > 1 or mode == "same" and in2.size > in1.size:
         arrangement = arranged(in1, in2, mode, swapped=mode == "full" and in2.size > in1.size)
         if arrangement is None:
-            return scipy().convolve(in1, in2, mode, method)
+            return _scipys("convolve", in1, in2, mode, method)
     else:
         arrangement = arrange(in1.shape, in2.shape, mode, axes)
         if arrangement.padded and not is_finite(in1 if arrangement.swapped else in2):  # which cyconv would multiply with zeros
@@ -168,6 +188,7 @@ def choose_conv_method(in1, in2, mode="full", measure=False):
     >>> signal.choose_conv_method(np.ones((512, 512)), np.ones((511, 511)))
     'fft'
     """
+    check_not_chunked(in1=in1, in2=in2)
     check_on_cpu(in1=in1, in2=in2)
     in1, in2 = np.asarray(in1), np.asarray(in2)
     check_mode(mode)
@@ -228,6 +249,10 @@ def correlation_lags(in1_len, in2_len, mode="full"):
         lag = in1_len - in2_len
         return np.arange(min(lag, 0), max(lag, 0) + 1)
     raise ValueError(f"Mode {mode} is invalid")
+
+
+def _scipys(name, *arguments):
+    return getattr(scipy(), name)(*arguments)
 
 
 def _check_dimensions(in1, in2):

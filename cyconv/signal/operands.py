@@ -4,6 +4,8 @@ import operator
 
 import numpy as np
 
+from ..arguments import check_on_cpu
+from ..devices import is_chunked
 from ..problem import CONV_DTYPES
 
 MODES = ("full", "valid", "same")
@@ -18,6 +20,32 @@ def scipy():
     return scipy.signal
 
 
+def as_operands(in1, in2):
+    """Both as NumPy arrays, or dask's, and whether one is dask's."""
+    chunked = is_chunked(in1) or is_chunked(in2)
+    for name, array in (("in1", in1), ("in2", in2)):
+        check_on_cpu(**{name: array._meta if is_chunked(array) else array})
+        if is_chunked(array):
+            from ..chunked.graph import check_chunks
+
+            check_chunks(name, array)
+    return *(array if is_chunked(array) else np.asarray(array) for array in (in1, in2)), chunked
+
+
+def check_not_chunked(**values):
+    """Raises if one of them is a dask array."""
+    for name, value in values.items():
+        if is_chunked(value):
+            raise TypeError(f"{name} is a dask array, and this works on whole arrays alone: {name}.compute() makes it one")
+
+
+def in_chunks():
+    """The functions for dask arrays."""
+    from ..chunked import signal
+
+    return signal
+
+
 def common_dtype(first, second):
     """The dtype of sums of products of elements of two dtypes if cyconv computes in it, else None."""
     if first is second and first.isnative and first in _DTYPES:
@@ -26,6 +54,13 @@ def common_dtype(first, second):
         return None
     dtype = np.result_type(first, second).newbyteorder("=")
     return dtype if dtype in _DTYPES else None
+
+
+def in_floating_point(dtype):
+    """The dtype that SciPy transforms arrays of `dtype` in."""
+    if dtype.kind in "biu":
+        return np.dtype(np.float64)
+    return np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize == 2 else dtype
 
 
 def check_mode(mode):

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from ..arguments import check_on_cpu
 from .arrangement import arrange, convolved
-from .operands import as_axes, check_mode, check_valid, common_dtype, scipy
+from .operands import as_axes, as_operands, check_mode, check_valid, common_dtype, in_chunks, in_floating_point, scipy
 
 
 def fftconvolve(in1, in2, mode="full", axes=None):
@@ -85,14 +84,13 @@ def oaconvolve(in1, in2, mode="full", axes=None):
 
 def along_axes(name, in1, in2, mode, axes, algorithm="auto"):
     """What both are, by any algorithm; what cyconv cannot compute goes to SciPy's function of that name."""
-    check_on_cpu(in1=in1, in2=in2)
-    in1, in2 = np.asarray(in1), np.asarray(in2)
+    in1, in2, chunked = as_operands(in1, in2)
     if in1.ndim == in2.ndim == 0:
         return in1 * in2
     if in1.ndim != in2.ndim:
         raise ValueError(f"in1 and in2 should have the same dimensionality; got {in1.ndim} and {in2.ndim} axes")
     if not in1.size or not in2.size:
-        return np.array([])
+        return np.array([]) if not chunked else in_chunks().nothing(name, in1, in2, mode, axes)
     along = tuple(axis for axis in as_axes(axes, in1.ndim) if in1.shape[axis] != 1 and in2.shape[axis] != 1)
     for axis, (n, k) in enumerate(zip(in1.shape, in2.shape)):
         if axis not in along and n != k and n != 1 and k != 1:
@@ -101,15 +99,10 @@ def along_axes(name, in1, in2, mode, axes, algorithm="auto"):
         check_valid(in1.shape, in2.shape, along)
     check_mode(mode)
     dtypes = (in1.dtype, in2.dtype)
-    dtype = common_dtype(*(map(_in_floating_point, dtypes) if along else dtypes))
+    dtype = common_dtype(*(map(in_floating_point, dtypes) if along else dtypes))
+    if chunked:
+        return in_chunks().convolve(in1, in2, mode, along, dtype, algorithm=algorithm)
     arrangement = arrange(in1.shape, in2.shape, mode, along)
     if dtype is None or arrangement is None:
         return getattr(scipy(), name)(in1, in2, mode, axes)
     return convolved(arrangement, in1.astype(dtype, copy=False), in2.astype(dtype, copy=False), algorithm, name=name)
-
-
-def _in_floating_point(dtype):
-    """The dtype that SciPy transforms arrays of `dtype` in."""
-    if dtype.kind in "biu":
-        return np.dtype(np.float64)
-    return np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize == 2 else dtype

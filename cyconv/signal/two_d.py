@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..arguments import check_on_cpu
+from ..devices import is_chunked
 from .arrangement import LATER, arrange, arranged, convolved, left_to_scipy, parts
-from .operands import check_mode, check_valid, common_dtype, reversed_conjugate, scipy
+from .operands import as_operands, check_mode, check_valid, common_dtype, in_chunks, reversed_conjugate, scipy
 
 _BOUNDARIES = {
     "fill": "constant",
@@ -100,8 +100,7 @@ def correlate2d(in1, in2, mode="full", boundary="fill", fillvalue=0):
 
 
 def _planes(name, in1, in2):
-    check_on_cpu(in1=in1, in2=in2)
-    in1, in2 = np.asarray(in1), np.asarray(in2)
+    in1, in2, _ = as_operands(in1, in2)
     if in1.ndim != 2 or in2.ndim != 2:
         raise ValueError(f"{name} inputs must both be 2-D arrays; got shapes {in1.shape} and {in2.shape}")
     return in1, in2
@@ -115,6 +114,9 @@ def _bordered(name, input, in2, kernel, mode, part, boundary, fillvalue):
             f"Acceptable boundary flags are 'fill', 'circular' (or 'wrap'), and 'symmetric' (or 'symm'); got boundary={boundary!r}"
         )
     dtype = common_dtype(input.dtype, kernel.dtype)
+    if is_chunked(input) or is_chunked(kernel):
+        boundary = _BOUNDARIES[boundary]
+        return in_chunks().bordered(name, input, in2, kernel, mode, part, boundary, dtype and _as_fillvalue(fillvalue, dtype), dtype)
     if dtype is None:
         return getattr(scipy(), name)(input, in2, mode, boundary, fillvalue)
     fillvalue = _as_fillvalue(fillvalue, dtype)
