@@ -142,6 +142,15 @@ def test_long_rows_are_cut_into_pieces(dtype):
         check(cyconv.adaptive_avg_pool1d, x, windows)
 
 
+@pytest.mark.parametrize("size", [(0, 3, 3), (3, 0, 3), (3, 3, 0), (0, 0, 0)])
+def test_adaptive_pools_without_outputs(size):
+    for rank in (1, 2, 3):
+        x = sample((1, 2, 7, 8, 9)[: 2 + rank], "float32")
+        values, indices = getattr(cyconv, f"adaptive_max_pool{rank}d")(x, size[-rank:], return_indices=True)
+        assert values.shape == indices.shape == (1, 2, *size[-rank:])
+        assert getattr(cyconv, f"adaptive_avg_pool{rank}d")(x, size[-rank:]).shape == (1, 2, *size[-rank:])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "int32", "float16"])
 def test_three_dimensions(dtype):
     x = sample((2, 3, 5, 6, 7), dtype)

@@ -122,8 +122,8 @@ cdef void cut_columns(Work* w) noexcept:
         w.columns = 1                   # most columns between the windows are not worth reading
     else:
         w.columns = max(1, min(<Py_ssize_t> MOST_OUTPUTS, (LINE - min(span, <Py_ssize_t> LINE)) // (1 if x.kernel == 1 else x.stride) + 1))
-    w.column_blocks = ceil_div(x.out, w.columns)
-    w.columns = ceil_div(x.out, w.column_blocks)
+    w.column_blocks = max(1, ceil_div(x.out, w.columns))    # an adaptive pool may have no outputs
+    w.columns = max(1, ceil_div(x.out, w.column_blocks))
 
 
 cdef int open_work(Work* w, object problem) except -1:
