@@ -6,22 +6,31 @@ import numpy as np
 
 from ._fold import fold as add_up
 from .arguments import as_array, check_cpu_dtype, check_out, delivered
-from .devices import device_of
+from .devices import device_of, on_gpu
 from .fold_problem import fold_problem, unfold_problem
 
 
 def unfold(input, kernel_size, dilation, padding, stride, out):
     """The windows of `input` as columns."""
-    device = device_of(input=input, out=out)
+    if device_of(input=input, out=out) == "chunks":
+        from .chunked import columns as chunked
+
+        return chunked.unfold(input, kernel_size, dilation, padding, stride, out)
     input = as_array("input", input, gpu=True)
-    p = unfold_problem(input, kernel_size, dilation, padding, stride)
-    if device == "gpu":
+    return unfolded(unfold_problem(input, kernel_size, dilation, padding, stride), input, out)
+
+
+def unfolded(problem, input, out=None):
+    """The columns of an array that `problem` describes."""
+    p = problem
+    if on_gpu(input):
         from .gpu import columns as on_device
 
         return on_device.unfold(p, input, out)
     check_cpu_dtype("input", p.dtype)
     result = _room(p.columns_shape, p.dtype, input, out)
-    if any(p.padding):
+    reach = [(m - 1) * s + d * (k - 1) - pad for m, s, d, k, pad in zip(p.counts, p.stride, p.dilation, p.kernel, p.padding)]
+    if any(p.padding) or any([last >= n for last, n in zip(reach, p.size)]):
         result[...] = 0
     image = input.reshape(p.batch, p.channels, *p.size) if not p.batched else input
     columns = result.reshape(p.batch, p.channels, *p.kernel, *p.counts)
@@ -32,10 +41,18 @@ def unfold(input, kernel_size, dilation, padding, stride, out):
 
 def fold(input, output_size, kernel_size, dilation, padding, stride, out):
     """The sum of columns at the places of their windows."""
-    device = device_of(input=input, out=out)
+    if device_of(input=input, out=out) == "chunks":
+        from .chunked import columns as chunked
+
+        return chunked.fold(input, output_size, kernel_size, dilation, padding, stride, out)
     input = as_array("input", input, gpu=True)
-    p = fold_problem(input, output_size, kernel_size, dilation, padding, stride)
-    if device == "gpu":
+    return folded(fold_problem(input, output_size, kernel_size, dilation, padding, stride), input, out)
+
+
+def folded(problem, input, out=None):
+    """The image of columns that `problem` describes."""
+    p = problem
+    if on_gpu(input):
         from .gpu import columns as on_device
 
         return on_device.fold(p, input, out)

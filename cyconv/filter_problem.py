@@ -25,7 +25,7 @@ class Filter:
 
     kind: str  # "max", "min" or "average"
     size: tuple  # 1 where nothing is done
-    border: tuple
+    border: tuple  # of BORDERS; "" where windows stay inside the array, so that the result is shorter
     origin: tuple
     cval: object  # of the array's dtype
 
@@ -43,13 +43,14 @@ class Filter:
     def problem(self, shape, dtype):
         """The PoolProblem of a filter of three axes and an array (batch, channels, *spatial)."""
         size, spatial = self.size, tuple(shape[2:])
-        before = tuple(k // 2 + o for k, o in zip(size, self.origin))
-        after = tuple(k - 1 - b for k, b in zip(size, before))
+        before = tuple(k // 2 + o if border else 0 for k, o, border in zip(size, self.origin, self.border))
+        after = tuple(k - 1 - b if border else 0 for k, b, border in zip(size, before, self.border))
         if self.kind != "average":  # two lengths of the array hold all that there is beyond it
             before, after = (tuple(min(r, 2 * n) for r, n in zip(reach, spatial)) for reach in (before, after))
-            size = tuple(b + 1 + a for b, a in zip(before, after))
+            size = tuple(b + 1 + a if border else k for b, a, k, border in zip(before, after, size, self.border))
+        made = tuple(b + n + a - k + 1 for b, n, a, k in zip(before, spatial, after, size))
         return PoolProblem(
-            self.kind, 3, True, dtype, shape[0], shape[1], spatial, size, (1,) * 3, (1,) * 3, before, after, (False,) * 3, spatial,
+            self.kind, 3, True, dtype, shape[0], shape[1], spatial, size, (1,) * 3, (1,) * 3, before, after, (False,) * 3, made,
             prod(shape) * (prod(size[:2]) + size[2]), count_include_pad=True, border=self.border, cval=self.cval,
         )  # fmt: skip
 

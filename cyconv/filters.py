@@ -26,7 +26,7 @@ def run(filter, input, output):
 def _run(filter, input, output, device):
     """The same; `device` is the module that makes arrays (`empty`) and pools them (`pooled`) where the input lies."""
     if input.dtype.kind == "c":
-        result = device.empty(input.shape, input.dtype)
+        result = device.empty(tuple([n if border else n - k + 1 for n, k, border in zip(input.shape, filter.size, filter.border)]), input.dtype)
         for part, kept, cval in ((input.real, result.real, filter.cval.real), (input.imag, result.imag, filter.cval.imag)):
             kept[...] = _run(replace(filter, cval=cval), part, None, device)
         return delivered(result, output)
@@ -58,7 +58,8 @@ def _along(filter, input, axes, device):
         spatial = axes
     lead = tuple(axis for axis in range(rank) if axis not in spatial)
     moved = input.transpose(lead + spatial)
-    result = device.empty(moved.shape, input.dtype)
+    made = [n if filter.border[axis] or axis not in axes else n - filter.size[axis] + 1 for axis, n in zip(lead + spatial, moved.shape)]
+    result = device.empty(tuple(made), input.dtype)
     sized = filter.of_axes(spatial, axes)
     outer = max(len(lead) - 2, 0)
     for index in np.ndindex(moved.shape[:outer]):

@@ -15,7 +15,7 @@ def device_of_chunks(**arrays):
     return device_of(**{name: array._meta if is_chunked(array) else array for name, array in arrays.items()})
 
 
-def as_dask(name, value, like=None):
+def as_dask(name, value):
     """`value` as a dask array; what is none yet becomes one of a single chunk."""
     if is_chunked(value):
         return value

@@ -13,7 +13,7 @@ from ..problem import ConvProblem, conv_problem, gpu_problem, make_conv_problem,
 from . import blocks
 from .arrays import as_dask, check_no_out, device_of_chunks
 from .blocks import Grouped, Same, Windows, block_length
-from .graph import Operation, build
+from .graph import Operation, build, check_chunks
 
 # Rows that add an output's products in one order wherever it stands. Others round by the place in a tile, or ask a library.
 ANYWHERE = ("direct", "depthwise", "reference")
@@ -99,7 +99,8 @@ def prepared(rank, input, weight, bias, stride, padding, dilation, groups, paddi
     """The operation, its arrays, and the device of their chunks."""
     allow_tf32 = flag("allow_tf32", allow_tf32)
     device = device_of_chunks(input=input, weight=weight, bias=bias)
-    input = as_dask("input", input, weight)
+    input = as_dask("input", input)
+    check_chunks("input", input)
     weight = weight if hasattr(weight, "chunks") else as_array("weight", weight, gpu=True)
     bias = bias if bias is None or hasattr(bias, "chunks") else as_array("bias", bias, gpu=True)
     problem = conv_problem(rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace)

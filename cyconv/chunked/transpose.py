@@ -13,7 +13,7 @@ from ..transpose import run_transposed
 from . import blocks
 from .arrays import as_dask, check_no_out, device_of_chunks
 from .blocks import Grouped, Same, Spread, block_length
-from .graph import Operation, build
+from .graph import Operation, build, check_chunks
 
 block_problem = lru_cache(256)(transposed_problem)
 
@@ -74,6 +74,7 @@ def convolve_transposed(
     check_no_out(out)
     device = device_of_chunks(input=input, weight=weight, bias=bias)
     input = as_dask("input", input)
+    check_chunks("input", input)
     weight = weight if hasattr(weight, "chunks") else as_array("weight", weight, gpu=True)
     bias = bias if bias is None or hasattr(bias, "chunks") else as_array("bias", bias, gpu=True)
     whole = conv_transpose_problem(rank, input, weight, bias, stride, padding, output_padding, groups, dilation, precision, max_workspace)

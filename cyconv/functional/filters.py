@@ -107,6 +107,9 @@ def uniform_filter(input, size=3, output=None, mode="reflect", cval=0.0, origin=
 
 
 def _filtered(kind, input, size, footprint, output, mode, cval, origin, axes):
-    device_of(input=input, output=output)
+    if device_of(input=input, output=output) == "chunks":
+        from ..chunked.filters import filtered
+
+        return filtered(kind, input, size, footprint, output, mode, cval, origin, axes)
     input = as_array("input", input, gpu=True)
     return filters.run(filter_problem(kind, input, size, footprint, output, mode, cval, origin, axes), input, output)

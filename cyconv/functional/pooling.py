@@ -10,7 +10,7 @@ import numpy as np
 from .. import scatter
 from .._calls import pool
 from ..arguments import as_array
-from ..devices import device_of, where
+from ..devices import device_of, is_chunked, where
 from ..pool_problem import adaptive_pool_problem, avg_pool_problem, lp_pool_problem, max_pool_problem
 from ..scatter_problem import unpool_problem
 
@@ -310,7 +310,7 @@ _LP_EXAMPLES = {
 
 
 def _lp_pool(rank, input, arguments, algorithm, out):
-    input = as_array("input", input, gpu=True)
+    input = input if is_chunked(input) else as_array("input", input, gpu=True)
     if input.dtype.kind in "iu":
         with where(input):
             input = input.astype(np.float64)
@@ -518,7 +518,10 @@ def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_siz
 
 
 def _max_unpool(rank, input, indices, kernel_size, stride, padding, output_size, out):
-    device_of(input=input, indices=indices, out=out)
+    if device_of(input=input, indices=indices, out=out) == "chunks":
+        from ..chunked.scatter import unpool
+
+        return unpool(rank, input, indices, kernel_size, stride, padding, output_size, out)
     input, indices = as_array("input", input, gpu=True), as_array("indices", indices, gpu=True)
     problem = unpool_problem(rank, input, indices, kernel_size, stride, padding, output_size)
     return scatter.run(problem, input, indices, out)
