@@ -7,6 +7,8 @@
     apart       a contender in a process of its own, stopped between its turns
     timing      interleaved medians; what the machine can do at most
     session     check, then time, every contender of every row; the table
+    models      four networks as ONNX models with random weights
+    networks    these beside ONNX Runtime: `python -m bench.networks`
     calibrate   the constants of cyconv/costs.py
 
 README.md says how to read the table.

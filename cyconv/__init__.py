@@ -1,4 +1,4 @@
-"""Convolution and pooling for NumPy and CuPy arrays: the names, arguments and results of torch.nn.functional.
+"""Convolution and pooling for NumPy, CuPy and dask arrays: the names, arguments and results of torch.nn.functional.
 
 What a call goes through, from top to bottom; imports point the same way:
 
@@ -27,11 +27,15 @@ What a call goes through, from top to bottom; imports point the same way:
     scatter.py         max unpooling, and gradients of max pools (scatter_problem.py)
     spread.py          gradients of other pools (spread_problem.py)
     filters.py         sliding filters, as pools of a few axes at a time
+    chunked/           dask arrays, and arrays larger than memory
     plot/              pictures of what layers do, by matplotlib: import cyconv.plot
+    onnx/              operators of ONNX and whole networks: cyconv.onnx
     cli/               the commands of `python -m cyconv`
 
 README.md says how to add an algorithm.
 """
+
+import importlib
 
 from . import functional, grad, nn, signal
 from ._version import __version__
@@ -40,3 +44,10 @@ from .memory import release_memory
 from .threads import get_num_threads, set_num_threads, threads
 
 __all__ = [*functional.__all__, "__version__", "get_num_threads", "grad", "nn", "release_memory", "set_num_threads", "signal", "threads"]
+
+
+def __getattr__(name):
+    """cyconv.onnx, which imports onnx, at its first use."""
+    if name == "onnx":
+        return importlib.import_module(".onnx", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

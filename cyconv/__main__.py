@@ -23,6 +23,7 @@ examples:
   python -m cyconv filter in.png out.png --kernel gaussian:31
   python -m cyconv explain 1x3x224x224 64x3x7x7 --stride 2 --padding 3
   python -m cyconv bench --plot times.png             every algorithm's time against kernel size
+  python -m cyconv run model.onnx --input x.npy -o y.npy --profile
   python -m cyconv info
   python -m cyconv tune                               measures this machine, so that choices suit it
 """
@@ -104,6 +105,10 @@ def _run(given):
             for name in ("stride", "padding", "dilation", "groups", "padding_mode", "algorithm", "precision", "max_workspace")
         }
         print(explain.run(given.input_shape, given.weight_shape, given.dtype, given.gpu, given.allow_tf32, **options))
+    elif given.command == "run":
+        from .cli import run
+
+        print(run.run(given.model, given.input, given.out, given.profile, given.threads))
     elif given.command == "bench":
         from .cli import bench
 
@@ -223,6 +228,15 @@ def _parser():
     explain.add_argument("--allow-tf32", action="store_true", help="of the GPU's tensor cores, in float32")
     text = f"bytes, or 64MiB ({MAX_WORKSPACE // 2**20}MiB)"
     explain.add_argument("--max-workspace", type=_argument(_bytes), default=MAX_WORKSPACE, help=text)
+
+    run = command("run", "run an ONNX model on .npy files")
+    run.add_argument("model", metavar="MODEL.onnx")
+    text = "a .npy file for the next input, or for the one of this name; or a .npz file with several"
+    run.add_argument("--input", action="append", default=[], metavar="[NAME=]X.npy", help=text)
+    text = "where the next output goes, or the one of this name; .npz: all of them"
+    run.add_argument("-o", "--out", action="append", default=[], metavar="[NAME=]Y.npy", help=text)
+    run.add_argument("--profile", action="store_true", help="print each node's time, and the algorithm of convolutions, of a second run")
+    run.add_argument("--threads", type=_argument(_count), metavar="N", help="default: as `info` says")
 
     bench = command("bench", "time every algorithm, other libraries and the automatic choice against kernel size")
     bench.add_argument("--plot", metavar="OUT.png", help="draw the times, too")

@@ -247,3 +247,45 @@ def passed(cnp.ndarray g, cnp.ndarray y, cnp.ndarray out):
     p.count, p.single = g.size, cnp.PyArray_TYPE(g) == cnp.NPY_FLOAT32
     if items:
         run_items(pass_item, &p, items, seconds * PER_SECOND, min(worth_workers(seconds, 1, MAX_WORKSPACE), items), NULL, 0, True)
+
+
+# ---- what stands between the convolutions of a network ------------------------------------------------------------------------
+
+
+cdef struct Bounded:
+    const float* x
+    const float* y                      # NULL: nothing is added
+    float* out
+    float low, high
+    Py_ssize_t count
+
+
+cdef void bound_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
+    cdef const Bounded* b = <const Bounded*> work
+    cdef Py_ssize_t i, first = item * PIECE, count = min(b.count - first, <Py_ssize_t> PIECE)
+    cdef const float* x = b.x + first
+    cdef const float* y = b.y + first
+    cdef float* out = b.out + first
+    cdef float v, low = b.low, high = b.high
+    if b.y == NULL:
+        for i in range(count):          # compared in this order, NaN stays
+            v = low if x[i] < low else x[i]
+            out[i] = high if v > high else v
+    else:
+        for i in range(count):
+            v = x[i] + y[i]
+            v = low if v < low else v
+            out[i] = high if v > high else v
+
+
+def bounded(cnp.ndarray x, cnp.ndarray y, double low, double high, cnp.ndarray out):
+    """out = min(max(x + y, low), high), where y may be None and out may be x or y; all contiguous, of one shape and of single precision."""
+    cdef Bounded b
+    cdef double seconds = CALL + TOUCHED * x.size
+    cdef Py_ssize_t items = (x.size + PIECE - 1) // PIECE
+    b.x, b.out, b.y = <const float*> cnp.PyArray_DATA(x), <float*> cnp.PyArray_DATA(out), NULL
+    if y is not None:
+        b.y = <const float*> cnp.PyArray_DATA(y)
+    b.low, b.high, b.count = low, high, x.size
+    if items:
+        run_items(bound_item, &b, items, seconds * PER_SECOND, min(worth_workers(seconds, 1, MAX_WORKSPACE), items), NULL, 0, True)

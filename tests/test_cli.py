@@ -88,11 +88,11 @@ def test_no_command_prints_usage_with_examples(run):
     result = run()
     assert result.returncode == 0
     assert "usage: python -m cyconv" in result.stdout and "python -m cyconv demo" in result.stdout
-    for command in ("demo", "filter", "info", "explain", "tune", "bench"):
+    for command in ("demo", "filter", "run", "info", "explain", "tune", "bench"):
         assert f"\n    {command} " in result.stdout
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["filter"], ["info"], ["explain"], ["tune"], ["bench"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["filter"], ["run"], ["info"], ["explain"], ["tune"], ["bench"]])
 def test_help(run_here, command):
     result = run_here(*command, "--help")
     assert result.returncode == 0 and result.stdout.startswith("usage: ") and result.stderr == ""

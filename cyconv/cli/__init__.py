@@ -5,6 +5,7 @@
     info      what this installation found: processor, threads, BLAS, GPU
     explain   every algorithm's verdict on a convolution of given shapes
     tune      measures this machine, so that choices suit it
+    run       an ONNX model on .npy files, and the time of its nodes
     bench     every algorithm's time against kernel size, beside other libraries': tables, CSV and a picture
 
     kernels   the kernels that `filter` and `demo` know by name
