@@ -39,6 +39,7 @@ from .pooling import (
     min_pool2d,
     min_pool3d,
 )
+from .streaming import convolve_blockwise
 from .windows import fold, unfold
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "convolve_blockwise",
     "cross_entropy",
     "dropout",
     "explain",
