@@ -26,13 +26,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-# Of one machine, as `python -m bench.petavoxel --measure FOLDER` printed it: two cores of a virtual AMD EPYC with AVX-512 that others used as well, a virtual
-# disk, Python 3.11, dask 2026.8, on 2026-11-28. Rates are millions per second.
+# Of one machine, as `python -m bench.petavoxel --measure FOLDER` printed it: two cores of a virtual AMD EPYC with AVX-512, a virtual
+# disk, Python 3.11, dask 2026.8, on 2026-11-28, with nothing beside it. Rates are millions per second.
 CONSTANTS = {
-    "kernel": 139.0,  # voxels of a 9 x 9 x 9 Gaussian in float32, two threads, from memory
-    "storage": 1550.0,  # bytes read and written, together, while a file is copied on the local disk
-    "network": 858.0,  # bytes from one worker of dask to another through the loopback address
-    "task": 1.72,  # milliseconds of the scheduler for a task that does nothing
+    "kernel": 261.0,  # voxels of a 9 x 9 x 9 Gaussian in float32, two threads, from memory
+    "storage": 1820.0,  # bytes read and written, together, while a file is copied on the local disk: of 16.4 GB, by bench.volume (2 GB: 2850)
+    "network": 973.0,  # bytes from one worker of dask to another through the loopback address
+    "task": 1.52,  # milliseconds of the scheduler for a task that does nothing
 }
 TASKS = 29  # of a chunk: one reads it, 26 cut off what neighbours need, one computes, one writes; tests count them
 BYTES = 4  # of a voxel
@@ -151,7 +151,7 @@ def measure(folder):
         storage = 2 * size / 1e6 / volume.copy(path, path + "2")
     piece = volume.child("from_memory", side=700, planes=512, kernel="gauss 9", threads=2, memory=2 * 10**9)
     found = {"kernel": 512 * 700**2 / 1e6 / piece["seconds"], "storage": storage}
-    with LocalCluster(2, threads_per_worker=1, memory_limit=0, dashboard_address=None, silence_logs=logging.CRITICAL) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=None, silence_logs=logging.CRITICAL) as cluster, Client(cluster) as client:
         client.wait_for_workers(2)
         first, second = client.scheduler_info()["workers"]
         times = []

@@ -169,7 +169,7 @@ def distributed(path, to, side, planes, kernel, workers):
     os.environ["CYCONV_NUM_THREADS"] = "1"
     shape = (1, planes, side, side)
     np.memmap(to, np.float32, "w+", shape=shape)
-    with LocalCluster(workers, threads_per_worker=1, memory_limit=0, dashboard_address=None, silence_logs=logging.CRITICAL) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None, silence_logs=logging.CRITICAL) as cluster, Client(cluster) as client:
         client.wait_for_workers(workers)
         client.run(cyconv.conv3d, np.ones((1, 9, 9, 9), np.float32), weight(kernel))  # workers import what they need
         drop(path)

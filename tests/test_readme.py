@@ -41,6 +41,25 @@ def test_the_network_learns_as_pasted(text, capsys, tmp_path, monkeypatch):
     assert field in example
 
 
+def test_the_volume_in_chunks_is_computed_as_pasted(text, capsys):
+    pytest.importorskip("dask.array")
+    example = next(code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "dask.array" in code)
+    exec(example, {})
+    assert 0.5 < float(capsys.readouterr().out) < 0.9  # maxima of averages
+
+
+def test_the_network_of_a_file_runs_as_pasted(text, capsys, tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 8, 8]) for name in "xy"]
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([onnx.helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[1, 1])], "one", value[:1], value[1:])), "model.onnx")
+    example = next(code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "cyconv.onnx.load" in code)
+    names = {"pictures": np.ones((1, 3, 8, 8), np.float32)}
+    exec(example, names)
+    assert np.array_equal(names["answer"], names["pictures"]) and "MaxPool" in capsys.readouterr().out
+    assert np.array_equal(names["evaluator"].run(None, {"x": names["pictures"]})[0], names["answer"])
+
+
 def test_every_layer_is_named(text):
     section = text.split("## Gradients and networks")[1].split("## Choosing")[0]
     named = set()
