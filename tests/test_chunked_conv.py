@@ -302,7 +302,19 @@ def test_windows_and_spreads_read_what_they_need():
 @pytest.mark.parametrize("length, block", [(0, 4), (5, 4), (8, 4), (9, 4), (10, 4), (100, 16), (1, 1)])
 def test_chunks_are_whole_blocks(length, block):
     grid = blocks.cuts(length, block)
-    assert all(high - low >= block // 2 for low, high in blocks.spans_of(grid)) or length < block
+    assert all(block // 2 <= high - low <= block + block // 2 for low, high in blocks.spans_of(grid)) or length < block
     for chunks in ((length,), (1,) * length, (length // 2, length - length // 2)):
         found = blocks.snapped(chunks or (0,), length, grid)
         assert set(found) <= set(grid) and found[0] == 0 and found[-1] == length
+
+
+def test_blocks_are_longer_than_windows():
+    """So that what neighbours share is not most of the work; and an axis that is hardly longer than one is one."""
+    assert [blocks.block_length(10**6, 512, span) for span in (1, 256, 257, 700)] == [512, 512, 1024, 1536]
+    assert [blocks.block_length(length, 512) for length in (100, 768, 769)] == [100, 768, 512]
+
+
+def test_small_parts_of_chunks_do_not_keep_the_rest():
+    chunk = np.ones((100, 100))
+    assert graph.cut(chunk, (slice(3), slice(None))).base is None
+    assert graph.cut(chunk, (slice(90), slice(None))).base is chunk

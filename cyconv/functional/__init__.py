@@ -1,4 +1,4 @@
-"""The functions, with the names, argument order and results of torch.nn.functional, on NumPy and CuPy arrays.
+"""The functions, with the names, argument order and results of torch.nn.functional, on NumPy, CuPy and dask arrays.
 
 Where a docstring says ndarray, it is one of the kind that the arguments are.
 """
