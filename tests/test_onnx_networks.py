@@ -16,6 +16,7 @@ from onnx.reference import ReferenceEvaluator  # noqa: E402
 
 import cyconv  # noqa: E402
 from cyconv.onnx import load, slices, weights  # noqa: E402
+from cyconv.onnx.corrected import CORRECTED  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 if "bench" not in sys.modules:  # without putting the checkout on the path, where its cyconv would hide the installed one
@@ -387,7 +388,7 @@ def test_images_that_meet_are_not_cut_apart(after, monkeypatch):
     outputs = [name for name in after.output]
     model, x = made([node("Conv", "x w", "c"), node("Flatten", "c", "f"), after], constants=constants, outputs=outputs), ints(3, 2, 6, 6)
     network = load(model)
-    results, wanted = network(x), ReferenceEvaluator(model, new_ops=cyconv.onnx.OPS).run(None, {"x": x})  # whose own indices are wrong
+    results, wanted = network(x), ReferenceEvaluator(model, new_ops=cyconv.onnx.OPS + CORRECTED).run(None, {"x": x})
     for a, b in zip(results if isinstance(results, tuple) else [results], wanted, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
     assert network._sliced[0]  # all before it are
@@ -498,6 +499,7 @@ def test_a_path_bytes_and_a_model(tmp_path):
         (lambda net, x: net(), TypeError, "input x must be passed"),
         (lambda net, x: net(x, x), TypeError, "has 1 input"),
         (lambda net, x: net(x, x=x), TypeError, "twice"),
+        (lambda net, x: net({"x": x}, x=x), TypeError, "twice"),
         (lambda net, x: net(q=x), TypeError, "no input 'q'"),
         (lambda net, x: net(x.astype(np.float64)), TypeError, "must have dtype float32, got float64"),
         (lambda net, x: net(x[0]), ValueError, "must have shape"),
@@ -534,3 +536,49 @@ def test_a_profile(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert str(load(made([node("Relu", "x")])).profile(ints(1, 2, 6, 6)))
+
+
+# ---- what onnx's evaluator does not do right ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("opset", [7, 11, 13])
+@pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax", "Hardmax"])
+@pytest.mark.parametrize("axis", [None, 0, 1, 2, 3])
+def test_softmax_before_version_13_takes_all_axes_from_its_own_on(kind, axis, opset, monkeypatch):
+    runtime = pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(slices, "CACHED", 1)
+    x, attributes = ints(3, 2, 4, 5) * 30, {} if axis is None else {"axis": axis}
+    constants = {"w": np.eye(2, dtype=np.float32).reshape(2, 2, 1, 1)}
+    model = made([node("Conv", "x w", "c"), node(kind, "c", **attributes)], x.shape, constants=constants, opset=opset)
+    exact = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+    np.testing.assert_allclose(load(model)(x), exact, rtol=1e-5, atol=1e-6)
+    at = helper.make_graph([node(kind, "c", "in", **attributes)], "at", [], [onnx.ValueInfoProto(name="in")])
+    nodes = [node("Conv", "x w", "c"), helper.make_node("If", ["yes"], ["y"], then_branch=at, else_branch=at)]
+    model = made(nodes, x.shape, constants=constants | {"yes": np.array(True)}, opset=opset)
+    np.testing.assert_allclose(load(model)(x), exact, rtol=1e-5, atol=1e-6)
+
+
+def test_nothing_is_flattened_and_multiplied():
+    nodes = [node("Conv", "x w", "c"), node("Flatten", "c", "f"), node("Gemm", "f g")]
+    network = load(made(nodes, constants={"w": ints(3, 2, 1, 1), "g": ints(108, 5)}))
+    assert network(ints(0, 2, 6, 6)).shape == (0, 5) and network(ints(2, 2, 6, 6)).shape == (2, 5)
+    for kind, names in (("MatMul", "x w"), ("Gemm", "x w b")):  # of no columns
+        model = made([node(kind, names)], ("n", 0), constants={"w": ints(0, 4), "b": ints(4)})
+        np.testing.assert_array_equal(load(model)(ints(3, 0)), np.tile(ints(4) * (kind == "Gemm"), (3, 1)))
+
+
+@pytest.mark.parametrize(("kind", "shape", "attributes"), [("Add", (6,), {"broadcast": 1, "axis": 1}), ("Mul", (2, 6), {"broadcast": 1, "axis": 1}), ("PRelu", (6,), {})])
+def test_broadcasting_as_before_version_7_is_refused(kind, shape, attributes):
+    with pytest.raises(ValueError, match=f"{kind} node 'old'.*version_converter"):
+        load(made([node(kind, "x k", name="old", **attributes)], ("n", 6, 6, 6), constants={"k": ints(*shape)}, opset=6))
+    assert load(made([node("Add", "x k", broadcast=1)], ("n", 6, 6, 6), constants={"k": ints(6)}, opset=6))(ints(1, 6, 6, 6)).shape == (1, 6, 6, 6)
+
+
+def test_sequences_are_the_callers_too():
+    nodes = [node("SequenceConstruct", "x k", "s"), node("SequenceInsert", "s x", "t"), node("SequenceConstruct", "k", "u")]
+    network, x = load(made(nodes, outputs=["s", "t", "u"], constants={"k": ints(3)})), ints(1, 2, 6, 6)
+    found = [array for sequence in network(x) for array in sequence]
+    for at, array in enumerate(found):
+        assert not any(np.shares_memory(array, other) for other in (x, *found[:at]))
+        array[...] = np.nan
+    np.testing.assert_array_equal(network(x)[2][0], ints(3))

@@ -6,7 +6,7 @@
     weights.py       which weights are constant, and what has been prepared of them
     convolution.py   Conv, ConvTranspose; quantized.py, deformable.py, causal.py: the others that have weights
     pooling.py       pools of windows and whole planes, MaxUnpool; columns.py: Col2Im
-    network.py       load: whole models, with folding.py, running.py, slices.py, elementary.py, resizing.py
+    network.py       load: whole models, with folding.py, running.py, slices.py, elementary.py, resizing.py, corrected.py
 
 Beside each class stands a function of arrays with the operator's attributes as keywords.
 """

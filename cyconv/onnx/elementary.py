@@ -255,7 +255,7 @@ class Product:
 def _gemm(node, graph):
     weight = graph.constants.get(node.inputs[1])
     bias = node.inputs[2] if len(node.inputs) > 2 else ""
-    if weight is None or weight.ndim != 2 or weight.dtype not in FLOATS or node.attribute("transA", 0) or bias and bias not in graph.constants:
+    if weight is None or weight.ndim != 2 or not weight.size or weight.dtype not in FLOATS or node.attribute("transA", 0) or bias and bias not in graph.constants:
         return None
     alpha, beta = (weight.dtype.type(node.attribute(name, 1.0)) for name in ("alpha", "beta"))
     weight = weight.T if node.attribute("transB", 0) else weight
@@ -270,7 +270,7 @@ def _gemm(node, graph):
 
 def _matmul(node, graph):
     weight = graph.constants.get(node.inputs[1])
-    return None if weight is None or weight.ndim != 2 or weight.dtype not in FLOATS else Product(weight, None)
+    return None if weight is None or weight.ndim != 2 or not weight.size or weight.dtype not in FLOATS else Product(weight, None)
 
 
 def _resize(node, graph):

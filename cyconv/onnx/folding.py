@@ -96,6 +96,9 @@ def read(model, operators, given=()):
     opset = max((entry.version for entry in light.opset_import if entry.domain == ""), default=1)
     graph = Graph(nodes, constants, inputs, defaults, outputs, opset, {})
     _check_names(graph)
+    for node in nodes if opset < 7 else ():
+        if node.kind == "PRelu" or node.attribute("broadcast") and node.attribute("axis") is not None:
+            raise ValueError(f"model has a {node.kind} node {node.name!r} that broadcasts as before opset 7; convert it by onnx.version_converter")
     return graph
 
 

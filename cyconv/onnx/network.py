@@ -9,6 +9,7 @@ import onnx
 from onnx import helper
 
 from ..arguments import as_array
+from .corrected import CORRECTED
 from .folding import read, shorten
 from .resizing import fresh
 from .running import Watch, link, run, step_of
@@ -128,7 +129,7 @@ class Network:
     def __init__(self, model, given=()):
         from . import OPS
 
-        graph = read(model, OPS, given)
+        graph = read(model, OPS + CORRECTED, given)
         self.inputs, self._defaults, self.outputs = (tuple([_value(*entry[:2]) for entry in part]) for part in (graph.inputs, graph.defaults, graph.outputs))
         self._model = model if self._defaults else None  # others have no need of it
         self._others, self._lock = {}, Lock()
@@ -245,6 +246,8 @@ class Network:
     def _fed(self, arrays, named):
         """{name: array} of what was passed."""
         if len(arrays) == 1 and isinstance(arrays[0], dict):
+            if twice := arrays[0].keys() & named.keys():
+                raise TypeError(f"input {min(twice)!r} was passed twice")
             named, arrays = arrays[0] | named, ()
         names = [value.name for value in self.inputs]
         if len(arrays) > len(names):
@@ -263,6 +266,8 @@ class Network:
 
 
 def _copy(value):
+    if isinstance(value, list):
+        return [_copy(one) for one in value]
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
