@@ -51,3 +51,65 @@ def in_runtime(runtime, operator, inputs, attributes=None, outputs=1, opset=22):
     except Exception as error:
         assert "ONNXRuntimeError" in str(error)
         return None
+
+
+class Chance:
+    """Random attributes and small integers."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+
+    def ints(self, low, high, count):
+        return [int(v) for v in self.rng.integers(low, high, count)]
+
+    def one(self, *values):
+        return values[self.rng.integers(len(values))]
+
+    def array(self, shape, dtype=np.float32, low=-4, high=5):
+        return self.rng.integers(low, high, shape).astype(dtype)
+
+    def bytes(self, shape, dtype):
+        limits = np.iinfo(dtype)
+        return np.array(self.rng.integers(limits.min, limits.max + 1, shape), dtype)
+
+    def windows(self, kernel, most, words=True):
+        """strides, dilations and pads; SAME only without dilation, which ONNX Runtime leaves out of account."""
+        rank, found = len(kernel), {}
+        if self.one(True, False):
+            found["strides"] = self.ints(1, 4, rank)
+        if self.one(True, False):
+            found["dilations"] = self.ints(1, 4, rank)
+        if self.one(True, False):
+            found["pads"] = [self.ints(0, m + 1, 1)[0] for m in list(most) * 2]
+        elif words and "dilations" not in found:
+            found["auto_pad"] = self.one("SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET")
+        return found
+
+    def conv(self, dtype):
+        """Input, weight, bias and attributes."""
+        rank, groups = self.one(1, 2, 3), self.one(1, 2, 3)
+        kernel = self.ints(1, 4, rank)
+        c, o = self.ints(1, 4, 2)
+        attributes = {"group": groups} | self.windows(kernel, [3] * rank)
+        if self.one(True, False):
+            attributes["kernel_shape"] = kernel
+        x = self.array((self.one(1, 2), c * groups, *self.ints(7, 11, rank)), dtype)
+        return x, self.array((o * groups, c, *kernel), dtype), self.one(None, self.array((o * groups,), dtype)), attributes
+
+
+def compare(operator, inputs, attributes, got, runtime, tolerance=0.0):
+    """Whether ONNX Runtime had an answer; if so, it was the same."""
+    wants = in_runtime(runtime, operator, inputs, attributes, len(got))
+    for a, b in zip(got, wants or []):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape), attributes
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=f"{operator} {attributes}")
+    return wants is not None
+
+
+def taps(n, kernel, stride, dilation, before, after, ceil):
+    """The places of each window's taps along an axis, also those in the padding; by ONNX's formula."""
+    rest = n + before + after - dilation * (kernel - 1) - 1
+    windows = -(-rest // stride) + 1 if ceil else rest // stride + 1
+    if ceil and (windows - 1) * stride >= n + before:
+        windows -= 1
+    return [[o * stride - before + j * dilation for j in range(kernel)] for o in range(windows)]
