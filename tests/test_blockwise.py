@@ -241,20 +241,6 @@ def test_too_little_memory_is_said(volume):
         blockwise(volume, new_out(volume), max_memory=1000)
 
 
-def test_a_batch_of_many_items_is_cut_quickly():
-    class Empty(Recorder):
-        def __init__(self, shape):
-            self.shape, self.ndim, self.dtype = shape, len(shape), np.dtype(np.float32)
-
-        def __getitem__(self, box):
-            raise InterruptedError("enough")
-
-    x, started = Empty((100_000, 1, 64)), time.perf_counter()
-    with pytest.raises(InterruptedError, match="enough"):
-        cyconv.convolve_blockwise(x, W[:, :, 0, 0], x.__class__((100_000, 1, 64)), padding=1, max_memory=2**28)
-    assert time.perf_counter() - started < 10  # cutting the axis anew for each part took minutes
-
-
 # ---- interruptions -------------------------------------------------------------------------------------------------------------
 
 KILLED = """
@@ -398,80 +384,6 @@ def test_a_changed_input_is_noticed(volume, interrupted):
         blockwise(volume, interrupted)
 
 
-def half_done(x, out, **more):
-    with pytest.raises(KeyboardInterrupt):
-        blockwise(x, out, progress=interrupted_after(out.size // 2), **more)
-
-
-def interrupted_after(count):
-    def progress(done, total):
-        if done > count:
-            raise KeyboardInterrupt
-
-    return progress
-
-
-def test_another_part_of_the_inputs_file_is_noticed(volume, tmp_path):
-    both = np.memmap(tmp_path / "both.raw", np.float32, "w+", shape=(2, 30, 30, 30))
-    both[...] = np.random.default_rng(0).integers(-9, 9, both.shape)
-    both.flush()
-    for number, (first, then) in enumerate([(both[0], both[1]), (both[0], both[0].T), (both[0].T, both[0]), (both[0], both[0].view(">f4"))]):
-        out = np.memmap(tmp_path / f"{number}.raw", np.float32, "w+", shape=first.shape)
-        half_done(first, out)
-        with pytest.raises(ValueError, match="another call"):
-            blockwise(then, out)
-        blockwise(first, out)
-        np.testing.assert_array_equal(out, expected(first))
-
-
-def test_another_zarr_input_is_noticed(tmp_path):
-    zarr = pytest.importorskip("zarr")
-    first, then = (zarr.create_array(tmp_path / name, shape=(30, 30, 30), chunks=(10, 10, 10), dtype="f4") for name in ("x.zarr", "y.zarr"))
-    out = np.memmap(tmp_path / "out.raw", np.float32, "w+", shape=first.shape)
-    half_done(first, out)
-    with pytest.raises(ValueError, match="another call"):
-        blockwise(then, out)
-    blockwise(zarr.open_array(tmp_path / "x.zarr"), out)
-
-
-def test_input_and_result_in_one_file_are_resumed(volume, tmp_path, computed):
-    both = np.memmap(tmp_path / "both.raw", np.float32, "w+", shape=(2, *volume.shape))
-    both[0] = volume
-    half_done(both[0], both[1])
-    once = len(computed)
-    computed.clear()
-    blockwise(both[0], both[1])
-    assert len(computed) < once
-    np.testing.assert_array_equal(both[1], expected(volume))
-
-
-def test_a_damaged_chunk_is_computed_again(volume, tmp_path):
-    zarr = pytest.importorskip("zarr")
-    out = zarr.create_array(tmp_path / "z.zarr", shape=volume.shape, chunks=(10, 10, 10), dtype="f4")
-    half_done(volume, out, max_memory=250_000)
-    os.truncate(next(each for each in sorted((tmp_path / "z.zarr" / "c").rglob("*")) if each.is_file()), 0)
-    blockwise(volume, out, max_memory=250_000)
-    np.testing.assert_array_equal(out[...], expected(volume))
-
-
-def test_no_journal_beside_what_is_no_folder(volume):
-    zarr = pytest.importorskip("zarr")
-    pytest.importorskip("fsspec")
-    out = zarr.create_array(zarr.storage.FsspecStore.from_url("memory://bucket/q.zarr"), shape=volume.shape, chunks=(10, 10, 10), dtype="f4")
-    blockwise(volume, out, max_memory=250_000)
-    np.testing.assert_array_equal(out[...], expected(volume))
-
-
-def test_a_file_system_without_locks(volume, monkeypatch):
-    fcntl = pytest.importorskip("fcntl")
-
-    def unknown(*given):
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", unknown)
-    blockwise(volume, new_out(volume))
-
-
 def test_a_strange_file_is_left_alone(volume, tmp_path):
     letter = tmp_path / "letter.txt"
     letter.write_text("Dear reader,\n")
@@ -507,30 +419,6 @@ def test_ctrl_c_stops_all_threads_and_keeps_what_is_finished(volume, computed):
     assert total // 3 <= noted < total
     computed.clear()
     assert finish(volume, out, computed) == total - noted
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_ctrl_c_again_waits_for_what_is_written(volume, monkeypatch):
-    out, write, sent, failed = new_out(volume), stores.Store.write, [], []
-
-    def slow(self, box, values):
-        try:
-            while len(sent) < 2:  # one stops the work, one comes while that is waited for
-                sent.append(os.kill(os.getpid(), signal.SIGINT))
-                time.sleep(0.05)
-            os.fstat(self.file.descriptor)  # still open
-            write(self, box, values)
-        except BaseException as error:
-            failed.append(error)
-            raise
-
-    monkeypatch.setattr(stores.Store, "write", slow)
-    with pytest.raises(KeyboardInterrupt):
-        blockwise(volume, out)
-    assert not failed and not [each for each in threading.enumerate() if each.name.startswith("cyconv-")]
-    monkeypatch.setattr(stores.Store, "write", write)
-    blockwise(volume, out)
-    np.testing.assert_array_equal(out, expected(volume))
 
 
 def test_an_error_of_reading_comes_out(volume):

@@ -11,6 +11,7 @@ import pytest
 from chunkings import same
 
 import cyconv
+from cyconv.chunked import graph
 from cyconv.threads import available_cpus
 
 da = pytest.importorskip("dask.array")
@@ -151,3 +152,22 @@ def test_many_chunks_take_little_time_to_arrange():
     result = cyconv.conv2d(x, np.ones((1, 1, 3, 3), np.float32), padding=1)
     assert result.npartitions == 5000
     assert time.process_time() - started < 10  # one second on an idle machine
+
+
+def test_workers_of_one_process_share_its_threads(monkeypatch):
+    found, computed = set(), graph.Part.computed
+
+    def recorded(self, *arguments):
+        found.add(cyconv.get_num_threads())
+        return computed(self, *arguments)
+
+    monkeypatch.setattr(graph.Part, "computed", recorded)
+    before = cyconv.get_num_threads()
+    cyconv.set_num_threads(6)
+    try:
+        with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster:
+            with distributed.Client(cluster):
+                cyconv.conv2d(da.ones((1, 900, 900), chunks=(1, 300, 300)), np.ones((1, 1, 3, 3))).sum().compute()
+    finally:
+        cyconv.set_num_threads(before)
+    assert found == {3}

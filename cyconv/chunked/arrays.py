@@ -6,6 +6,7 @@ import numpy as np
 
 from ..arguments import as_array
 from ..devices import device_of, is_chunked
+from .graph import check_chunks
 
 MOST = 2**24  # samples that a task reads, where no chunk of the input holds more
 
@@ -18,11 +19,21 @@ def device_of_chunks(**arrays):
 def as_dask(name, value):
     """`value` as a dask array; what is none yet becomes one of a single chunk."""
     if is_chunked(value):
+        as_array(name, value._meta, gpu=True)  # raises what it raises for arrays like its chunks
         return value
     import dask.array as da
 
     value = as_array(name, value, gpu=True)
     return da.from_array(value, chunks=-1, asarray=isinstance(value, np.ndarray))
+
+
+def operands(input, weight, bias):
+    """A convolution's arrays, the input as a dask array, and the device of their chunks."""
+    device = device_of_chunks(input=input, weight=weight, bias=bias)
+    input = as_dask("input", input)
+    check_chunks("input", input)
+    weight = weight if is_chunked(weight) else as_array("weight", weight, gpu=True)
+    return input, weight, bias if bias is None or is_chunked(bias) else as_array("bias", bias, gpu=True), device
 
 
 def check_no_out(out, name="out"):

@@ -5,15 +5,18 @@ result are whole blocks, and what rounds differently at other places (tiles of W
 of averages) is computed block by block. So the bits of a result do not depend on its chunks.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
 # Outputs of a block along each of so many spatial axes: large enough that what neighbours share is little beside it, and
 # small enough to lie below the chunks that people make.
 LENGTHS = {1: 2**18, 2: 512, 3: 64}
 OUTPUTS = 2**18  # of a channel, in a block of several items of a batch
 CHANNELS = 256  # input channels that are summed at once; and those of the groups of a block
+SAMPLES = 2**26  # of all channels of a block, which is shorter where they are many or strides are long
+REGION = 2**26  # that a task reads or makes, if chunks of the input hold half as many at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,19 @@ def block_length(length, most, span=1):
     return length if 2 * length <= 3 * size else size
 
 
+def most_outputs(channels, size, stride):
+    """Outputs of a block along each of these axes, unless windows are longer, where an output has so many channels."""
+    most = LENGTHS[len(size)]
+    while most > 1 and channels * prod([min(n, most * s) for n, s in zip(size, stride)]) > SAMPLES:
+        most //= 2
+    return most
+
+
+def items_of(channels, size, spatial):
+    """Items of a batch in a block, each of so many samples and outputs of a channel."""
+    return max(1, min(OUTPUTS // max(prod(spatial), 1), SAMPLES // max(channels * prod(size), 1)))
+
+
 def lead_lengths(lengths, most):
     """Lengths of a block along axes of which each index is computed alone, so that about so many are computed together."""
     found = []
@@ -148,6 +164,41 @@ def snapped(chunks, length, grid):
         after = min(bisect_right(grid, wanted), len(grid) - 1)
         found.add(min(grid[after - 1], grid[after], key=lambda cut: abs(cut - wanted)))
     return tuple(sorted(found)) if length else (0, 0)
+
+
+def refined(edges, axes, grids, most):
+    """Edges of parts along each axis, with further ones of the grids where a part would read or make more than so many samples, if that helps."""
+    edges = list(edges)
+    held = [most_held(*each) for each in zip(axes, edges)]
+    while most_of(held) > most:
+        tries = [halved(*each) for each in zip(edges, grids)]
+        after = [[*held[:axis], most_held(axes[axis], each), *held[axis + 1 :]] for axis, each in enumerate(tries)]
+        best = min(range(len(edges)), key=lambda axis: most_of(after[axis]))
+        if most_of(after[best]) >= most_of(held):
+            break
+        edges[best], held = tries[best], after[best]
+    return edges
+
+
+def most_held(axis, edges):
+    """How many samples of an axis a part reads, and how many it makes."""
+    spans = spans_of(edges)
+    return max(0, *[read.stop - read.start for read in [axis.reads(*each) for each in spans]]), max([high - low for low, high in spans])
+
+
+def most_of(held):
+    return max([prod(each) for each in zip(*held)], default=0)
+
+
+def halved(edges, grid):
+    """Edges of parts, of which the longer ones are cut where a block begins, next to their middle."""
+    found, longest = set(edges), max(high - low for low, high in pairwise(edges))
+    for low, high in pairwise(edges):
+        at = bisect_left(grid, (low + high) // 2)
+        inner = [cut for cut in grid[max(at - 1, 0) : at + 1] if low < cut < high]
+        if inner and 2 * (high - low) > longest:
+            found.add(min(inner, key=lambda cut: abs(2 * cut - low - high)))
+    return tuple(sorted(found))
 
 
 def spans_of(edges):
@@ -206,7 +257,8 @@ def pieces(reads, edges, mode="zeros"):
         chunk = bisect_right(edges, low) - 1
         while low < high:
             end = min(high, edges[chunk + 1])
-            parts.append((chunk, low - edges[chunk], end - edges[chunk]))
+            if low < end:  # chunks may be empty
+                parts.append((chunk, low - edges[chunk], end - edges[chunk]))
             low, chunk = end, chunk + 1
         for chunk, low, high in reversed(parts) if backwards else parts:
             count = (high - low) * copies

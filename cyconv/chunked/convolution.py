@@ -8,12 +8,12 @@ import numpy as np
 
 from .. import _calls, select
 from ..arguments import as_array, check_cpu_dtype, flag
-from ..devices import on_gpu
+from ..devices import is_chunked, on_gpu
 from ..problem import ConvProblem, conv_problem, gpu_problem, make_conv_problem, spatial_rank
 from . import blocks
-from .arrays import as_dask, check_no_out, device_of_chunks
+from .arrays import check_no_out, operands
 from .blocks import Grouped, Same, Windows, block_length
-from .graph import Operation, build, check_chunks
+from .graph import Operation, build
 
 # Rows that add an output's products in one order wherever it stands. Others round by the place in a tile, or ask a library.
 ANYWHERE = ("direct", "depthwise", "reference")
@@ -98,11 +98,7 @@ def convolve(
 def prepared(rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, algorithm, precision, max_workspace, allow_tf32):
     """The operation, its arrays, and the device of their chunks."""
     allow_tf32 = flag("allow_tf32", allow_tf32)
-    device = device_of_chunks(input=input, weight=weight, bias=bias)
-    input = as_dask("input", input)
-    check_chunks("input", input)
-    weight = weight if hasattr(weight, "chunks") else as_array("weight", weight, gpu=True)
-    bias = bias if bias is None or hasattr(bias, "chunks") else as_array("bias", bias, gpu=True)
+    input, weight, bias, device = operands(input, weight, bias)
     problem = conv_problem(rank, input, weight, bias, stride, padding, dilation, groups, padding_mode, precision, max_workspace)
     if device == "gpu":
         problem = gpu_problem(problem, problem.dtype, allow_tf32)
@@ -113,7 +109,7 @@ def prepared(rank, input, weight, bias, stride, padding, dilation, groups, paddi
 
 def explain(input, weight, bias, *arguments):
     """What a block gets, as cyconv.explain documents it."""
-    weight = weight if hasattr(weight, "chunks") else as_array("weight", weight, gpu=True)
+    weight = weight if is_chunked(weight) else as_array("weight", weight, gpu=True)
     operation, _, _, _, device = prepared(spatial_rank(weight), input, weight, bias, *arguments)
     one, known = first_block(operation, device), known_weight(operation, weight)
     found = select.explained(one, operation.names[0], None, device, one.allow_tf32)
@@ -137,11 +133,13 @@ def operation_of(problem, algorithm, weight, device):
             problem.size, problem.kernel, problem.stride, problem.dilation, problem.pad_before, problem.pad_after
         )
     ][3 - rank :]
-    block = [block_length(length, blocks.LENGTHS[rank], -(-each.span // each.stride)) for length, each in zip(spatial, windows)]
-    items = [max(1, blocks.OUTPUTS // max(prod(spatial), 1)) if tuple(block) == spatial else 1] if problem.batched else []
-    together = max(1, blocks.CHANNELS // max(problem.in_channels, 1))
+    size, wide = [each.samples for each in windows], max(problem.in_channels, problem.out_channels)
+    most = blocks.most_outputs(wide, size, [each.stride for each in windows])
+    block = [block_length(length, most, -(-each.span // each.stride)) for length, each in zip(spatial, windows)]
+    items = [blocks.items_of(wide, size, spatial) if tuple(block) == spatial else 1] if problem.batched else []
+    together = max(1, min(problem.groups, blocks.CHANNELS // max(problem.in_channels, 1), blocks.OUTPUTS // max(prod(block), 1)))
     step = blocks.CHANNELS if problem.groups == 1 and problem.in_channels > blocks.CHANNELS else 0
-    channels = shape[lead - 1] if problem.groups == 1 else min(problem.groups, together) * problem.out_channels
+    channels = shape[lead - 1] if problem.groups == 1 else together * problem.out_channels
     channel_axis = Grouped(problem.in_channels, problem.out_channels)
     sums = {"summed": lead - 1, "terms": problem.in_channels, "step": step} if step else {}
     dtype = "float32" if step and problem.dtype in ("float16", "bfloat16") else problem.dtype

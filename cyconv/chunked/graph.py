@@ -5,7 +5,8 @@ import pickle
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import accumulate, product
+from math import prod
 from threading import current_thread, main_thread
 from typing import ClassVar
 
@@ -14,7 +15,8 @@ import numpy as np
 from .. import memory
 from ..devices import on_gpu
 from ..threads import get_num_threads, threads
-from .blocks import Reads, cuts, inside, pieces, snapped, spans_of
+from . import blocks
+from .blocks import Reads, Whole, cuts, inside, pieces, refined, snapped, spans_of
 
 
 @dataclass(frozen=True)
@@ -137,9 +139,12 @@ def beside():
     distributed = sys.modules.get("distributed")
     if distributed is not None:
         try:
-            return max(1, distributed.get_worker().state.nthreads)
+            own = distributed.get_worker()
         except ValueError:  # this is no worker
             pass
+        else:
+            workers = {own, *getattr(distributed.Worker, "_instances", ())}  # all of this process, if distributed tells
+            return max(1, sum(worker.state.nthreads for worker in workers if worker.status == own.status))
     if current_thread() is main_thread():
         return 1
     from dask import config
@@ -164,8 +169,11 @@ def uncollected():
 
 
 @uncollected()
-def build(name, operation, input, *operands, meta=None):
-    """The dask arrays that an operation makes of one, lazily: a tuple of them. Operands are handed to every task."""
+def build(name, operation, input, *operands, meta=None, largest=0):
+    """The dask arrays that an operation makes of one, lazily: a tuple of them. Operands are handed to every task.
+
+    `largest` is how many samples a chunk of the input had, if it has been cut into smaller ones.
+    """
     import dask.array as da
     from dask._task_spec import List, Task, TaskRef
     from dask.base import tokenize
@@ -186,18 +194,16 @@ def build(name, operation, input, *operands, meta=None):
             given.append(TaskRef(key))
         else:
             given.append(operand)
-    edges = [(0, *np.cumsum(chunks, dtype=object)) if sum(chunks) else (0, 0) for chunks in input.chunks]
-    edges = [tuple(sorted({int(edge) for edge in each})) if each[-1] else (0, 0) for each in edges]
+    edges = [(0, *accumulate(map(int, chunks))) if sum(chunks) else (0, 0) for chunks in input.chunks]
     summed = operation.summed
-    parts = [
-        spans_of(snapped(chunks, length, operation.grid(axis)))
-        for axis, (chunks, length) in enumerate(zip(input.chunks, operation.shape))
-    ]
+    axes, grids = list(operation.axes), [operation.grid(axis) for axis in range(len(operation.axes))]
+    ends = [snapped(*each) for each in zip(input.chunks, operation.shape, grids)]
+    terms = [(0, 0)]
     if summed is not None:
-        parts[summed] = [(0, operation.shape[summed])]
         terms = spans_of(snapped(input.chunks[summed], operation.terms, cuts(operation.terms, operation.step)))
-    else:
-        terms = [(0, 0)]
+        ends[summed] = grids[summed] = (0, operation.shape[summed])
+        axes[summed] = Whole(max(high - low for low, high in terms))
+    parts = [spans_of(each) for each in refined(ends, axes, grids, max(blocks.REGION, 2 * max(largest, prod(input.chunksize))))]
     found = [[pieces(axis.reads(*each), edges[number], operation.mode_of(number)) for each in parts[number]] for number, axis in enumerate(operation.axes)]
     found_terms = [pieces(Reads(*each), edges[summed]) if summed is not None else None for each in terms]
 

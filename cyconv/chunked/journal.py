@@ -37,8 +37,10 @@ class Journal:
             return
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise ValueError(f"journal {self.path!r} is in use: another process writes the same result") from None
+        except OSError:  # a file system without locks
+            pass
 
     def _found(self, head, resume):
         """What an earlier process left, or None if that is nothing."""

@@ -6,6 +6,7 @@ read than many pieces; and reading, computing and writing can go on at once only
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from math import prod
 
@@ -15,6 +16,8 @@ from .. import select
 from ..threads import get_num_threads
 from .blocks import cuts, spans_of
 from .stores import SLAB, Store
+
+grid_of = lru_cache(64)(cuts)  # asked for as often as a batch has items, and as long
 
 RUN = 2**16  # bytes that could be read in the time that it takes to go to another place of a file
 PART = 2**20  # and in the time that it takes to begin with another part
@@ -113,7 +116,7 @@ def covered(operation, axis, low, high):
     """The outputs that have to be computed for some: those of whole blocks, unless blocks do not matter."""
     if operation.anywhere and axis != len(operation.shape) - 1 - operation.problem.rank:  # channels of a group are computed together
         return low, high
-    grid = operation.grid(axis)
+    grid = grid_of(operation.shape[axis], operation.block[axis])
     return grid[bisect_right(grid, low) - 1], grid[bisect_left(grid, high)]
 
 

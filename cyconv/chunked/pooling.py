@@ -98,7 +98,7 @@ def pool(make, rank, input, arguments, algorithm, out):
     lead = input.ndim - rank
     ranges = [(0, max(length, 1)) for length in operation.block]
     read = [max(*chunks, one.stop - one.start) for chunks, one in zip(input.chunks, operation.reads(ranges))]
-    results = build(f"{problem.kind}_pool{rank}d", operation, thinner(input, lead, prod(read[lead:])))
+    results = build(f"{problem.kind}_pool{rank}d", operation, thinner(input, lead, prod(read[lead:])), largest=prod(input.chunksize))
     return results if problem.with_indices else results[0]
 
 

@@ -120,7 +120,7 @@ def convolve(in1, in2, mode, axes, dtype, work=None, algorithm="auto", precision
     operation = operation_of(image.shape, kernel.shape, parts(in1.shape, in2.shape, mode, axes), along, dtype, work, precision == "strict")
     kernel = kernel.rechunk(kernel.shape) if is_chunked(kernel) else kernel
     kernel = kernel.astype(operation.dtype)[tuple([slice(None, None, -1 if axis in along else 1) for axis in range(kernel.ndim)])]
-    return build("convolve", with_algorithms(operation, algorithm, kernel), as_dask("in1", image), kernel)[0]
+    return build("convolve", with_algorithms(operation, algorithm, kernel), image if is_chunked(image) else as_dask("in1", image), kernel)[0]
 
 
 def bordered(name, input, in2, kernel, mode, part, boundary, fillvalue, dtype):

@@ -56,16 +56,29 @@ class Store:
         if self.file is not None:
             os.close(self.file.descriptor)
 
+    def place(self):
+        """The file or folder, or None, and which of its samples these are."""
+        if not isinstance(self.array, np.ndarray):
+            path, name = folder_of(self.array) or (getattr(getattr(self.array, "file", None), "filename", None), getattr(self.array, "name", None))
+            return isinstance(path, (str, os.PathLike)) and os.path.realpath(path) or None, name
+        root, kind = self.array, self.array.dtype.str
+        while isinstance(root.base, np.ndarray):
+            root = root.base
+        if self.file is not None:
+            return os.path.realpath(self.file.path), (self.file.offset, self.file.strides, kind)
+        if getattr(root, "filename", None) is None:
+            return None, kind
+        first, low = (each.__array_interface__["data"][0] for each in (self.array, root))
+        return os.path.realpath(root.filename), (first - low + root.offset, self.array.strides, kind)
+
     def age(self):
         """Size and time of the last change of the file, if it is one."""
-        path = self.file.path if self.file is not None else getattr(self.array, "filename", None)
-        if path is None:
-            return None
+        path = self.place()[0]
         try:
-            found = os.stat(path)
+            found = path and os.path.isfile(path) and os.stat(path)
         except OSError:
-            return None
-        return [found.st_size, found.st_mtime_ns]
+            found = None
+        return [found.st_size, found.st_mtime_ns] if found else None
 
     def beside(self):
         """A path beside the array's file or folder for a journal, or None."""
@@ -73,7 +86,7 @@ class Store:
             path = getattr(self.array, "filename", None) or self.file and self.file.path
             return path and f"{path}{SUFFIX}"
         folder = folder_of(self.array)
-        return folder and f"{'.'.join([folder[0], *filter(None, folder[1].split('/'))])}{SUFFIX}"
+        return folder and os.path.isdir(folder[0]) and f"{'.'.join([folder[0], *filter(None, folder[1].split('/'))])}{SUFFIX}"
 
 
 def folder_of(array):
@@ -119,10 +132,11 @@ def meet(a, b):
 
 def mapping_of(array):
     """(path, first byte, end) in the file that an array is a shared mapping of, or None. Linux tells; elsewhere nothing is known."""
-    if not array.size or min(array.strides, default=0) < 0:
+    if not array.size:
         return None
-    low = array.__array_interface__["data"][0]
-    high = low + sum([(n - 1) * step for n, step in zip(array.shape, array.strides)]) + array.itemsize
+    reach = [(n - 1) * step for n, step in zip(array.shape, array.strides)]
+    low = array.__array_interface__["data"][0] + sum([min(each, 0) for each in reach])
+    high = low + sum(map(abs, reach)) + array.itemsize
     try:
         with open("/proc/self/maps") as maps:
             for line in maps:
@@ -138,7 +152,7 @@ def mapping_of(array):
 
 
 def mapped_file(array, writable):
-    found = mapping_of(array) if hasattr(os, "preadv") and array.ndim and array.strides[-1] == array.itemsize else None
+    found = mapping_of(array) if hasattr(os, "preadv") and array.ndim and array.strides[-1] == array.itemsize and min(array.strides) >= 0 else None
     try:
         return MappedFile(found[0], found[1], array, writable) if found else None
     except OSError:

@@ -82,10 +82,10 @@ def run(plan, weight, bias, notes, report):
     with ExitStack() as stack:
         writer = ThreadPoolExecutor(1, "cyconv-write")
         stack.callback(notes.write_down)  # what has been written when an error or Ctrl-C comes is finished
-        stack.callback(writer.shutdown, wait=True)
+        stack.callback(stop, writer)
         pools = [ThreadPoolExecutor(1, "cyconv-read"), ThreadPoolExecutor(plan.workers, "cyconv-compute")]
         for pool in pools:
-            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+            stack.callback(stop, pool, cancel_futures=True)
         reader, workers = pools
         ahead = reader.submit(read, plan, jobs[0], regions[0]) if jobs else None
         started, writes = 0, []
@@ -105,6 +105,19 @@ def run(plan, weight, bias, notes, report):
         for each in writes:
             done += each.result()
             report(done, total)
+
+
+def stop(pool, **how):
+    """Waits for the threads of a pool even if Ctrl-C comes again: what they use is closed next, and other files get its number."""
+    again = None
+    while True:
+        try:
+            pool.shutdown(wait=True, **how)
+            break
+        except KeyboardInterrupt as error:
+            again = error
+    if again is not None:
+        raise again
 
 
 def read(plan, job, room):
@@ -214,11 +227,12 @@ class Notes(Nothing):
     """Keeps the journal of a call; `plan` is the one that an earlier process began with."""
 
     def __init__(self, path, plan, weight, bias, resume, max_memory):
-        digest = hashlib.sha256(repr((__version__, plan.operation, plan.target.file and plan.target.file.offset)).encode())
+        (come, taken), (gone, given) = plan.source.place(), plan.target.place()
+        digest = hashlib.sha256(repr((__version__, plan.operation, come, taken, given)).encode())
         for each in (weight, bias):
             digest.update(b"" if each is None else each.tobytes())
         cut = {"every": [each.every for each in plan.cuts], "chunks": plan.target.chunks and [int(each) for each in plan.target.chunks]}
-        self.journal = Journal(path, {"call": digest.hexdigest(), "input": plan.source.age(), **cut}, resume)
+        self.journal = Journal(path, {"call": digest.hexdigest(), "input": None if come == gone else plan.source.age(), **cut}, resume)
         self.plan, self.bytes, self.last = plan, 0, monotonic()
         try:
             if self.journal.head["chunks"] != cut["chunks"]:
@@ -238,7 +252,10 @@ class Notes(Nothing):
         if total is None:
             return False
         found = shaped(room.view(self.plan.operation.problem.dtype), [high - low for low, high in part])
-        self.plan.target.read(tuple([slice(*each) for each in part]), found)
+        try:
+            self.plan.target.read(tuple([slice(*each) for each in part]), found)
+        except Exception:  # a compressed chunk that a loss of power cut short, say: it is written anew
+            return False
         return sum_of(found) == total
 
     def note(self, number, values):

@@ -11,9 +11,9 @@ from ..devices import on_gpu
 from ..problem import conv_transpose_problem, transposed_problem
 from ..transpose import run_transposed
 from . import blocks
-from .arrays import as_dask, check_no_out, device_of_chunks
+from .arrays import check_no_out, operands
 from .blocks import Grouped, Same, Spread, block_length
-from .graph import Operation, build, check_chunks
+from .graph import Operation, build
 
 block_problem = lru_cache(256)(transposed_problem)
 
@@ -72,11 +72,7 @@ def convolve_transposed(
     """The transposed convolution that cyconv.conv_transpose1d, 2d and 3d document."""
     allow_tf32 = flag("allow_tf32", allow_tf32)
     check_no_out(out)
-    device = device_of_chunks(input=input, weight=weight, bias=bias)
-    input = as_dask("input", input)
-    check_chunks("input", input)
-    weight = weight if hasattr(weight, "chunks") else as_array("weight", weight, gpu=True)
-    bias = bias if bias is None or hasattr(bias, "chunks") else as_array("bias", bias, gpu=True)
+    input, weight, bias, device = operands(input, weight, bias)
     whole = conv_transpose_problem(rank, input, weight, bias, stride, padding, output_padding, groups, dilation, precision, max_workspace)
     if device == "cpu":
         check_cpu_dtype("input", whole.dtype)
@@ -89,11 +85,12 @@ def operation_of(whole, rank, batched, weight_shape, algorithm, allow_tf32, prec
     shape, lead = whole.output_shape, 2 if batched else 1
     spatial, inputs, outputs = shape[lead:], weight_shape[0] // whole.groups, weight_shape[1]
     spreads = [Spread(n, d * (k - 1) + 1, s, b) for n, k, s, d, b in zip(whole.size, whole.kernel, whole.stride, whole.dilation, whole.pad_before)]
-    block = [block_length(length, blocks.LENGTHS[rank], each.span) for length, each in zip(spatial, spreads)]
-    items = [max(1, blocks.OUTPUTS // max(prod(spatial), 1)) if tuple(block) == spatial else 1] if batched else []
-    together = max(1, blocks.CHANNELS // max(inputs, 1))
+    most = blocks.most_outputs(max(inputs, outputs), spatial, (1,) * rank)
+    block = [block_length(length, most, each.span) for length, each in zip(spatial, spreads)]
+    items = [blocks.items_of(max(inputs, outputs), spatial, spatial) if tuple(block) == spatial else 1] if batched else []
+    together = max(1, min(whole.groups, blocks.CHANNELS // max(inputs, 1), blocks.OUTPUTS // max(prod(block), 1)))
     step = blocks.CHANNELS if whole.groups == 1 and inputs > blocks.CHANNELS else 0
-    channels = shape[lead - 1] if whole.groups == 1 else min(whole.groups, together) * outputs
+    channels = shape[lead - 1] if whole.groups == 1 else together * outputs
     return Transposed(
         shape, (np.dtype(whole.dtype),), (*[Same()] * (lead - 1), Grouped(inputs, outputs), *spreads), (*items, channels, *block),
         np.dtype(whole.dtype).kind in "iu", **({"summed": lead - 1, "terms": inputs, "step": step} if step else {}),
