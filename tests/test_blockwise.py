@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from blockwise_cases import W, cut_small, volume_in
 
 import cyconv
-from cyconv.chunked import blocks, parts, stores, streaming
+from cyconv.chunked import stores, streaming
 
 ROOT = Path(__file__).parent.parent
 if "bench" not in sys.modules:  # without putting the checkout on the path, where its cyconv would hide the installed one
@@ -29,26 +30,15 @@ from bench import petavoxel
 from bench import volume as bench_volume
 
 GUIDE = ROOT / "docs" / "large_arrays.md"
-W = np.arange(-13, 14, dtype=np.float32).reshape(1, 1, 3, 3, 3)
-
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Blocks, and slabs of files, so small that there are many of them."""
-    monkeypatch.setattr(blocks, "LENGTHS", {1: 8, 2: 8, 3: 6})
-    monkeypatch.setattr(blocks, "OUTPUTS", 64)
-    monkeypatch.setattr(blocks, "CHANNELS", 4)
-    for module in (stores, parts):
-        monkeypatch.setattr(module, "SLAB", 500)
+    cut_small(monkeypatch)
 
 
 @pytest.fixture
 def volume(tmp_path):
-    """A memmap, and what makes a new one for results."""
-    x = np.memmap(tmp_path / "in.raw", np.float32, "w+", shape=(30, 25, 40))
-    x[...] = np.random.default_rng(0).integers(-9, 9, x.shape)
-    x.flush()
-    return x
+    return volume_in(tmp_path)
 
 
 def new_out(volume, name="out.raw"):

@@ -6,28 +6,20 @@ import time
 
 import numpy as np
 import pytest
+from blockwise_cases import W, cut_small, volume_in
 
 import cyconv
-from cyconv.chunked import blocks, parts, stores, streaming
-
-W = np.arange(-13, 14, dtype=np.float32).reshape(1, 1, 3, 3, 3)
+from cyconv.chunked import stores, streaming
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Blocks, and slabs of files, so small that there are many of them."""
-    monkeypatch.setattr(blocks, "LENGTHS", {1: 8, 2: 8, 3: 6})
-    monkeypatch.setattr(blocks, "OUTPUTS", 64)
-    for module in (stores, parts):
-        monkeypatch.setattr(module, "SLAB", 500)
+    cut_small(monkeypatch)
 
 
 @pytest.fixture
 def volume(tmp_path):
-    x = np.memmap(tmp_path / "in.raw", np.float32, "w+", shape=(30, 25, 40))
-    x[...] = np.random.default_rng(0).integers(-9, 9, x.shape)
-    x.flush()
-    return x
+    return volume_in(tmp_path)
 
 
 @pytest.fixture
