@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .installation import import_cyconv
+from .installation import CHECKOUT, import_cyconv
 
 import_cyconv()
 
@@ -184,7 +184,8 @@ def distributed(path, to, side, planes, kernel, workers):
 
 def child(name, **arguments):
     """What one of the above returns in a process of its own."""
-    call = [sys.executable, "-m", "bench.volume", "--child", json.dumps([name, arguments])]
+    program = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('bench.volume', run_name='__main__', alter_sys=True)"
+    call = [sys.executable, "-c", program, str(CHECKOUT), "--child", json.dumps([name, arguments])]  # from whatever folder
     done = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"python -m bench.volume: {name} failed")

@@ -125,7 +125,7 @@ def test_every_function_takes_numbers_at_odd_addresses(module, name, cupy):
         got, want = got(shifted(cupy, x.ravel()).reshape(x.shape)), want(x)
     if name != "explain":
         for a, b in zip(got, want) if isinstance(got, tuple) else [(got, want)]:
-            np.testing.assert_allclose(a.get(), b, rtol=1e-6)
+            np.testing.assert_allclose(a.get(), b, rtol=1e-6, atol=1e-6)  # logarithms up to 9 cancel
     word = next((word for word in ("out", "output") if word in inspect.signature(function).parameters), None)
     if word:
         first, result = (got[0], want[0]) if isinstance(got, tuple) else (got, want)

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from .. import memory
-from ..devices import on_gpu
+from ..devices import is_chunked, on_gpu
 from ..threads import get_num_threads, threads
 from . import blocks
 from .blocks import Reads, Whole, cuts, inside, pieces, refined, snapped, spans_of
@@ -182,18 +182,7 @@ def build(name, operation, input, *operands, meta=None, largest=0):
     check_chunks("input", input)
     token = f"{name}-{tokenize(pickle.dumps(operation), input, *operands)}"
     graph, depends = {}, [input]
-    given = []
-    for number, operand in enumerate(operands):
-        if isinstance(operand, da.Array):
-            operand = operand.rechunk(operand.shape)  # one chunk
-            depends.append(operand)
-            given.append(TaskRef((operand.name, *(0,) * operand.ndim)))
-        elif isinstance(operand, np.ndarray) or on_gpu(operand):
-            key = (f"operand-{token}", number)  # once, not in every task
-            graph[key] = Task(key, held, operand)
-            given.append(TaskRef(key))
-        else:
-            given.append(operand)
+    given = [_given(operand, (f"operand-{token}", number), graph, depends) for number, operand in enumerate(operands)]
     edges = [(0, *accumulate(map(int, chunks))) if sum(chunks) else (0, 0) for chunks in input.chunks]
     summed = operation.summed
     axes, grids = list(operation.axes), [operation.grid(axis) for axis in range(len(operation.axes))]
@@ -235,12 +224,32 @@ def build(name, operation, input, *operands, meta=None, largest=0):
     whole = HighLevelGraph.from_collections(token, graph, dependencies=depends)
     if len(operation.dtypes) == 1:
         return (da.Array(whole, token, chunks, meta=meta.astype(operation.dtypes[0])),)
-    arrays = []
-    for number, dtype in enumerate(operation.dtypes):
-        own = f"{token}-{number}"
-        layer = {(own, *index): Task((own, *index), one_of_them, TaskRef((token, *index)), number) for index in product(*[range(len(each)) for each in parts])}
-        arrays.append(da.Array(HighLevelGraph({**whole.layers, own: layer}, {**whole.dependencies, own: {token}}), own, chunks, meta=meta.astype(dtype)))
-    return tuple(arrays)
+    return tuple([_one_of(whole, token, number, chunks, meta.astype(dtype)) for number, dtype in enumerate(operation.dtypes)])
+
+
+def _given(operand, key, graph, depends):
+    """An operand as tasks get it: an array once for all of them."""
+    from dask._task_spec import Task, TaskRef
+
+    if is_chunked(operand):
+        operand = operand.rechunk(operand.shape)  # one chunk
+        depends.append(operand)
+        return TaskRef((operand.name, *(0,) * operand.ndim))
+    if not isinstance(operand, np.ndarray) and not on_gpu(operand):
+        return operand
+    graph[key] = Task(key, held, operand)
+    return TaskRef(key)
+
+
+def _one_of(whole, token, number, chunks, meta):
+    """The dask array of one of the results that each task has."""
+    import dask.array as da
+    from dask._task_spec import Task, TaskRef
+    from dask.highlevelgraph import HighLevelGraph
+
+    name = f"{token}-{number}"
+    layer = {(name, *index): Task((name, *index), one_of_them, TaskRef((token, *index)), number) for index in np.ndindex(*map(len, chunks))}
+    return da.Array(HighLevelGraph({**whole.layers, name: layer}, {**whole.dependencies, name: {token}}), name, chunks, meta=meta)
 
 
 def held(operand):
