@@ -264,7 +264,7 @@ cdef void bound_item(const void* work, Py_ssize_t item, char* room) noexcept nog
     cdef const Bounded* b = <const Bounded*> work
     cdef Py_ssize_t i, first = item * PIECE, count = min(b.count - first, <Py_ssize_t> PIECE)
     cdef const float* x = b.x + first
-    cdef const float* y = b.y + first
+    cdef const float* y
     cdef float* out = b.out + first
     cdef float v, low = b.low, high = b.high
     if b.y == NULL:
@@ -272,6 +272,7 @@ cdef void bound_item(const void* work, Py_ssize_t item, char* room) noexcept nog
             v = low if x[i] < low else x[i]
             out[i] = high if v > high else v
     else:
+        y = b.y + first
         for i in range(count):
             v = x[i] + y[i]
             v = low if v < low else v
