@@ -174,8 +174,8 @@ def _pool_problem(kind, name, rank, shape, dtype, kernel, stride, padding, dilat
         most = max(before, after)
         if most > k // 2 and not isinstance(padding, str):
             raise ValueError(f"padding must be at most half the kernel_size; got padding {most} with kernel_size {k} along spatial axis {axis}")
-        out_size.append(_windows(axis, n, k, s, before, after, d, ceil_mode))
-    return _canonical(
+        out_size.append(count_windows(axis, n, k, s, before, after, d, ceil_mode))
+    return make_pool_problem(
         kind, rank, batched, dtype, batch, channels, size, kernel,
         [s if o > 1 else 1 for s, o in zip(stride, out_size)],
         [d if k > 1 else 1 for d, k in zip(dilation, kernel)],
@@ -183,7 +183,7 @@ def _pool_problem(kind, name, rank, shape, dtype, kernel, stride, padding, dilat
     )  # fmt: skip
 
 
-def _windows(axis, n, k, s, before, after, d, ceil_mode):
+def count_windows(axis, n, k, s, before, after, d, ceil_mode):
     """How many windows an axis has; each of them must hold a sample."""
     span, padded = d * (k - 1) + 1, n + before + after
     padding = f"padding {before}" if before == after else f"padding {before} and {after}"
@@ -240,13 +240,13 @@ def _adaptive_problem(kind, name, rank, shape, dtype, lengths, with_indices):
     # ceil((o + 1)*n / out) - o*n // out is at most ceil(n / out) + 1
     kernel = [min(n, -(-n // max(o, 1)) + a) for n, o, a in zip(size, out_size, adaptive)]
     stride = [k if o > 1 and not a else 1 for k, o, a in zip(kernel, out_size, adaptive)]
-    return _canonical(
+    return make_pool_problem(
         kind, rank, batched, dtype, batch, channels, size, kernel, stride, (1,) * rank, (0,) * rank, (0,) * rank, adaptive,
         out_size, with_indices=with_indices,
     )  # fmt: skip
 
 
-def _canonical(
+def make_pool_problem(
     kind, rank, batched, dtype, batch, channels, size, kernel, stride, dilation, pad_before, pad_after, adaptive, out_size,
     **options,
 ):  # fmt: skip

@@ -76,14 +76,14 @@ def run_transposed(whole, rank, input, weight, bias, algorithm, out):
     if len(whole.phases) == 1 and whole.everywhere:
         return computed(whole.phases[0], out)
     result = empty(whole.output_shape, whole.dtype)
-    _weave(whole, rank, computed, bias, result)
+    join_phases(whole, rank, computed, bias, result)
     if out is None:
         return result
     out[...] = result
     return out
 
 
-def _weave(whole, rank, computed, bias, result):
+def join_phases(whole, rank, computed, bias, result):
     """All phases to their places in `result`, and what no tap reaches: the bias, or zeros."""
     stride = (1,) * (3 - rank) + tuple(whole.stride)
     most = whole.phases[0].problem.max_workspace if whole.phases else 0

@@ -5,7 +5,7 @@ from ..arguments import FLOATS, as_array, dtype_name, integer
 from ..memory import empty
 from ..plans import Plan
 from ..problem import MAX_WORKSPACE, check_same_dtype, transposed_problem
-from ..transpose import _weave, run_transposed
+from ..transpose import join_phases, run_transposed
 from .attributes import check_kernel_shape, ints, padding_of, rank_of
 from .operator import Weighted
 
@@ -110,7 +110,7 @@ class _TransposedPlan:
         if len(whole.phases) == 1 and whole.everywhere:
             return computed(whole.phases[0], None)
         result = empty(whole.output_shape, whole.dtype)
-        _weave(whole, self.rank, computed, self.bias, result)
+        join_phases(whole, self.rank, computed, self.bias, result)
         return result
 
 

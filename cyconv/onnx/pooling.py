@@ -13,7 +13,7 @@ import numpy as np
 from .. import functional
 from .._calls import pool
 from ..arguments import FLOATS, as_array, dtype_name, integer
-from ..pool_problem import MAX_DTYPES, _canonical, _windows
+from ..pool_problem import MAX_DTYPES, count_windows, make_pool_problem
 from ..problem import CACHED, check_input_shape, resolve_padding
 from .attributes import ints, padding_of, rank_of
 from .operator import Operator
@@ -33,12 +33,12 @@ def _window_problem(rank, input, kind, kernel, stride, dilation, before, after, 
 def _known_problem(rank, shape, dtype, kind, kernel, stride, dilation, before, after, ceil_mode, **options):
     batched, batch, channels, size = check_input_shape(f"{kind} pool", rank, shape, least=1)
     axes = list(zip(range(rank), size, kernel, stride, before, after, dilation))
-    out_size = [_windows(*axis, ceil_mode) for axis in axes]
+    out_size = [count_windows(*axis, ceil_mode) for axis in axes]
     for (axis, n, k, s, b, a, d), m in zip(axes, out_size):
         if b > d * (k - 1) or (m - 1) * s - b >= n or not taps_inside(n, k, s, b, 0, d, m).all():
             raise ValueError(f"pads {b} and {a} leave a window that holds no sample of spatial axis {axis}, whose size is {n}")
     stride = [s if m > 1 else 1 for s, m in zip(stride, out_size)]  # which kernels count on, as on no dilation of a single tap
-    return _canonical(
+    return make_pool_problem(
         kind, rank, batched, dtype, batch, channels, size, kernel, stride, dilation, before, after, (False,) * rank, out_size, **options
     )
 
