@@ -31,6 +31,7 @@ What a call goes through, from top to bottom; imports point the same way:
     plot/              pictures of what layers do, by matplotlib: import cyconv.plot
     onnx/              operators of ONNX and whole networks: cyconv.onnx
     cli/               the commands of `python -m cyconv`
+    *.pyi, _types.py   the types of what is exported, for editors and type checkers
 
 README.md says how to add an algorithm.
 """
@@ -43,7 +44,8 @@ from .functional import *  # noqa: F403
 from .memory import release_memory
 from .threads import get_num_threads, set_num_threads, threads
 
-__all__ = [*functional.__all__, "__version__", "get_num_threads", "grad", "nn", "release_memory", "set_num_threads", "signal", "threads"]
+__all__ = ["__version__", "get_num_threads", "grad", "nn", "release_memory", "set_num_threads", "signal", "threads"]
+__all__ += functional.__all__
 
 
 def __getattr__(name):

@@ -19,6 +19,8 @@ GPU_ONLY = ("bfloat16",)  # NumPy has no such dtype of its own; CuPy takes that 
 SIZE_LIMIT = 2**62  # sizes and offsets stay below this, so that sums of two of them fit the kernels' Py_ssize_t
 BYTE_LIMIT = 2**63 - 1
 _JUST_INTS = {int}
+_HOST = (1, 3, 11, 13)  # DLPack's numbers of devices whose memory the CPU sees: its own, pinned for CUDA or ROCm, managed by CUDA
+_DEVICES = {2: "a CUDA GPU", 8: "a Metal GPU", 10: "a ROCm GPU", 14: "a oneAPI device"}
 
 _names = {}  # dtype -> its name; np.dtype.name takes a microsecond. As many entries as NumPy has dtypes with a name below.
 
@@ -34,13 +36,39 @@ def as_array(name, value, gpu=False):
             raise TypeError(f"{name} is a masked array, whose mask would be lost; fill it first (numpy.ma.filled)")
         if value is None:
             raise TypeError(f"{name} must be an array, got None")
-        try:
-            value = np.asarray(value)
-        except ValueError as error:
-            raise ValueError(f"{name} cannot be made an array: {error}") from None
+        value = viewed(name, value)
     if not behaved(value):
         value = value.astype(value.dtype.newbyteorder("="), order="C")
     return value
+
+
+def viewed(name, value):
+    """`value` as an ndarray over the same memory, if it offers that in any of the ways that NumPy knows; else a copy."""
+    kind = type(value)
+    if hasattr(kind, "__dlpack_device__") and not isinstance(value, np.ndarray):
+        _check_within_reach(name, value)
+    try:
+        if hasattr(kind, "__dlpack__") and not hasattr(kind, "__array__"):
+            return np.from_dlpack(value)
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    except (TypeError, RuntimeError, BufferError, AttributeError) as error:  # what libraries say of tensors that NumPy cannot look at
+        raise TypeError(f"{name}, of type {kind.__name__}, cannot be made an array: {error}") from error
+
+
+def _check_within_reach(name, value):
+    """Raises if an array of another library lies in a device's own memory: some libraries would quietly copy it to the CPU."""
+    try:
+        device = int(value.__dlpack_device__()[0])
+    except Exception:  # noqa: BLE001 - of a kind that DLPack has no number for; why NumPy cannot look at it is said there
+        return
+    if device not in _HOST:
+        where = _DEVICES.get(device, f"a device of DLPack's kind {device}")
+        raise TypeError(
+            f"{name}, of type {type(value).__name__}, lies on {where}, and nothing is copied from there unasked: bring it to the CPU "
+            f"(.cpu(), or as its library calls that), or to functions that run on a GPU as cupy.from_dlpack({name})"
+        )
 
 
 def check_on_cpu(**values):
@@ -153,7 +181,8 @@ def check_out(out, shape, dtype, name="out"):
     """Raises unless `out` is an array that a result of this shape and dtype can be written to."""
     gpu = type(out) is not np.ndarray and on_gpu(out)  # then that the result lies there, too, has been checked (devices.device_of)
     if type(out) is not np.ndarray and not gpu and (not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray)):
-        raise TypeError(f"{name} must be a plain numpy array or None, got {type(out).__name__}")
+        hint = f"; numpy.asarray({name}) may be one over its memory" if hasattr(type(out), "__array__") else ""
+        raise TypeError(f"{name} must be a plain numpy array or None, got {type(out).__name__}{hint}")
     if out.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {out.shape}")
     if _names.get(out.dtype) != dtype and out.dtype != dtype:

@@ -25,11 +25,11 @@ def plan(
         except TypeError:
             raise TypeError(f"dtype must be one of {', '.join(CONV_DTYPES)}, got {dtype!r}") from None
         with where(weight):
-            weight = as_array("weight", weight.astype(dtype, copy=False), gpu=True)
+            weight = as_array("weight", _converted("weight", weight, dtype), gpu=True)
     bias = None if bias is None else as_array("bias", bias, gpu=True)
     if dtype is not None and bias is not None:
         with where(bias):
-            bias = as_array("bias", bias.astype(dtype, copy=False), gpu=True)
+            bias = as_array("bias", _converted("bias", bias, dtype), gpu=True)
     if not isinstance(input_shape, (tuple, list)):
         raise TypeError(f"input_shape must be a tuple of ints, got {input_shape!r}")
     shape = tuple(integer("input_shape", length, 0, "a tuple of ints") for length in input_shape)
@@ -44,6 +44,16 @@ def plan(
 
         return GPUPlan(gpu_problem(problem, problem.dtype, allow_tf32), weight, bias, algorithm)
     return Plan(problem, weight, bias, algorithm)
+
+
+def _converted(name, array, dtype):
+    if array.dtype.kind == "c" and dtype.kind != "c":
+        raise TypeError(f"{name} is complex, and dtype={dtype} is not")
+    try:
+        with np.errstate(over="ignore", invalid="raise"):
+            return array.astype(dtype, copy=False)
+    except (OverflowError, FloatingPointError) as error:  # Python's own ints; NaN as an integer
+        raise ValueError(f"{name} holds what {dtype} cannot hold: {error}") from None
 
 
 class Plan:

@@ -1,8 +1,9 @@
 """Which algorithm computes a problem, and why.
 
 The choice is a function of the problem alone: of shapes, dtype and arguments, never of the number of threads or of what
-ran before, as long as the process lives (another one may find another table of costs); and of whether weights are prepared ahead. It is the cheapest row of the menu, by the cost model of costs.py, among those that do not decline. A row may be
-for some weights only; then they are looked at, but only where that row would be the cheapest.
+ran before, as long as the process lives (another one may find another table of costs); and of whether weights are prepared ahead. It is
+the cheapest row of the menu, by the cost model of costs.py, among those that do not decline. A row may be for some weights only; then they
+are looked at, but only where that row would be the cheapest.
 """
 
 from dataclasses import dataclass, replace
@@ -136,7 +137,7 @@ class Explanation:
 
     problem: ConvProblem
     chosen: str
-    verdicts: tuple
+    verdicts: tuple[Verdict, ...]
     times: str  # where the predicted times come from
     whole: ConvProblem | None = None  # of dask arrays, which are computed by blocks of that problem
 

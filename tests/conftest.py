@@ -4,6 +4,7 @@ Python would look in the current folder first. In a clone that is the source tre
 the tests run against an installed package.
 """
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -15,6 +16,37 @@ from pathlib import Path
 import pytest
 
 import cyconv
+
+# What `--short` runs: a few cases of each test of these files, which are those of compiled code. Made for builds that are ten times slower
+# (emulated processors, sanitizers); half a minute on a machine as it is.
+SHORT = "arguments channel_lanes contract conv depthwise dots fft filters global_pools grad_conv grad_pools implicit_gemm nn_functions "
+SHORT += "pool pool_calls pool_padding reference scatter separable signal sliding subnormal templates transposed windows winograd"
+SHORT_FILES = {f"test_{name}.py" for name in SHORT.split()}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--short", action="store_true", help="run a few cases of each test of compiled code, for slow builds and machines")
+
+
+def pytest_ignore_collect(collection_path, config):
+    if config.option.short and collection_path.name.startswith("test_") and collection_path.name not in SHORT_FILES:
+        return True
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.option.short:
+        return
+    tests = {}
+    for item in items:
+        if not is_for_the_gpu(item) and not item.get_closest_marker("long"):
+            tests.setdefault((item.path, item.originalname), []).append(item)
+    kept = {case for cases in tests.values() for case in (cases[0], cases[len(cases) // 2], cases[-1])}
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
+
+
+def is_for_the_gpu(item):
+    return hasattr(item, "callspec") and item.callspec.params.get("backend") == "gpu"
 
 
 def pytest_configure(config):
@@ -86,10 +118,8 @@ def compile_all(threads):
     from cyconv.gpu import launch
 
     def compile_one(name):
-        try:
+        with contextlib.suppress(Exception):  # which the test that asks for it will tell
             launch.kernel(*name)
-        except Exception:  # which the test that asks for it will tell
-            pass
 
     files = [file.stem for file in launch.FOLDER.glob("*.cu")]
     names = [name for file in files for name in importlib.import_module(f"cyconv.gpu.{file}").instances()]

@@ -55,6 +55,7 @@ def test_dtypes(rank, dtype):
     assert_exact(case, x, w, grad_output_of(case, x, w))
 
 
+@pytest.mark.long
 def test_strides_dilations_and_paddings_in_1d():
     """All of them, with what a last window leaves over, and with single windows, whose stride is no matter."""
     rng = np.random.default_rng(0)

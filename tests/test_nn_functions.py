@@ -63,9 +63,12 @@ def test_batch_norm_function(torch):
         functional.batch_norm(x, None, None, w[:2])
     zeros, ones = np.zeros(3), np.ones(3)
     integers = np.ones(3, int)
-    for mean, var, got in ((zeros, None, "NoneType"), (None, ones, "NoneType"), ([0] * 3, ones, "list"), (zeros, integers, "dtype int64")):
+    for mean, var, got in ((zeros, None, "NoneType"), (None, ones, "NoneType"), ([0] * 3, ones, "dtype int64"), (zeros, integers, "dtype int64")):
         with pytest.raises(TypeError, match=f"must be an ndarray of a floating dtype, or None like the other one; got {got}"):
             functional.batch_norm(x, mean, var)
+    with pytest.raises(TypeError, match="running_mean must be an ndarray of a floating dtype, or None like the other one; got list"):
+        functional.batch_norm(x, [0.0] * 3, ones, training=True)  # a list cannot be moved
+    assert np.array_equal(functional.batch_norm(x, [0.0] * 3, [1.0] * 3), functional.batch_norm(x, zeros, ones))
     with pytest.raises(ValueError, match=r"running_var of shape \(2,\) is for 2 channels"):
         functional.batch_norm(x, np.zeros(3), np.ones(2))
     with pytest.raises(TypeError, match="bias has float32"):

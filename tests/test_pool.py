@@ -129,6 +129,7 @@ def test_volumes_side_by_side(dtype):
         check(cyconv.adaptive_avg_pool3d, view, (2, 1, 3))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int16", "float64"])
 def test_long_rows_are_cut_into_pieces(dtype):
     """Rows longer than a piece of a line, and windows longer than one, too."""
@@ -428,10 +429,11 @@ def test_the_place_in_the_batch_does_not_matter():
         np.testing.assert_array_equal(cyconv.avg_pool2d(x[i], 5, 2, 2), whole[i])
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_pool_is_the_oracles(data):
-    draw = lambda strategy: data.draw(strategy)
+    draw = data.draw
     rank = draw(st.integers(1, 3))
     size = draw(st.lists(st.integers(1, 12), min_size=rank, max_size=rank))
     lead = draw(st.sampled_from([(1,), (3,), (2, 2), (2, 17), (0, 3), (2, 0)]))

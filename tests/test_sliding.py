@@ -77,6 +77,7 @@ def test_every_length_of_window(kernel):
             same(cyconv.avg_pool2d, numbers.reshape(1, 90, 1), (kernel, 1), (stride, 1), (padding, 0), bits=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8"])
 def test_sums_of_rows_in_pieces(dtype):
     """A row is cut into some pieces, each of which begins somewhere in a block of runs, and has a middle where nothing is padding."""
@@ -97,6 +98,7 @@ def test_longer_windows(kernel):
                 same(cyconv.avg_pool1d, y.astype("float64" if dtype == "float32" else dtype), kernel, stride, padding, bits=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", "int16", "int32", "uint64"])
 def test_windows_of_three_at_every_width(dtype):
     """They have a way of their own, in which the ends of rows are no copies."""
@@ -139,6 +141,7 @@ def test_small_windows_everywhere(function, dtype):
                     assert "holds no sample" in str(error)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", ["float32", "uint8", "int64"])
 def test_volumes(dtype):
     x = sample((1, 2, 12, 13, 20), dtype)

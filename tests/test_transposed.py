@@ -24,6 +24,7 @@ def check(rank, x, w, bias, stride, padding, output_padding, groups, dilation, *
         np.testing.assert_allclose(got, want, atol=1e-3)
 
 
+@pytest.mark.long
 def test_every_stride_dilation_kernel_and_padding_in_1d():
     rng = np.random.default_rng(0)
     ran = 0

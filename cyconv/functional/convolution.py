@@ -23,7 +23,7 @@ out : ndarray or None
 _CONV = """<rank>-d cross-correlation of a batch of multi-channel arrays, as torch.nn.functional.conv<rank>d.
 
     ``out[n, d, p] = bias[d] + sum over c, j of weight[d, c, j] * input[n, c, p*stride + j*dilation - padding]``,
-    where p and j run over positions and taps along the <rank> spatial axes. Padding counts as zeros that are multiplied.
+    where p and j run over positions and taps along the spatial axes. Padding counts as zeros that are multiplied.
 
     Parameters
     ----------
@@ -67,8 +67,7 @@ _CONV = """<rank>-d cross-correlation of a batch of multi-channel arrays, as tor
     <example>
 """
 
-_TRANSPOSED = """<rank>-d transposed convolution, as torch.nn.functional.conv_transpose<rank>d: each input sample adds the whole
-    weight, scaled, to the output.
+_TRANSPOSED = """<rank>-d transposed convolution, as torch.nn.functional.conv_transpose<rank>d: each input sample adds the whole weight, scaled.
 
     It is the gradient of `conv<rank>d` with respect to its input, and runs as plain convolutions, one per phase of the stride.
 

@@ -194,8 +194,9 @@ def log_softmax(input, dim=-1):
     if on_gpu(input):
         return gpu.load("softmax").softmax(input, dim, logarithm=True)
     shifted, _, total = exponentials(input, dim)
-    shifted -= np.log(total)
-    return shifted.astype(input.dtype, copy=False)
+    with np.errstate(over="ignore", divide="ignore"):  # of half precision; of an axis without elements
+        shifted -= np.log(total)
+        return shifted.astype(input.dtype, copy=False)
 
 
 def dropout(input, p=0.5, training=True, *, seed=None):
@@ -238,7 +239,9 @@ def dropout(input, p=0.5, training=True, *, seed=None):
         return in_chunks().dropout(input, p, dropout_key(generator_of(seed)))
     if on_gpu(input):
         return gpu.load("activations").dropout(input, p, dropout_key(generator_of(seed)))
-    return input * dropout_mask(input, p, generator_of(seed))
+    mask = dropout_mask(input, p, generator_of(seed))
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity times 0
+        return np.multiply(input, mask, out=mask)
 
 
 def generator_of(seed):
@@ -303,9 +306,13 @@ def real(name, value):
     """`value` as a finite float."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a real number, got {value!r}")
-    if not isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that a float can hold, got an int of {value.bit_length()} bits") from None
+    if not isfinite(number):
         raise ValueError(f"{name} must be finite, got {value}")
-    return float(value)
+    return number
 
 
 def _with_axis(input, dim):
@@ -322,7 +329,7 @@ def exponentials(input, dim):
     """In at least single precision: x - max, exp(x - max) and the sum of that."""
     shifted = empty(input.shape, np.dtype(np.float32) if input.dtype == np.float16 else input.dtype)
     wide = input.astype(shifted.dtype, copy=False)
-    with np.errstate(invalid="ignore"):  # infinity - infinity: all of that axis becomes NaN
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity - infinity: all of that axis becomes NaN
         np.subtract(wide, wide.max(axis=dim, keepdims=True, initial=-np.inf), out=shifted)
     powers = np.exp(shifted)
     return shifted, powers, powers.sum(axis=dim, keepdims=True)

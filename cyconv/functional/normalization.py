@@ -25,9 +25,9 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     ----------
     input : array_like
         (N, C) or (N, C, ...); any floating dtype.
-    running_mean, running_var : ndarray or None
-        (C,), of any floating dtype. Used as they are unless `training`; otherwise moved towards the batch's own by `momentum`,
-        in place. None: the batch's own are used in any case.
+    running_mean, running_var : array_like or None
+        (C,), of any floating dtype. Used as they are unless `training`; otherwise ndarrays, which are moved towards the batch's own by
+        `momentum`, in place. None: the batch's own are used in any case.
     weight, bias : array_like or None
         (C,), of the input's dtype.
     training : bool, optional
@@ -64,10 +64,13 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     device = device_of(input=input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     input = operand("input", input)
     weight, bias = (None if a is None else operand(name, a) for name, a in (("weight", weight), ("bias", bias)))
-    momentum, eps = check_probability("momentum", momentum), check_eps(eps)
-    running = [("running_mean", running_mean), ("running_var", running_var)]
+    momentum, eps, training = check_probability("momentum", momentum), check_eps(eps), flag("training", training)
     if running_mean is None and running_var is None:
         running = []
+    else:
+        if not training:  # else they are written to, which must not go to a copy
+            running_mean, running_var = (None if a is None else operand(name, a) for name, a in (("running_mean", running_mean), ("running_var", running_var)))
+        running = [("running_mean", running_mean), ("running_var", running_var)]
     for name, array in running:
         is_array = isinstance(array, np.ndarray) or on_gpu(array) or is_chunked(array)
         if not is_array or array.dtype.kind != "f" and not (on_gpu(array) and array.dtype.name in GPU_ONLY):
@@ -75,7 +78,7 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
             raise TypeError(f"{name} must be an ndarray of a floating dtype, or None like the other one; got {what}")
         if on_gpu(array) and not lies_whole(array):
             raise ValueError(f"{name} is written to, and must begin at a whole element; its address is {array.data.ptr:#x}")
-    own = flag("training", training) or not running
+    own = training or not running
     check_batch_norm(input, [("weight", weight), ("bias", bias)], running, own)
     if device == "chunks":
         if own and running:
@@ -127,19 +130,21 @@ def batch_norm_forward(input, running_mean, running_var, weight, bias, eps, mome
         mean, var = _norms.statistics(x)
     else:
         mean, var = np.asarray(running_mean, np.float64), np.asarray(running_var, np.float64)
-    if moves:
+    with np.errstate(all="ignore"):  # a variance may be 0 or, of running ones, whatever the caller passes
+        inverse = 1 / np.sqrt(var + eps)
+        scale = inverse if weight is None else inverse * weight
+        middle = mean.astype(x.dtype).astype(np.float64)  # so that deviations from it are exact, however far it is from 0
+        shift = (middle - mean) * scale
+        shift = shift if bias is None else shift + bias
+    output = empty(x.shape, x.dtype)
+    _norms.scaled(x, middle, scale, shift, output)
+    with np.errstate(over="ignore"):
+        output = output.reshape(input.shape).astype(input.dtype, copy=False)
+    if moves:  # last, since they may be arrays that were needed: the weight or the input
         momentum = momentum if batches is None else 1 / int(batches)
         _move_towards(running_mean, mean, momentum)
         count = input.size // input.shape[1]
         _move_towards(running_var, var * (count / (count - 1)), momentum)  # the unbiased estimate
-    inverse = 1 / np.sqrt(var + eps)
-    scale = inverse if weight is None else inverse * weight
-    middle = mean.astype(x.dtype).astype(np.float64)  # so that deviations from it are exact, however far it is from 0
-    shift = (middle - mean) * scale
-    output = empty(x.shape, x.dtype)
-    _norms.scaled(x, middle, scale, shift if bias is None else shift + bias, output)
-    with np.errstate(over="ignore"):
-        output = output.reshape(input.shape).astype(input.dtype, copy=False)
     return output, (x, mean, inverse, own)
 
 
@@ -190,4 +195,5 @@ def _planes(input):
 
 def _move_towards(running, value, momentum):
     """running = (1 - momentum) * running + momentum * value, in place."""
-    running += momentum * (value - running)
+    with np.errstate(over="ignore", invalid="ignore"):
+        running += momentum * (value - running)

@@ -16,10 +16,10 @@ def convolve_blockwise(
     Parameters
     ----------
     input : array
-        (N, C, *spatial), (C, *spatial), or of a single channel (*spatial). A numpy.memmap, an array of zarr, or anything with shape, dtype
+        ``(N, C, *spatial)``, ``(C, *spatial)``, or of a single channel ``(*spatial)``. A numpy.memmap, an array of zarr, or anything with shape, dtype
         and slices.
     weight, bias : array_like
-        As in `conv1d`, `conv2d`, `conv3d`: (out_channels, C / groups, *kernel), even for a single channel, and (out_channels,).
+        As in `conv1d`, `conv2d`, `conv3d`: ``(out_channels, C / groups, *kernel)``, even for a single channel, and (out_channels,).
     out : array
         Where results go: like `input`, of its dtype and the result's shape (spatial axes alone are enough where input has no others and there
         is one output channel). Whole chunks, or shards, are written, each once.

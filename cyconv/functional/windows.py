@@ -77,7 +77,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1, *, ou
     Returns
     -------
     ndarray
-        (N, C, *output_size), or without N, of the input's dtype. Half precision is summed in single, integers modulo 2**n.
+        ``(N, C, *output_size)``, or without N, of the input's dtype. Half precision is summed in single, integers modulo 2**n.
 
     Raises
     ------

@@ -66,6 +66,7 @@ from .saving import load, save
 from .summary import summary
 
 __all__ = [
+    "SGD",
     "Adam",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -104,7 +105,6 @@ __all__ = [
     "Module",
     "Parameter",
     "ReLU",
-    "SGD",
     "Sequential",
     "load",
     "receptive_field",

@@ -240,9 +240,10 @@ class Module:
             return
         if value is not None and not isinstance(value, (Module, Parameter)):
             try:
-                return self._fill(name, present, value)
+                self._fill(name, present, value)
             except (ValueError, TypeError) as error:
                 self._complain(error)
+            return
         if isinstance(value, Module):
             self._check_name(name)
             value._enter(name, self)
@@ -501,7 +502,7 @@ class Module:
             raise TypeError(f"state must be a mapping of names to arrays, got {type(state).__name__}")
         wanted = {path: (module, name, array) for path, module, name, array in self._state()}
         missing = [path for path, (module, name, _) in wanted.items() if path not in state and name not in module._optional_state]
-        unexpected = [path for path in state.keys() if path not in wanted]
+        unexpected = [path for path in state.keys() if path not in wanted]  # noqa: SIM118 - a mapping need have no more
         problems, found = [], []
         for path, (module, _, array) in wanted.items():
             if path in state:
@@ -552,11 +553,11 @@ class Module:
     def _complain(self, error):
         """Raises the error that is being handled anew, with this layer's name in front unless it has one."""
         if getattr(error, "_names_a_layer", False):
-            raise
+            raise  # noqa: PLE0704 - within the handler that called this
         text = f"{self._label()}: {error}"
         try:
             named = type(error)(text)
-        except Exception:  # of a kind that takes more than a message
+        except Exception:  # noqa: BLE001 - of a kind that takes more than a message
             named = ValueError(text) if isinstance(error, ValueError) else TypeError(text)
         named._names_a_layer = True
         raise named from error

@@ -26,10 +26,12 @@ _WINDOW = """kernel_size : int or tuple of int
 stride : int or tuple of int, optional
     From one window to the next; `kernel_size` if None."""
 
-_PADDING = """padding : int, tuple, or {'valid', 'same_upper', 'same_lower'}, optional
+_PADDING = """
+padding : int, tuple, or {'valid', 'same_upper', 'same_lower'}, optional
     As in `<function><rank>d`."""
 
-_CEIL = """ceil_mode : bool, optional
+_CEIL = """
+ceil_mode : bool, optional
     Whether a last window that reaches beyond the padded input is kept."""
 
 _RAISES = """Raises

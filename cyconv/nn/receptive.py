@@ -113,25 +113,25 @@ class Flow:
     algorithm: Callable | None = None  # its name, when called
 
     @property
-    def stand_in(self):
+    def stand_in(self) -> np.ndarray:
         """An array of this shape and dtype that takes no memory, for functions that look at these alone."""
         return np.broadcast_to(np.zeros((), self.dtype), self.known())
 
     @property
-    def moved_at(self):
+    def moved_at(self) -> "Flow":
         """This flow, or the one before it after which units have stayed in their places."""
         flow = self
         while len(flow.sources) == 1 and flow.sources[0][1] is _same:
             flow = flow.sources[0][0]
         return flow
 
-    def known(self):
+    def known(self) -> tuple:
         """The shape; ValueError if the input's size is not known."""
         if self.shape is None:
             raise ValueError("what it sees depends on the size of its input: input_size is needed")
         return self.shape
 
-    def step(self, layer, shape=None, seen=None, *, beyond="zeros", period=1, multiply_adds=0, algorithm=None):
+    def step(self, layer, shape=None, seen=None, *, beyond="zeros", period=1, multiply_adds=0, algorithm=None) -> "Flow":
         """The flow after a layer that computes by itself.
 
         Parameters
@@ -161,18 +161,18 @@ class Flow:
             layer=layer, beyond=beyond, period=self.period * period, multiply_adds=multiply_adds, algorithm=algorithm,
         )  # fmt: skip
 
-    def chosen(self, problem, algorithm="auto", weight=None, allow_tf32=False):
+    def chosen(self, problem, algorithm="auto", weight=None, allow_tf32=False) -> str:
         """The name of the algorithm that computes a convolution here; with a weight the one for that."""
         if self.device == "gpu":
             problem = gpu_problem(problem, problem.dtype, allow_tf32)
         return choose(problem, algorithm, weight, device=self.device).name
 
-    def __add__(self, other):
+    def __add__(self, other) -> "Flow":
         if self.shape != other.shape:
             raise ValueError(f"arrays of shapes {self.shape} and {other.shape} cannot be added")
         return self._next(self.shape, ((self, _same), (other, _same)), period=lcm(self.period, other.period))
 
-    def joined(self, *others, axis=1):
+    def joined(self, *others, axis=1) -> "Flow":
         """The flow of arrays that are concatenated along an axis, counted as in the arrays; without sizes that of the channels."""
         flows, period = (self, *others), lcm(self.period, *(other.period for other in others))
         if self.shape is None:

@@ -102,7 +102,7 @@ class Row:
     output_shape: tuple
     parameters: int  # that no layer above has
     multiply_adds: int  # of convolutions and linear layers
-    field: tuple  # a Field per spatial axis of the input
+    field: tuple[Field, ...]  # one per spatial axis of the input
     algorithm: str  # of the forward, "" if there is no choice
     activation_bytes: int  # of the output
     dense: int  # weights of a linear layer between the same shapes, batch apart
@@ -112,7 +112,7 @@ class Row:
 class Summary:
     """What `summary` found: print it, or look at its attributes, which are of one forward."""
 
-    layers: list  # of Rows, in the order of use
+    layers: list[Row]  # in the order of use
     parameters: int
     trainable: int  # parameters that want a gradient
     parameter_bytes: int

@@ -1,8 +1,9 @@
 """Whole models: what the nodes of a Graph do one after another, on images a few at a time."""
 
 import os
+from collections.abc import Callable
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -47,7 +48,7 @@ class Value(NamedTuple):
 class Profile(NamedTuple):
     """What a call returned, and where its time went; printed, a table."""
 
-    results: object
+    results: Any
     layers: list
 
     def __str__(self):
@@ -153,10 +154,10 @@ class Network:
         count = len(self._steps)
         return f"<cyconv.onnx.Network ({listed(self.inputs)}) -> ({listed(self.outputs)}), {count} node{'s' * (count != 1)}>"
 
-    def __call__(self, *arrays, **named):
+    def __call__(self, *arrays: Any, **named: Any) -> Any:
         return self._called(arrays, named, None)
 
-    def profile(self, *arrays, progress=None, **named):
+    def profile(self, *arrays: Any, progress: Callable[[int, int], object] | None = None, **named: Any) -> Profile:
         """Times each node of a call.
 
         Parameters

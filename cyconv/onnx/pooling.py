@@ -212,7 +212,7 @@ def max_unpool(x, indices, output_shape=None, *, kernel_shape, pads=None, stride
     beginning (so ONNX's own case; ONNX Runtime lets them count through the output).
     """
     x, indices = as_array("X", x), as_array("I", indices)
-    rank, kernel, stride, _, before, after = _arguments("MaxUnpool", x, "NOTSET", None, kernel_shape, pads, strides)
+    _, kernel, stride, _, before, after = _arguments("MaxUnpool", x, "NOTSET", None, kernel_shape, pads, strides)
     size = [(n - 1) * s + k - b - a for n, k, s, b, a in zip(x.shape[2:], kernel, stride, before, after)]
     if indices.shape != x.shape:
         raise ValueError(f"I must have the shape of X, {x.shape}, got {indices.shape}")

@@ -5,9 +5,10 @@ import warnings
 
 import numpy as np
 
-from ..arguments import check_on_cpu
+from ..arguments import check_on_cpu, integer
 from .arrangement import arrange, arranged, chosen, convolved, parts
 from .operands import (
+    as_numpy,
     as_operands,
     check_method,
     check_mode,
@@ -190,7 +191,7 @@ def choose_conv_method(in1, in2, mode="full", measure=False):
     """
     check_not_chunked(in1=in1, in2=in2)
     check_on_cpu(in1=in1, in2=in2)
-    in1, in2 = np.asarray(in1), np.asarray(in2)
+    in1, in2 = as_numpy("in1", in1), as_numpy("in2", in2)
     check_mode(mode)
     if measure:
         times = {method: _seconds(lambda: convolve(in1, in2, mode, method)) for method in ("fft", "direct")}  # noqa: B023
@@ -239,6 +240,7 @@ def correlation_lags(in1_len, in2_len, mode="full"):
     >>> print(lags, lags[np.argmax(signal.correlate(x, y))])
     [-3 -2 -1  0  1  2  3  4] 1
     """
+    in1_len, in2_len = integer("in1_len", in1_len, 0), integer("in2_len", in2_len, 0)
     if mode == "full":
         return np.arange(1 - in2_len, in1_len)
     if mode == "same":
@@ -252,7 +254,10 @@ def correlation_lags(in1_len, in2_len, mode="full"):
 
 
 def _scipys(name, *arguments):
-    return getattr(scipy(), name)(*arguments)
+    try:
+        return getattr(scipy(), name)(*arguments)
+    except IndexError as error:  # its transforms, of arrays without elements
+        raise ValueError(f"in1 and in2 must have elements for method='fft': {error}") from error
 
 
 def _check_dimensions(in1, in2):

@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from ..arguments import check_on_cpu
+from ..arguments import check_on_cpu, viewed
 from ..devices import is_chunked
 from ..problem import CONV_DTYPES
 
@@ -29,7 +29,12 @@ def as_operands(in1, in2):
             from ..chunked.graph import check_chunks
 
             check_chunks(name, array)
-    return *(array if is_chunked(array) else np.asarray(array) for array in (in1, in2)), chunked
+    return *(array if is_chunked(array) else as_numpy(name, array) for name, array in (("in1", in1), ("in2", in2))), chunked
+
+
+def as_numpy(name, array):
+    """The array as NumPy's, of whatever it holds: SciPy takes more than cyconv does."""
+    return array if type(array) is np.ndarray else viewed(name, array)
 
 
 def check_not_chunked(**values):

@@ -16,7 +16,7 @@ import numpy as np
 from ..arguments import check_on_cpu
 from ..functional import avg_pool2d, avg_pool3d, max_pool2d, max_pool3d, min_pool2d, min_pool3d
 from .n_d import correlate
-from .operands import check_not_chunked
+from .operands import as_numpy, check_not_chunked
 
 _CANCELLED = 2.0**-28  # a variance that is so much less than the mean square has lost 28 of 53 bits, or more
 _AT_ONCE = 2**20  # elements of windows that are looked at one by one
@@ -77,7 +77,7 @@ def match_template(image, template, pad_input=False, mode="constant", constant_v
     """
     check_not_chunked(image=image, template=template)
     check_on_cpu(image=image, template=template)
-    image, template = np.asarray(image), np.asarray(template)
+    image, template = as_numpy("image", image), as_numpy("template", template)
     if image.ndim not in (2, 3) or not image.size:
         raise ValueError(f"image must be a 2- or 3-dimensional array with elements; got shape {image.shape}")
     if template.ndim != image.ndim or not template.size or any(n < k for n, k in zip(image.shape, template.shape)):

@@ -147,7 +147,8 @@ def _as_fillvalue(fillvalue, dtype):
     value = np.asarray(fillvalue)
     if value.size != 1:
         raise ValueError(f"`fillvalue` must be scalar or an array with one element; got {fillvalue!r}")
-    value = value.reshape(())[()]
+    value = value.reshape(())
+    value = value[()] if value.dtype.kind in "biufc" else value
     if value.dtype.kind == "c" and dtype.kind != "c" and value.imag == 0:
         value = value.real
     if (
@@ -156,7 +157,8 @@ def _as_fillvalue(fillvalue, dtype):
         or dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
     ):  # fmt: skip
         raise ValueError(f"could not cast `fillvalue` directly to the output type {dtype}; got {fillvalue!r}")
-    return dtype.type(value)
+    with np.errstate(over="ignore"):
+        return dtype.type(value)
 
 
 def _nothing(input, kernel, mode, boundary, fillvalue, dtype):
