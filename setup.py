@@ -3,13 +3,23 @@
 Each source is translated to C once, and that C file is compiled once per level into cyconv/cpu/<level>/. At import
 cyconv/cpu/__init__.py picks the best level that the processor has. cyconv/_*.pyx are built with the baseline's flags
 only: _platform asks the processor, and importing it is safe everywhere.
+
+Two variables of the environment change what is built, for those who look for faults:
+
+CYCONV_BUILD_LEVELS=v2,v3   some of the levels (v2, v3, v4, base), from any compiler. All three are built where GCC builds for x86-64,
+                            elsewhere `base`: no flags of any processor.
+CYCONV_BUILD=debug          symbols, tables for unwinding and C's start files stay in, nothing is done for size alone, and CFLAGS and LDFLAGS
+                            come after the flags of this file instead of before them, so that they win:
+                            CFLAGS="-O1 -fsanitize=address" LDFLAGS="-fsanitize=address"
 """
 
 import copy
+import functools
 import os
 import platform
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from glob import glob
 from pathlib import Path
@@ -38,6 +48,8 @@ COMMON += ["-fno-plt", "-fmerge-all-constants", "-fno-align-functions", "-fno-al
 # A branch that Cython calls unlikely (a failed call, an operand that is no int) is as good as never taken, so that it is made small and stands
 # apart: 2 to 7 % of a module. Loops over numbers hold none, and come out as they were but for a few registers.
 COMMON += ["--param=builtin-expect-probability=100", "-fno-ident"]
+# What CYCONV_BUILD=debug is compiled with in place of all the above.
+DEBUG = ["-O3", "-g", "-fno-math-errno", "-Wno-discarded-qualifiers"]
 LINKED = ["-s", "-Wl,--build-id=none"] if sys.platform.startswith("linux") else ["-s"]
 # Kernels have nothing that must be called when they are loaded or left, so that they need no start files of C: with the gaps between
 # segments 0.5 KB of each, 20 KB of the wheel.
@@ -53,6 +65,9 @@ SMALL = ["-O2", "-ftree-vectorize", "-fpeel-loops", "-falign-loops=64"]
 SMALL_LEVEL = "v2"
 # Fewer copies of blocks of code: 2 % slower and 6 % smaller where it is most (sliding). Not for the level of the newest processors.
 FEWER_COPIES = ["-freorder-blocks-algorithm=simple", "-fno-tree-pre"]
+# What compilers other than GCC do not know, or warn about.
+GCCS_OWN = {"-Wno-discarded-qualifiers", "-fno-align-jumps", "-fno-align-labels", "--param=builtin-expect-probability=100", "-fpeel-loops", *FEWER_COPIES}
+OTHERS = ["-Wno-incompatible-pointer-types-discards-qualifiers", "-Wno-unused-function"]
 # Of the oldest level as small as can be: columns are gathered half as long again at worst, most of the time is the product's.
 SMALLEST_OF_SMALL_LEVEL = {"im2col"}
 # Of what Cython puts into every module: names packed twice make the wheel no smaller, and the code that unpacks them is in it too;
@@ -82,7 +97,14 @@ class BuildPerLevel(build_ext):
         self.openmp = ["-fopenmp"] if self.accepts("-fopenmp", "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }") else []
         if not self.openmp:
             print("cyconv: this compiler has no OpenMP; building a single-threaded cyconv", file=sys.stderr)
+        self.forget_this_machine()
         super().build_extensions()
+
+    def forget_this_machine(self):
+        """No module looks for libraries where this Python has its own: it needs none of them, and is the same whatever folder Python stands in."""
+        own = set((sysconfig.get_config_var("LDSHARED") or "").split()) - set(os.environ.get("LDFLAGS", "").split())
+        places = {word for word in own if word.startswith(("-Wl,-rpath,", "-Wl,-rpath="))}
+        self.compiler.linker_so = [word for word in self.compiler.linker_so if word not in places]
 
     def require_compiler(self):
         if not self.accepts("-O1", "#include <Python.h>\nint main(void) { return 0; }"):
@@ -109,11 +131,24 @@ class BuildPerLevel(build_ext):
         super().copy_extensions_to_source()
 
     def build_extension(self, extension):
-        level, oldest = extension.level, extension.name.startswith(f"cyconv.cpu.{SMALL_LEVEL}.")
         openmp = [] if source_name(extension) in UNTHREADED else self.openmp
-        extension.extra_compile_args = COMMON + LEVELS.get(level, []) + openmp
+        extension.extra_compile_args = (DEBUG if debug() else COMMON) + LEVELS.get(extension.level, []) + openmp
         if source_name(extension) in UNCONTRACTED:
             extension.extra_compile_args.append("-ffp-contract=off")
+        extension.extra_link_args = list(openmp)
+        if debug():
+            extension.extra_compile_args += os.environ.get("CFLAGS", "").split()
+            extension.extra_link_args += os.environ.get("LDFLAGS", "").split()
+        else:
+            self.make_small(extension)
+        if not is_gcc():
+            extension.extra_compile_args = [flag for flag in extension.extra_compile_args if flag not in GCCS_OWN] + OTHERS
+        command = copy.copy(self)  # of its own, since extensions are built side by side
+        command.build_temp = os.path.join(self.build_temp, extension.level)  # one object file per level, not one overwriting the other
+        build_ext.build_extension(command, extension)
+
+    def make_small(self, extension):
+        oldest = extension.name.startswith(f"cyconv.cpu.{SMALL_LEVEL}.")
         if source_name(extension) in SMALLEST:
             extension.extra_compile_args.append("-Os")
         elif oldest and source_name(extension) in SMALLEST_OF_SMALL_LEVEL:
@@ -122,14 +157,12 @@ class BuildPerLevel(build_ext):
             extension.extra_compile_args += SMALL
         elif oldest:
             extension.extra_compile_args += SMALL[:-1]
-        if oldest or level == "v3" and source_name(extension) in SMALLER:
+        if oldest or extension.level == "v3" and source_name(extension) in SMALLER:
             extension.extra_compile_args += FEWER_COPIES
-        extension.extra_link_args = [*LINKED, *(KERNELS_LINKED if extension.name.startswith("cyconv.cpu.") else []), *openmp]
-        command = copy.copy(self)  # of its own, since extensions are built side by side
-        command.build_temp = os.path.join(self.build_temp, level)  # one object file per level, not one overwriting the other
-        build_ext.build_extension(command, extension)
+        extension.extra_link_args += LINKED + (KERNELS_LINKED if extension.name.startswith("cyconv.cpu.") else [])
 
 
+@functools.cache
 def is_gcc():
     """GCC alone builds the levels above the baseline: the tiles' register use was checked in its output."""
     compiler = os.environ.get("CC", "cc").split()
@@ -140,8 +173,25 @@ def is_gcc():
     return "Free Software Foundation" in text
 
 
+def debug():
+    build = os.environ.get("CYCONV_BUILD", "")
+    if build not in ("", "debug"):
+        raise SystemExit(f"cyconv: CYCONV_BUILD must be 'debug' or not set; got {build!r}")
+    return build == "debug"
+
+
+def levels_to_build():
+    wanted = [level.strip() for level in os.environ.get("CYCONV_BUILD_LEVELS", "").split(",") if level.strip()]
+    if unknown := set(wanted) - {*LEVELS, BASELINE}:
+        raise SystemExit(f"cyconv: CYCONV_BUILD_LEVELS must name some of {', '.join(LEVELS)}, {BASELINE}; got {', '.join(sorted(unknown))}")
+    if wanted:
+        return wanted
+    return list(LEVELS) if platform.machine().lower() in ("x86_64", "amd64") and is_gcc() else [BASELINE]
+
+
 def extensions():
-    levels = list(LEVELS) if platform.machine().lower() in ("x86_64", "amd64") and is_gcc() else [BASELINE]
+    debug()  # a slip in it is told before anything is translated
+    levels = levels_to_build()
     directives = {
         "language_level": "3",
         "boundscheck": False,
@@ -166,7 +216,7 @@ def extensions():
     fanned = []
     for kernel in modules:
         if kernel.name.startswith("cyconv._"):
-            kernel.level = levels[0]
+            kernel.level = BASELINE if levels == [BASELINE] else min(LEVELS)
             fanned.append(kernel)
             continue
         for level in levels:
@@ -192,4 +242,6 @@ class WellPacked(bdist_wheel.WheelFile):
 
 
 bdist_wheel.WheelFile = WellPacked
+# One wheel for each Python. One for all of them (abi3: Py_LIMITED_API of 3.11) is a few percent smaller, but calls into Python take longer in it:
+# tiny_conv and tiny_1d of bench/problems/tiny.txt 19 and 31 % longer, 19 and 22 % more instructions.
 setup(ext_modules=extensions(), cmdclass={"build_ext": BuildPerLevel})

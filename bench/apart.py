@@ -86,7 +86,7 @@ def _child(requests, answers):
             answer((time.perf_counter() - begin) / times)
     except EOFError:  # the parent is done
         pass
-    except Exception as error:  # noqa: BLE001 (its exception classes are private)
+    except Exception as error:  # its exception classes are private
         answer(str(error) or repr(error))
 
 

@@ -88,7 +88,7 @@ def constants(budget):
         a, b = arrays(shape, kernel, dtype)
         x, w = a[None, None], b[None, None]
         function, padding = (cyconv.conv1d, cyconv.conv2d, cyconv.conv3d)[len(shape) - 1], tuple(k - 1 for k in kernel)
-        calls = [lambda: scipy.signal.fftconvolve(a, b), lambda: function(x, w, padding=padding, algorithm="fft")]  # noqa: B023
+        calls = [lambda: scipy.signal.fftconvolve(a, b), lambda: function(x, w, padding=padding, algorithm="fft")]
         theirs, ours = interleaved(calls, budget, time.thread_time)
         far = [math.log(max(size / costs.CACHE_BYTES, 1)) for size in (points * a.itemsize, verdict.workspace)]
         is_group = [float(group == (dtype, len(shape) > 1)) for group in groups]

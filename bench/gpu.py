@@ -259,10 +259,10 @@ def own_bounds(row, mode, chosen):
         from .contenders import pool_problem
 
         bound = menu.GPU_POOL[0].bound(pool_problem(row, np.broadcast_to(np.zeros((), dtype_of(mode)), row.input_shape)))  # of either row
-        return {name: (bound, "terms") for name in ("cyconv", "cyconv plan")}
+        return dict.fromkeys(("cyconv", "cyconv plan"), (bound, "terms"))
     problem = gpu_problem(row.problem(), dtype_of(mode), mode == "tf32")
     found = {each.name: (each.bound(problem), each.scale) for each in menu.GPU_CONV}
-    return found | {name: found[chosen] for name in ("cyconv", "cyconv plan")}
+    return found | dict.fromkeys(("cyconv", "cyconv plan"), found[chosen])
 
 
 def check(row, mode, name, answer, exact, bounds):
@@ -362,7 +362,7 @@ class Files:
     """What the options ask to be written, whole lines at any moment."""
 
     def __init__(self, options):
-        self.open = {what: open(path, "w", newline="") for what in ("csv", "json") if (path := getattr(options, what))}
+        self.open = {what: open(path, "w", newline="") for what in ("csv", "json") if (path := getattr(options, what))}  # noqa: SIM115
         if "csv" in self.open:
             self.csv = csv.writer(self.open["csv"])
             self.csv.writerow(("row", "problem", "batch", "mode", "contender", "milliseconds", "chosen", "note"))

@@ -1,7 +1,7 @@
 """Gradients of pools, unfold, fold and filters: rows that are made of those of problem files, what computes them, and their exact answers.
 
-Filters are those with the windows of the pools that are one but for their borders. PyTorch gets what cyconv gets: the gradient of the results and, of maxima, their places. So both do the gradient alone, and neither the pool
-nor what autograd writes down about it.
+Filters are those with the windows of the pools that are one but for their borders. PyTorch gets what cyconv gets: the gradient of the
+results and, of maxima, their places. So both do the gradient alone, and neither the pool nor what autograd writes down about it.
 """
 
 from dataclasses import dataclass, fields, replace

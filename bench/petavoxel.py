@@ -101,10 +101,10 @@ def table(options):
     petabytes, kernel = options.voxels * BYTES / 1e15, options.voxels / 1e6 / options.workers / options.kernel / 3600
     once = 2 * petabytes * 1e9 / options.workers / 3600 / options.storage
     lines = [
-        f"{options.voxels:.0e} voxels, {round(options.voxels ** (1 / 3)):,} along each axis, in float32: {petabytes:.3g} PB in and as much out. A kernel of "
-        f"{' x '.join([str(options.kernel_length)] * 3)}. {options.workers} workers, of which each",
-        f"computes {options.kernel:.0f} million voxels, reads or writes {options.storage:.0f} MB and receives {options.network:.0f} MB in a second; "
-        f"{options.task:.3g} ms of the scheduler for a task; chunks of {options.stored}³ in storage.",
+        (f"{options.voxels:.0e} voxels, {round(options.voxels ** (1 / 3)):,} along each axis, in float32: {petabytes:.3g} PB in and as much out. A kernel of "
+         f"{' x '.join([str(options.kernel_length)] * 3)}. {options.workers} workers, of which each"),
+        (f"computes {options.kernel:.0f} million voxels, reads or writes {options.storage:.0f} MB and receives {options.network:.0f} MB in a second; "
+         f"{options.task:.3g} ms of the scheduler for a task; chunks of {options.stored}³ in storage."),
         f"The kernel alone takes {kernel:.1f} h, reading and writing everything once {once:.1f} h.",
         "",
         "| chunk | GB | halo | memory of a worker, GB | graph: moved, PB | million tasks | hours | slowest | reading again: read, PB | million tasks | hours | slowest |",

@@ -6,6 +6,7 @@ import numpy as np
 from ._memory import empty, overlaps
 from .arguments import as_array, check_out, flag
 from .devices import device_of
+from .memory import assign
 from .pool_problem import AVERAGE_DTYPES, MAX_DTYPES
 from .problem import CACHED, CONV_DTYPES, conv_problem, known_conv_problem
 from .select import PIXELS, choose, choose_pool
@@ -112,7 +113,7 @@ def execute(row, problem, input, prepared, bias, out, another=None, bint private
     elif problem.outputs:
         result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * problem.rank)
     if out is not None and result is not out:
-        out[...] = result
+        assign(out, result)
         return out
     return result
 
@@ -171,7 +172,7 @@ def pooled(problem, cnp.ndarray input, algorithm, out):
         row.run(problem, input, result, indices)
     if out is not None:
         if not direct:
-            out[...] = result
+            assign(out, result)
         return out if indices is None else (out, indices)
     return result if indices is None else (result, indices)
 

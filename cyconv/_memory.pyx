@@ -11,7 +11,7 @@ that finds it taken, by another thread or by a thread that did not survive a for
 """
 cimport numpy as cnp
 from libc.stdint cimport uint8_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset, strcpy
 
 cnp.import_array()
@@ -25,9 +25,23 @@ cdef extern from * nogil:
     #else
       #define cy_prefer_huge(p, n) ((void) 0)
     #endif
+    #define CY_LINE 64
+    #ifdef CY_CHECKED                   /* for those who look for faults (tests/builds): each array is new, and ends where its memory does */
+      #define CY_ALIGNED 0
+      #define CY_STORED ((size_t) -1)
+      static inline void *cy_base(size_t size, size_t front) { void *p; (void) front; return posix_memalign(&p, CY_LINE, CY_LINE + size) ? NULL : p; }
+    #else
+      #define CY_ALIGNED 1024
+      #define CY_STORED ((size_t) 65536)
+      static inline void *cy_base(size_t size, size_t front) { return malloc(size + front + CY_LINE - 1); }
+    #endif
     static inline int cy_try_lock(char *lock) { return !__atomic_test_and_set(lock, __ATOMIC_ACQUIRE); }
     static inline void cy_unlock(char *lock)  { __atomic_clear(lock, __ATOMIC_RELEASE); }
     """
+    const Py_ssize_t ALIGNED "CY_ALIGNED"       # bytes from which arrays begin at a line; NumPy has smaller ones ready
+    const size_t STORED "CY_STORED"             # bytes from which arrays are worth storing; smaller ones malloc keeps warm by itself
+    const size_t LINE "CY_LINE"
+    void* new_base "cy_base"(size_t, size_t)    # room for so many bytes from a line's beginning, with some in front
     int posix_memalign(void**, size_t, size_t)
     void prefer_huge "cy_prefer_huge"(void*, size_t)
     bint try_lock "cy_try_lock"(char*)
@@ -53,10 +67,7 @@ cdef extern from "Python.h":
     int trace "PyTraceMalloc_Track"(unsigned int, size_t, size_t) nogil
 
 cdef enum:
-    ALIGNED = 1024                      # bytes from which arrays begin at a line; NumPy has smaller ones ready
-    STORED = 64 * 1024                  # bytes from which arrays are worth storing; smaller ones malloc keeps warm by itself
     KEEP = 32                           # blocks
-    LINE = 64
     HUGE = 2 * 1024 * 1024              # bytes of a huge page
     NUMPY_DOMAIN = 389047               # of arrays, to tracemalloc
 cdef Py_ssize_t KEEP_BYTES = 128 * 1024 * 1024
@@ -91,10 +102,10 @@ cdef void* allocate(void* ctx, size_t size) noexcept nogil:
     cdef size_t align, room = (size + 4095) & ~<size_t> 4095
     cdef int i, best = -1
     if size < STORED:
-        base = malloc(size + sizeof(Block) + LINE - 1)
+        base = new_base(size, sizeof(Block))
         if base == NULL:
             return NULL
-        memory = <char*> ((<size_t> base + sizeof(Block) + LINE - 1) & ~<size_t> (LINE - 1))
+        memory = <char*> ((<size_t> base + sizeof(Block) + LINE - 1) & ~(LINE - 1))
         block_of(memory).room = size
         block_of(memory).base = base
         return memory

@@ -3,6 +3,8 @@
 Three jobs that must be done outside the kernels: name the processor's x86-64 level, keep OpenMP alive across fork, and
 hold the BLAS that scipy.linalg.cython_blas uses to one thread while our own loops run.
 """
+import os
+
 from libc.stdint cimport uintptr_t
 
 from cyconv.cpu.items cimport flushing
@@ -31,23 +33,51 @@ cdef extern from *:
       #include <omp.h>
       #define CY_OPENMP 1
       #ifndef _WIN32
+        #include <dlfcn.h>
         #include <pthread.h>
         /* libgomp's threads do not survive fork, and its pool in the child waits for them for ever. Dropping the pool of
-           the forking thread just before the fork makes both sides start a fresh one. */
-        static void cy_before_fork(void) {
-            if (!omp_in_parallel()) omp_pause_resource_all(omp_pause_hard);
+           the forking thread just before the fork makes both sides start a fresh one.
+           A wheel brings a libgomp of its own. Modules that are loaded once another library has made its libgomp everybody's
+           (PyTorch does) use that one in its place, so that there are two such pools. */
+        static int cy_survives;
+        static int (*cy_others_inside)(void);
+        static int (*cy_others_pause)(omp_pause_resource_t);
+        /* LLVM's library looks after itself, with locks that it holds by now, and this would wait for them for ever. Clang's code uses it, and GCC's
+           finds it in libgomp's place where somebody has put it there (conda's packages may). */
+        static int cy_is_llvms(void *function) {
+            Dl_info of;
+            void *library = dladdr(function, &of) ? dlopen(of.dli_fname, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+            int is = library && dlsym(library, "__kmpc_fork_call");
+            if (library) dlclose(library);
+            return is;
         }
-        static int cy_survive_fork(void) { return pthread_atfork(cy_before_fork, NULL, NULL); }
+        static void cy_look_around(void) {
+            cy_others_inside = (int (*)(void)) dlsym(RTLD_DEFAULT, "omp_in_parallel");
+            cy_others_pause = (int (*)(omp_pause_resource_t)) dlsym(RTLD_DEFAULT, "omp_pause_resource_all");
+            if (cy_others_pause && cy_is_llvms((void *) cy_others_pause)) cy_others_pause = NULL;
+        }
+        static void cy_before_fork(void) {
+            if (!cy_survives && !omp_in_parallel()) omp_pause_resource_all(omp_pause_hard);
+            if (cy_others_inside && cy_others_pause && !cy_others_inside()) cy_others_pause(omp_pause_hard);
+        }
+        static int cy_survive_fork(void) {
+            omp_get_max_threads();              /* see threads.py */
+            cy_survives = cy_is_llvms((void *) omp_pause_resource_all);
+            return pthread_atfork(cy_before_fork, NULL, NULL);
+        }
       #else
+        static void cy_look_around(void) {}
         static int cy_survive_fork(void) { return 0; }
       #endif
     #else
       #define CY_OPENMP 0
+      static void cy_look_around(void) {}
       static int cy_survive_fork(void) { return 0; }
     #endif
     """
     const char* cy_cpu_level()
     int cy_survive_fork()
+    void cy_look_around()
     bint CY_OPENMP
 
 ctypedef void (*set_threads_t)(int) noexcept nogil
@@ -98,8 +128,25 @@ def hold_blas():
 def release_blas():
     """Ends one hold_blas; the last one gives BLAS its threads back."""
     global blas_users
-    if blas_set == NULL:
+    if blas_users == 0:
         return
     blas_users -= 1
     if blas_users == 0:
         blas_set(blas_before)
+
+
+def look_around():
+    """Finds the OpenMP that modules loaded by now may use. Not in the handler: glibc's loader and its fork could wait for each other there."""
+    cy_look_around()
+
+
+def let_blas_go():
+    """In a forked child, which has none of the threads that hold it."""
+    global blas_users
+    if blas_users:
+        blas_users = 0
+        blas_set(blas_before)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=look_around, after_in_child=let_blas_go)

@@ -18,7 +18,6 @@ longer is the shorter one and the first window. Where kz * ky * kx windows meet,
 of absolute quotients; where there is one, its value is divided as NumPy does it.
 """
 cimport numpy as cnp
-from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from cyconv._memory cimport new_array

@@ -46,13 +46,13 @@ cdef struct Gather:
 
 cdef inline void copy(const Gather* w, Py_ssize_t g, Py_ssize_t first, const item* like) noexcept nogil:
     """A few input channels of a group, through all output channels."""
-    cdef Py_ssize_t o, c, t, count = w.count
+    cdef Py_ssize_t o, _c, t, count = w.count
     cdef const char* kernel
     cdef item* place
     for o in range(w.rows):
         place = <item*> w.to + ((g * w.rows + o) * w.channels + first) * count
         kernel = w.source + g * w.step[0] + o * w.step[1] + first * w.step[2]
-        for c in range(min(<Py_ssize_t> TOGETHER, w.channels - first)):
+        for _c in range(min(<Py_ssize_t> TOGETHER, w.channels - first)):
             for t in range(count):
                 place[t] = (<const item*> (kernel + w.taps[t]))[0]
             place += count

@@ -6,11 +6,20 @@ cdef extern from "Python.h":
     ctypedef struct PyObject
     void Py_DECREF(PyObject*)
 
+cdef extern from *:
+    """
+    #ifdef CY_CHECKED                   /* for those who look for faults (tests/builds): the smallest calls use several threads, too */
+      #define CY_WORTH_A_THREAD 1e-12
+    #else
+      #define CY_WORTH_A_THREAD 25e-6
+    #endif
+    """
+    const double WORTH_A_THREAD "CY_WORTH_A_THREAD"     # seconds of work below which another one costs more than it brings: a call of 50 us gains 10 %
+
 inner = ContextVar("cyconv_threads", default=None)  # of the innermost `with threads(n)`
 cdef int chosen = 0                     # by set_num_threads; 0: it was not called
 cdef int default = 0                    # once it is known
 cdef object find_default = None         # what finds it; None where there is but one thread
-cdef double WORTH_A_THREAD = 25e-6      # seconds of work below which another thread costs more than it brings: a call of 50 us gains 10 %
 
 
 def open_threads(find):

@@ -37,7 +37,7 @@ cdef struct Weave:
     const char* part[MOST_PARTS]        # of each remainder, z, y and x; NULL where there is none
     Py_ssize_t[3] stride
     Py_ssize_t[3] size                  # of a plane of the result
-    Py_ssize_t planes, channels, blocks # blocks of rows of a plane
+    Py_ssize_t planes, channels, blocks  # blocks of rows of a plane
     const char* empty                   # what stands where no part is, one number for each channel
     char* out
     int bytes

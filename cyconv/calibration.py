@@ -1,9 +1,10 @@
 """Measures the seconds of every kind of work in costs.py: for `python -m cyconv tune` and for bench/calibrate.py.
 
 Random problems of every shape are computed by every algorithm that accepts them, weights prepared anew as in a plain call,
-on one thread. bench/calibrate_gpu.py draws larger ones for the GPU, and pools, and fits them by what is here. The seconds of each algorithm are then the non-negative numbers with which its amounts of work
-(`amounts` of its module) predict those times best, in relative error. Other problems, not fitted to, say how well times
-are predicted and what it costs that the algorithm predicted to be the quickest is not always the quickest.
+on one thread. bench/calibrate_gpu.py draws larger ones for the GPU, and pools, and fits them by what is here. The seconds of each
+algorithm are then the non-negative numbers with which its amounts of work (`amounts` of its module) predict those times best, in relative
+error. Other problems, not fitted to, say how well times are predicted and what it costs that the algorithm predicted to be the quickest is
+not always the quickest.
 """
 
 import math

@@ -8,6 +8,7 @@ from ._fold import fold as add_up
 from .arguments import as_array, check_cpu_dtype, check_out, delivered
 from .devices import device_of, on_gpu
 from .fold_problem import fold_problem, unfold_problem
+from .memory import assign
 
 
 def unfold(input, kernel_size, dilation, padding, stride, out):
@@ -31,7 +32,7 @@ def unfolded(problem, input, out=None):
     result = _room(p.columns_shape, p.dtype, input, out)
     reach = [(m - 1) * s + d * (k - 1) - pad for m, s, d, k, pad in zip(p.counts, p.stride, p.dilation, p.kernel, p.padding)]
     if any(p.padding) or any([last >= n for last, n in zip(reach, p.size)]):
-        result[...] = 0
+        assign(result, 0)
     image = input.reshape(p.batch, p.channels, *p.size) if not p.batched else input
     columns = result.reshape(p.batch, p.channels, *p.kernel, *p.counts)
     for tap, windows, samples in p.taps():

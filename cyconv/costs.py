@@ -8,6 +8,7 @@ nor on the level that this process runs: one problem gets one algorithm. Vectors
 v4 has them.
 """
 
+import os
 import threading
 import warnings
 from math import prod
@@ -195,6 +196,16 @@ CONVERTED = ("float16", "int8", "uint8", "int16", "uint16")  # stored in fewer b
 _AS_SHIPPED = SHIPPED, f"shipped constants ({SOURCE})"
 _in_force = None
 _looking = threading.Lock()
+
+
+def _look_anew():
+    """In a forked child, where nobody may be left to open the lock."""
+    global _looking
+    _looking = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_look_anew)
 
 
 def in_force():

@@ -14,12 +14,13 @@ from .gradient_problem import (
     input_gradient,
     weight_gradient,
 )
-from .memory import empty
+from .memory import assign, empty
 from .problem import CONV_DTYPES
 from .select import choose
 from .transpose import run_transposed
 
 SHAPE = "a sequence of ints, the shape of an array"
+LONGEST = 2**35  # multiply-adds of one part of a gradient with respect to a weight: half a second at most on one core
 
 
 def conv_input(
@@ -124,7 +125,7 @@ def _weight(gradient, input, grad_output, algorithm, allow_tf32, out):
     x = input.reshape(slices, p.in_channels, p.groups // slices, p.batch, *input.shape[-p.rank :])
     x = x.transpose(3, 2, 0, 1, *range(4, 4 + p.rank))
     x = x.reshape(p.batch, p.groups, p.in_channels, *input.shape[-p.rank :])
-    found = _exchanged(p, x, kernel, row, algorithm)
+    found = _in_parts(p, x, kernel, row, algorithm)
     if slices > 1:
         found = np.add.reduce(found.reshape(slices, *g.shape), axis=0)
     return _delivered(found.reshape(g.shape), dtype, out)
@@ -134,6 +135,22 @@ def _kernel(p, slices, grad_output, axes):
     """grad_output as a weight: (groups and slices * output channels, batch / slices, ...)."""
     kernel = grad_output.reshape(slices, p.in_channels, p.groups // slices, p.out_channels, *axes)
     return kernel.transpose(2, 0, 3, 1, *range(4, 4 + p.rank)).reshape(p.weight_shape)
+
+
+def _in_parts(problem, input, weight, row, algorithm):
+    """The same as `_exchanged`, which it calls for a part of the channels at a time where that takes long: an item of work sums over all of
+    its channels, and Ctrl-C is looked at between items."""
+    p = problem
+    length = max(int(LONGEST * p.in_channels / max(p.multiply_adds, 1)), 1)
+    if length >= p.in_channels:
+        return _exchanged(p, input, weight, row, algorithm)
+    found = None
+    for begin in range(0, p.in_channels, length):
+        some = np.ascontiguousarray(weight[:, begin : begin + length])
+        part = replace(p, in_channels=some.shape[1])
+        sums = _exchanged(part, input[:, :, begin : begin + length], some, choose(part, algorithm, some), algorithm)
+        found = sums if found is None else np.add(found, sums, out=found)
+    return found
 
 
 def _exchanged(problem, input, weight, row, algorithm):
@@ -198,5 +215,5 @@ def _delivered(result, dtype, out):
     with np.errstate(over="ignore"):
         if out is None:
             return np.ascontiguousarray(result, dtype)
-        out[...] = result
+        assign(out, result)
     return out

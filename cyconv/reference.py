@@ -6,7 +6,8 @@ error. Integers are summed in their own dtype, modulo 2**n.
 
 import itertools
 from dataclasses import replace
-from math import prod
+from fractions import Fraction
+from math import log, prod
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,15 +53,25 @@ def run(problem, input, weight, bias, out):
     """Writes the result to `out`."""
     p = problem
     dtype = _WIDER.get(p.dtype, p.dtype)
-    x = input.reshape(p.batch, p.groups, p.in_channels, *p.size).astype(dtype)
+    x = input.reshape(p.batch, p.groups, p.in_channels, *p.size).astype(dtype, order="C")
     x = pad(x, p.pad_before, p.pad_after, p.padding_mode)
-    w = weight.reshape(p.groups, p.out_channels, p.in_channels, *p.kernel).astype(dtype)
+    w = weight.reshape(p.groups, p.out_channels, p.in_channels, *p.kernel).astype(dtype, order="C")
     result = np.zeros((p.batch, p.groups, p.out_channels, *p.out_size), dtype)
-    for tap, window in _windows_of_taps(p):
-        result += np.einsum("ngczyx,goc->ngozyx", x[(..., *window)], w[(..., *tap)])
-    if bias is not None:
-        result += bias.astype(dtype).reshape(p.groups, p.out_channels, 1, 1, 1)
-    out[...] = result.reshape(out.shape).astype(p.dtype)
+    with np.errstate(all="ignore"):
+        for (tap, window), (images, channels) in itertools.product(_windows_of_taps(p), _parts(p)):
+            result[images, :, channels] += np.einsum("ngczyx,goc->ngozyx", x[(images, ..., *window)], w[:, channels][(..., *tap)])
+        if bias is not None:
+            result += bias.astype(dtype).reshape(p.groups, p.out_channels, 1, 1, 1)
+        out[...] = result.reshape(out.shape).astype(p.dtype)
+
+
+def _parts(p):
+    """Slices of images and of output channels that NumPy multiplies in a tenth of a second or so: between them Python looks at Ctrl-C."""
+    each = max(p.groups * p.in_channels * prod(p.out_size), 1)
+    channels = min(max(2**26 // each, 1), max(p.out_channels, 1))
+    images = min(max(2**26 // (each * channels), 1), max(p.batch, 1))
+    cuts = (range(0, p.batch, images), images), (range(0, p.out_channels, channels), channels)
+    return itertools.product(*[[slice(begin, begin + step) for begin in starts] for starts, step in cuts])
 
 
 def pad(x, before, after, mode):
@@ -157,7 +168,6 @@ def pool(problem, input, out, indices=None):
     x = input.reshape(p.planes, *p.size)
     if any(p.border):
         x, p = _with_borders(p, x)
-    places = np.arange(prod(p.size)).reshape(p.size) if p.with_indices else None
     result = np.empty((p.planes, *p.out_size), p.dtype)
     found = np.empty(result.shape, np.int64) if p.with_indices else None
     axes = [enumerate(pool_windows(p, axis)) for axis in range(3)]
@@ -167,9 +177,12 @@ def pool(problem, input, out, indices=None):
             winner = _last_nan_or_first(np.argmax if p.kind == "max" else np.argmin, window)
             result[:, z, y, column] = window[np.arange(p.planes), winner]
             if p.with_indices:
-                found[:, z, y, column] = places[zs, ys, xs].reshape(-1)[winner]
+                kept = [range(n)[s] for n, s in zip(p.size, (zs, ys, xs))]  # whose numbers would fill the memory, as an array of the plane
+                at = np.unravel_index(winner, tuple(map(len, kept)))
+                found[:, z, y, column] = np.ravel_multi_index([k.start + k.step * a for k, a in zip(kept, at)], p.size)
         elif p.kind == "average":
-            result[:, z, y, column] = _average(window, p.divisor_override or zc * yc * xc)
+            with np.errstate(all="ignore"):
+                result[:, z, y, column] = _average(window, p.divisor_override or zc * yc * xc)
         else:
             result[:, z, y, column] = _norm(window, p.norm_type, prod(p.kernel))
     out[...] = result.reshape(out.shape)
@@ -208,12 +221,20 @@ def _norm(rows, p, full):
     with np.errstate(all="ignore"):
         if np.isinf(p):
             return np.abs(rows).max(axis=1) if p > 0 else np.abs(rows).min(axis=1)
-        return (np.power(rows, p).sum(axis=1) * (full / rows.shape[1])) ** (1 / p)
+        return _root(np.power(rows, p).sum(axis=1) * (full / rows.shape[1]), p)
+
+
+def _root(sums, p):
+    """sums ** (1/p), with what 1 / p is rounded by put right."""
+    power = 1 / p
+    missed = float(1 / Fraction(p) - Fraction(power)) * log(2)
+    roots = sums**power
+    return np.where(np.isfinite(roots), roots + roots * (missed * np.frexp(sums)[1]), roots)
 
 
 def _pool_cost(problem):
     samples = problem.outputs * prod(min(k, n) for k, n in zip(problem.kernel, problem.size))
-    return 1e-4 + 5e-9 * samples, 2 * 8 * (problem.planes * prod(problem.size) + problem.outputs)  # last of the menu, roughly
+    return 1e-4 + 1e-5 * prod(problem.out_size) + 5e-9 * samples, 2 * 8 * (problem.planes * prod(problem.size) + problem.outputs)  # last of the menu, roughly
 
 
 pooling = SimpleNamespace(why_not=why_not, cost=_pool_cost, run=pool)  # the menu's row

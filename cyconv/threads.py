@@ -10,16 +10,16 @@ import ctypes
 import math
 import operator
 import os
-import threading
 from functools import cache
 from pathlib import Path
 
 # An idle libgomp thread spins, and takes the core away from NumPy's BLAS: a 0.6 ms product took 9.6 ms. A spin of about 40 us
 # (here 10 to 20 ns each) lasts from one call to the next: shorter, and waking threads costs each call 30 to 60 us; with 10,000, a product
 # of 45 us after a call took 180. libgomp reads the variable once, while it is being loaded.
-_quiet = "GOMP_SPINCOUNT" not in os.environ and "OMP_WAIT_POLICY" not in os.environ
-if _quiet:
-    os.environ["GOMP_SPINCOUNT"] = "3000"
+# LLVM's library, which Clang's code uses, spins for 200 ms, and reads its variable when it is first asked something, which _platform does.
+_quiet = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "0"}
+_quiet = {} if "OMP_WAIT_POLICY" in os.environ else {name: value for name, value in _quiet.items() if name not in os.environ}
+os.environ.update(_quiet)
 try:
     from . import _platform, _threads  # the first extension modules: _platform loads libgomp
 except ImportError as error:
@@ -28,8 +28,8 @@ except ImportError as error:
         "folder, or run the command `cyconv` in place of `python -m cyconv`, or build here with `pip install -e .`"
     ) from error
 
-if _quiet:
-    del os.environ["GOMP_SPINCOUNT"]
+for name in _quiet:
+    del os.environ[name]
 
 VARIABLES = ("CYCONV_NUM_THREADS", "OMP_NUM_THREADS")  # of the environment; the first that is set counts
 _LIMIT = 1024  # more threads than this is a slip of the keyboard
@@ -112,11 +112,12 @@ def threads(n):
     ...     cyconv.conv1d(x, np.ones((1, 1, 3), np.float32))
     array([[[3., 3., 3.]]], dtype=float32)
     """
-    token = _threads.inner.set(_checked("n", n))
+    count, before = _checked("n", n), _threads.inner.get()
     try:
+        _threads.inner.set(count)  # here, since Ctrl-C is noticed right behind a call
         yield
     finally:
-        _threads.inner.reset(token)
+        _threads.inner.set(before)
 
 
 def _default():
@@ -172,7 +173,6 @@ _SETTERS = (  # (set, get) of the BLAS libraries that SciPy is built with, plain
     ("openblas_set_num_threads", "openblas_get_num_threads"),
     ("bli_thread_set_num_threads", "bli_thread_get_num_threads"),
 )
-_binding = threading.Lock()
 
 
 @cache
@@ -180,23 +180,22 @@ def can_hold_blas():
     """Whether BLAS can be held to one thread. If not, loops around it stay serial: nested pools are 15 times slower."""
     from scipy.linalg import cython_blas
 
-    with _binding:
-        library = ctypes.CDLL(cython_blas.__file__)  # looks in the libraries that this module is linked with, too
-        for setter, getter in _SETTERS:
-            try:
-                set_, get = (ctypes.cast(getattr(library, name), ctypes.c_void_p).value for name in (setter, getter))
-            except AttributeError:
-                continue
-            _platform.bind_blas(set_, get)
-            return True
+    library = ctypes.CDLL(cython_blas.__file__)  # looks in the libraries that this module is linked with, too
+    for setter, getter in _SETTERS:
+        try:
+            set_, get = (ctypes.cast(getattr(library, name), ctypes.c_void_p).value for name in (setter, getter))
+        except AttributeError:
+            continue
+        _platform.bind_blas(set_, get)  # no lock: several threads bind the same, and a fork would leave a lock closed
+        return True
     return False
 
 
 @contextlib.contextmanager
 def one_blas_thread():
     """Holds the BLAS of cython_blas to one thread inside a ``with`` block."""
-    _platform.hold_blas()
     try:
+        _platform.hold_blas()  # here, since Ctrl-C is noticed right behind a call
         yield
     finally:
         _platform.release_blas()

@@ -14,7 +14,7 @@ from ._taps import gather
 from ._weave import weave, weaves
 from .arguments import as_array, check_out, flag
 from .devices import device_of
-from .memory import empty
+from .memory import assign, empty
 from .problem import conv_transpose_problem
 from .select import choose, verdicts
 
@@ -54,7 +54,7 @@ def run_transposed(whole, rank, input, weight, bias, algorithm, out):
     if whole.columns is not None and algorithm == "auto" and columns_pay(whole):
         result = _by_columns(whole, rank, input, weight, bias)
         if result is not None and out is not None:
-            out[...] = result
+            assign(out, result)
             return out
         if result is not None:
             return result
@@ -79,7 +79,7 @@ def run_transposed(whole, rank, input, weight, bias, algorithm, out):
     join_phases(whole, rank, computed, bias, result)
     if out is None:
         return result
-    out[...] = result
+    assign(out, result)
     return out
 
 
@@ -88,7 +88,7 @@ def join_phases(whole, rank, computed, bias, result):
     stride = (1,) * (3 - rank) + tuple(whole.stride)
     most = whole.phases[0].problem.max_workspace if whole.phases else 0
     if not weaves(stride) or result.nbytes > most:
-        result[...] = 0 if bias is None else bias.reshape(-1, *(1,) * rank)
+        assign(result, 0 if bias is None else bias.reshape(-1, *(1,) * rank))
         for phase in whole.phases:
             computed(phase, result[(..., *phase.out)])
         return

@@ -95,6 +95,7 @@ def test_rejected_by_transposed(what, error, words, arrays, options):
         cyconv.conv_transpose2d(*arrays, **options)
 
 
+@pytest.mark.long
 def test_torch_rejects_the_same():
     torch = pytest.importorskip("torch")
     accepted = []

@@ -27,8 +27,8 @@ if (
     sys.modules["bench"] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules["bench"])
 
-from bench import apart, calibrate, contenders, data, peers, rows, session, timing
-from bench.__main__ import chosen_rows, main, parser
+from bench import apart, calibrate, contenders, data, peers, rows, session, timing  # noqa: E402
+from bench.__main__ import chosen_rows, main, parser  # noqa: E402
 
 FILES = sorted(path.stem for path in rows.PROBLEMS.glob("*.txt"))
 
@@ -233,7 +233,7 @@ def test_figures_of_the_table():
     row = rows.parse_line("small conv2d 1x2x8x8 3x2x3x3 goal=2.5")
     result = session.Result(row, 1, "direct", work=4e6)
     result.seconds = {"cyconv": 2e-3, "cyconv plan": 1e-3, "direct": 2e-3, "fft": 1e-3, "torch": 3e-3, "other": 5e-3}
-    result.library = {name: "cyconv" for name in ("cyconv", "cyconv plan", "direct", "fft")} | {
+    result.library = dict.fromkeys(("cyconv", "cyconv plan", "direct", "fft"), "cyconv") | {
         "torch": "torch",
         "other": "other",
     }
@@ -453,7 +453,7 @@ def test_the_fit_finds_the_seconds_that_times_were_made_of():
 
 def test_only_the_marked_block_is_rewritten():
     text = (ROOT / "cyconv" / "costs.py").read_text()
-    table = {name: {kind: 1.5 for kind in each} for name, each in costs.SECONDS.items()}
+    table = {name: dict.fromkeys(each, 1.5) for name, each in costs.SECONDS.items()}
     new = calibrate.rewritten(text, table, 'a "machine"', ["a remark"])
     block = new.partition(calibrate.BEGIN)[2].partition(calibrate.END)[0]
     assert ast.literal_eval(block.partition("SHIPPED = ")[2]) == table

@@ -26,8 +26,8 @@ if "bench" not in sys.modules:  # without putting the checkout on the path, wher
     sys.modules["bench"] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules["bench"])
 
-from bench import petavoxel
-from bench import volume as bench_volume
+from bench import petavoxel  # noqa: E402
+from bench import volume as bench_volume  # noqa: E402
 
 GUIDE = ROOT / "docs" / "large_arrays.md"
 

@@ -165,9 +165,11 @@ def test_workers_of_one_process_share_its_threads(monkeypatch):
     before = cyconv.get_num_threads()
     cyconv.set_num_threads(6)
     try:
-        with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster:
-            with distributed.Client(cluster):
-                cyconv.conv2d(da.ones((1, 900, 900), chunks=(1, 300, 300)), np.ones((1, 1, 3, 3))).sum().compute()
+        with (
+            distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster,
+            distributed.Client(cluster),
+        ):
+            cyconv.conv2d(da.ones((1, 900, 900), chunks=(1, 300, 300)), np.ones((1, 1, 3, 3))).sum().compute()
     finally:
         cyconv.set_num_threads(before)
     assert found == {3}

@@ -1,5 +1,6 @@
 """Activations, linear layers, losses and batch normalisation of dask arrays; cyconv.explain and plan_conv."""
 
+import itertools
 import math
 
 import numpy as np
@@ -130,7 +131,7 @@ def test_dropout_drops_as_many_as_it_should_and_each_by_itself():
         assert abs(one.mean() - 0.3) < 0.01 and abs(one.mean(0) - 0.3).max() < 0.15 and abs(one.mean(1) - 0.3).max() < 0.15
         for axis in (0, 1):  # neighbours
             assert abs((one & np.roll(one, 1, axis)).mean() - 0.09) < 0.01
-    for one, other in zip(dropped, dropped[1:]):
+    for one, other in itertools.pairwise(dropped):
         assert abs((one & other).mean() - 0.09) < 0.01
 
 

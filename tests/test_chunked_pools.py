@@ -48,7 +48,10 @@ def arguments_of(rng, kind):
         arguments = (float(rng.choice([1, 2, 2.5, np.inf, -np.inf])), kernel, None if rng.random() < 0.2 else stride)
     else:
         arguments = (kernel, None if rng.random() < 0.2 else stride)
-        keywords["padding"] = str(rng.choice(["valid", "same_upper"])) if rng.random() < 0.2 else tuple((int(rng.integers(0, k // 2 + 1)), int(rng.integers(0, k // 2 + 1))) for k in kernel)
+        if rng.random() < 0.2:
+            keywords["padding"] = str(rng.choice(["valid", "same_upper"]))
+        else:
+            keywords["padding"] = tuple((int(rng.integers(0, k // 2 + 1)), int(rng.integers(0, k // 2 + 1))) for k in kernel)
     if not kind.startswith("adaptive"):
         keywords["ceil_mode"] = bool(rng.integers(2))
     if kind in ("max", "min"):

@@ -263,6 +263,7 @@ def test_rule_7_threads_change_no_bit(name, case):
         np.testing.assert_array_equal(result, results[0])
 
 
+@pytest.mark.long
 @pytest.mark.cpu  # threads
 def test_rule_7_threads_change_no_bit_of_large_problems():
     for shape, kernel, options in (
@@ -313,6 +314,7 @@ def test_rule_11_messages_name_argument_value_and_what_is_allowed():
         cyconv.conv1d(x.astype(bool), w.astype(bool))
 
 
+@pytest.mark.long
 @pytest.mark.cpu  # tracemalloc does not see the memory of a device
 @pytest.mark.parametrize("name", FAST)
 def test_rule_12_workspace_is_bounded(name):
@@ -344,6 +346,7 @@ def test_rule_12_little_workspace_is_enough_and_too_little_is_an_error(backend):
             cyconv.conv2d(x, w, max_workspace=limit)
 
 
+@pytest.mark.long
 def test_rule_12_caches_are_bounded():
     x, w = np.zeros((1, 1, 3000), np.int8), np.zeros((1, 1, 1), np.int8)
     for n in range(1, 3000):
@@ -355,6 +358,7 @@ def test_rule_12_caches_are_bounded():
         assert info.maxsize is not None and info.currsize <= info.maxsize
 
 
+@pytest.mark.long
 @pytest.mark.cpu  # a launch does not wait
 def test_rule_13_the_gil_is_released():
     for name in FAST:
@@ -390,6 +394,7 @@ def ticks_during(call):
     return sum(begin < t < end for t in ticks), end - begin
 
 
+@pytest.mark.long
 @pytest.mark.cpu  # a launch does not wait
 def test_rule_13_ctrl_c_is_honoured():
     x, w = np.ones((64, 64, 160, 160), np.float32), np.ones((128, 64, 5, 5), np.float32)

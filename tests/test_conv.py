@@ -167,6 +167,7 @@ def test_one_channel_whose_stride_means_nothing(name, channel_stride):
     np.testing.assert_allclose(cyconv.conv2d(odd, w, algorithm=name), x * w[:, 0], atol=1e-4)
 
 
+@pytest.mark.long
 def test_long_calls_are_not_cut_into_one_item_a_region():
     # how many multiply-adds lie between two looks at Ctrl-C was a negative C int once: every item was a region of its own
     import time

@@ -233,6 +233,7 @@ def test_auto_has_the_direct_sums_footprint(value, where):
     np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape, kernel", [
     ((1, 1, 3_000_000), (1, 1, 101)),
     ((1, 2, 1000, 1001), (2, 2, 9, 9)),
@@ -321,14 +322,15 @@ def test_a_plan_keeps_the_spectra():
     np.testing.assert_array_equal(plan(x), want)
 
 
+@pytest.mark.long
 def test_interrupted_between_batches():
     def ring(number, frame):
         raise KeyboardInterrupt
 
-    x, w = np.ones((1, 1, 2**25), "float32"), np.ones((1, 1, 33), "float32")
-    out = np.zeros((1, 1, 2**25 - 32), "float32")
-    plan = cyconv.plan_conv(x.shape, w, algorithm="fft", max_workspace=2**18)
-    plan(x[..., :], out=out)
+    # Signals are looked for ten times a second, and this takes some tenths of one.
+    x, w = np.ones((1, 64, 2**20), "float32"), np.ones((64, 64, 33), "float32")
+    out = np.zeros((1, 64, 2**20 - 32), "float32")
+    plan = cyconv.plan_conv(x.shape, w, algorithm="fft", max_workspace=2**24)
     out[...] = 0
     before = signal.signal(signal.SIGALRM, ring)
     try:
@@ -354,6 +356,7 @@ def test_nothing_to_sum():
         np.testing.assert_array_equal(result, np.zeros((x[0], w[0], 6), "float32"))
 
 
+@pytest.mark.long
 def test_importing_cyconv_does_not_import_scipy_fft():
     code = "import sys, cyconv, numpy as np; x = np.ones((1, 1, 9)); cyconv.explain(x, x); sys.exit('scipy.fft' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -488,7 +491,7 @@ def test_numbers_around_zero_are_not_small():
 def test_zeros_have_one_sign_whatever_their_place():
     x, w = np.zeros((1, 1, 300, 46), "float32"), data(np.random.default_rng(0), (1, 1, 9, 7), "float32")
     signs = np.signbit(cyconv.conv2d(x, w, algorithm="fft"))
-    assert signs.all() or not signs.any() or cpu.level == "v2"
+    assert signs.all() or not signs.any() or cpu.level in ("v2", "base")
 
 
 def test_workspace_of_the_weights_is_bounded_too():

@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_a_wrong_answer_is_not_timed(bench, capsys, monkeypatch):
         factor = 1.1 if mode == "float16" else 1.01
         assert gpu.main([*arguments, "--rows", "dense", "mean", "middle", "--modes", mode]) == 1
         printed = capsys.readouterr().out.splitlines()
-        rows = [before.split(" " * 3)[0].strip() for before, after in zip(printed, printed[1:]) if "WRONG, not timed: cyconv: item 0: off by" in after]
+        rows = [before.split(" " * 3)[0].strip() for before, after in itertools.pairwise(printed) if "WRONG, not timed: cyconv: item 0: off by" in after]
         want = {"dense", "mean", "middle", "dense unfold", "dense fold", "mean'", "middle'"} | ({"middle filter"} if mode == "float32" else set())
         assert set(rows) == want
 
@@ -327,7 +328,7 @@ def test_calibration_draws_what_a_gpu_has_to_do_with(whole_draw):
     assert len(convolutions) == 400 and len(pools) == 134
     for some, of in ((problems[:40], 1), (problems[-40:], 1)):  # so that half of the time is enough for half of both
         assert 5 <= len(calibrate.apart(some)[of]) <= 15
-    shares = {name: 0 for name in calibrate.DTYPES}
+    shares = dict.fromkeys(calibrate.DTYPES, 0)
     for p in convolutions:
         shares["tf32" if p.allow_tf32 else p.dtype] += 1 / 400
     assert all(shares.values()) and min(shares[name] for name in calibrate.LAYER_DTYPES) > 0.1

@@ -123,7 +123,7 @@ def test_prepared_weights_give_the_same_bits(case, cupy):
         if fft.why_not(problem):
             continue
         results = []
-        for take in (lambda weight: weight, lambda weight: fft.prepare(problem, weight)):  # noqa: B023
+        for take in (lambda weight: weight, lambda weight: fft.prepare(problem, weight)):
             out = cupy.empty(problem.output_shape, "float32")
             a, b, c = views(problem, x, w, out)
             fft.run(problem, a, take(b), bias, c)

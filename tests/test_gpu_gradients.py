@@ -48,7 +48,7 @@ def test_transposed(case, dtype, cupy):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_gradients(case, dtype, cupy):
     x, w, _ = arrays(case, dtype)
-    options = {name: value for name, value in case.arguments.items()}
+    options = dict(case.arguments)
     g = arrays(Case("", problem_of(case, dtype, None).output_shape, w.shape), dtype, seed=1)[0]
     grad = cyconv.grad
     input, weight = (getattr(grad, f"conv{case.rank}d_{what}") for what in ("input", "weight"))

@@ -92,8 +92,8 @@ def test_bfloat16(cupy):
         np.testing.assert_array_equal(got.astype(np.float32), want)
 
 
-@pytest.mark.parametrize("products", [1, 7, 8, 9, 127, 128, 129, 255, 256, 257, 360, 384, 520, 744, 1100])  # 360 and 744 in three: a slice begins with the last step of a set of rows
-def test_every_seam_of_the_ring_of_rows(products, cupy):
+@pytest.mark.parametrize("products", [1, 7, 8, 9, 127, 128, 129, 255, 256, 257, 360, 384, 520, 744, 1100])
+def test_every_seam_of_the_ring_of_rows(products, cupy):  # 360 and 744 in three: a slice begins with the last step of a set of rows
     for shape in gemm.SHAPES["float32"][:3]:
         for slices in (1, 2, 3, 7):
             check(cupy, Case("", (1, products, 10), (9, products, 1)), "float32", shape, slices)

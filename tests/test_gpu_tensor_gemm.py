@@ -111,7 +111,8 @@ needs_emulation = pytest.mark.skipif(kernels.COMPILER is None, reason="no C++ co
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_transposed_fragments(dtype, cupy, module):
     """The columns as rows of k, one below the other."""
-    code = PRODUCT.replace("MULTIPLY", f"multiply_{dtype}").replace("load_matrices(n, columns + (lane / 16 * 8 + lane % 8) * 2 + lane / 8 % 2)", "load_transposed(n, columns + lane)")
+    code = PRODUCT.replace("MULTIPLY", f"multiply_{dtype}")
+    code = code.replace("load_matrices(n, columns + (lane / 16 * 8 + lane % 8) * 2 + lane / 8 % 2)", "load_transposed(n, columns + lane)")
     rng = np.random.default_rng(4)
     a, b = rng.integers(-40, 41, (16, 16)), rng.integers(-40, 41, (16, 8))
     sums = cupy.empty((16, 8), np.float32)

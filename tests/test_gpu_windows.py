@@ -43,8 +43,8 @@ def test_windows(name, cupy):
 @pytest.mark.parametrize("dtype, holder", [(dtype, "int") for dtype in (*REAL, *COMPLEX, "bool")] + [("float32", "long long"), ("complex64", "long long")])
 def test_every_dtype(dtype, holder, cupy, monkeypatch):
     monkeypatch.setattr(columns, "_holder", lambda *_: holder)
-    shape, kernel, options = MORE["everything"]
-    for kernel in (kernel, (2, 5)):
+    shape, all_axes, options = MORE["everything"]
+    for kernel in (all_axes, (2, 5)):
         x = data(shape, dtype)
         want = cyconv.unfold(x, kernel, **options)
         same(cyconv.unfold(cupy.asarray(x), kernel, **options), want)

@@ -276,6 +276,7 @@ def test_strided_rows_with_pixels_on_the_lanes(stride):
         both(x, w, stride=(1, stride), padding=(1, 3), padding_mode="reflect")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
 def test_planes_whole_pages_apart(dtype):
     """Such input is copied before tiles read it; a view that begins elsewhere is not."""

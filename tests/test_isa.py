@@ -10,7 +10,7 @@ import pytest
 from cyconv import _platform, cpu
 
 LEVELS = ("v2", "v3", "v4")
-HAVE = _platform.cpu_level()
+HAVE = "base" if cpu.level == "base" else _platform.cpu_level()
 FUSED = ("direct", "implicit_gemm", "depthwise", "dots", "channel_lanes", "separable", "winograd", "fft")  # what multiplies and adds in one instruction
 
 # Results of every algorithm and of pooling, on exact data and on normal floats, as one .npz
@@ -62,7 +62,7 @@ def run(level, path):
 
 @pytest.mark.skipif(HAVE == "base", reason="no x86-64 levels on this processor")
 def test_level_changes_no_bit(tmp_path):
-    levels = [level for level in LEVELS[: LEVELS.index(HAVE) + 1]]
+    levels = LEVELS[: LEVELS.index(HAVE) + 1]
     results = {level: run(level, tmp_path / f"{level}.npz") for level in levels}
     for level in levels:
         assert results[level].pop("level") == level

@@ -385,7 +385,7 @@ def test_images_that_meet_are_not_cut_apart(after, monkeypatch):
     monkeypatch.setattr(slices, "CACHED", 1)
     constants = {"w": ints(2, 2, 1, 1, seed=1), "each": ints(3, 2, 6, 6, seed=2), "zero": np.int64([0]), "shape": np.int64([2, 3, 2, 6, 6])}
     constants |= {"scales": np.float32([2, 1, 1, 1]), "sizes": np.int64([1, 2, 6, 12])}
-    outputs = [name for name in after.output]
+    outputs = list(after.output)
     model, x = made([node("Conv", "x w", "c"), node("Flatten", "c", "f"), after], constants=constants, outputs=outputs), ints(3, 2, 6, 6)
     network = load(model)
     results, wanted = network(x), ReferenceEvaluator(model, new_ops=cyconv.onnx.OPS + CORRECTED).run(None, {"x": x})

@@ -13,9 +13,9 @@ import cyconv
 from cyconv import nn, plot
 
 pytest.importorskip("matplotlib")
-from matplotlib.collections import LineCollection, PatchCollection, PathCollection  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.text import Text  # noqa: E402
+from matplotlib.collections import LineCollection, PatchCollection, PathCollection
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 
 def random(*shape, seed=0):

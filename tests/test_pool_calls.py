@@ -30,6 +30,7 @@ def test_what_is_kept_of_problems_is_no_algorithm(word):
         cyconv.max_pool2d(np.ones((1, 4, 6, 6)), 2, algorithm=word)
 
 
+@pytest.mark.long
 @pytest.mark.cpu  # 7000 arrays that are moved leave more
 def test_pools_of_many_shapes_leave_nothing_behind():
     def pools(first, count):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from ctypes.util import find_library
 
 import numpy as np
 import pytest
@@ -167,16 +168,23 @@ print("alive")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_fork_after_use_works_in_parent_and_child(tmp_path):
+@pytest.mark.parametrize("openmp", ["its own", "LLVM's"])
+def test_fork_after_use_works_in_parent_and_child(openmp, tmp_path):
     from cases import FAST
 
+    environment = dict(os.environ)
+    if openmp == "LLVM's":  # in the place of GCC's
+        library = find_library("omp") if sys.platform == "linux" else None
+        environment["LD_PRELOAD"] = library or pytest.skip("LLVM's OpenMP is not installed")
     program = tmp_path / "forks.py"
     program.write_text("if __name__ == '__main__':\n" + "\n".join("    " + line for line in FORK.format(algorithms=FAST).splitlines()))
-    process = subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    command = [sys.executable, str(program)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         out, err = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
         pytest.fail("hangs after fork")
     assert out.strip() == "alive", err
 

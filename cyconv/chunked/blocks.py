@@ -62,7 +62,8 @@ class Grouped:
     outputs: int
 
     def reads(self, low, high):
-        return Reads(low // self.outputs * self.inputs, -(-high // self.outputs) * self.inputs)
+        outputs = max(self.outputs, 1)
+        return Reads(low // outputs * self.inputs, -(-high // outputs) * self.inputs)
 
 
 @dataclass(frozen=True, slots=True)

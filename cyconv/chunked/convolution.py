@@ -30,7 +30,7 @@ class Convolution(Operation):
 
     def run(self, region, reads, ranges, terms, weight, bias):
         problem, rank = self.problem, self.problem.rank
-        low, high = (0, problem.groups) if problem.groups == 1 else tuple(end // problem.out_channels for end in ranges[-1 - rank])
+        low, high = (0, problem.groups) if problem.groups == 1 else tuple(end // max(problem.out_channels, 1) for end in ranges[-1 - rank])
         weight = weight[low * problem.out_channels : high * problem.out_channels]
         if self.summed is not None:
             weight = weight[:, slice(*terms)]
@@ -168,7 +168,7 @@ def first_block(operation, device):
     problem = operation.problem
     ranges = tuple([(0, min(length, size)) for length, size in zip(operation.block, operation.shape)])
     one = operation.of_block(
-        problem.groups if problem.groups == 1 else -(-ranges[-1 - problem.rank][1] // problem.out_channels), operation.reads(ranges), ranges,
+        problem.groups if problem.groups == 1 else max(-(-ranges[-1 - problem.rank][1] // max(problem.out_channels, 1)), 1), operation.reads(ranges), ranges,
         operation.step or problem.in_channels, operation.dtype, problem.has_bias,
     )  # fmt: skip
     return gpu_problem(one, one.dtype, problem.allow_tf32) if device == "gpu" else one

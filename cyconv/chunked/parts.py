@@ -145,7 +145,7 @@ def bytes_of_block(operation):
     op, problem = operation, operation.problem
     ranges = tuple([max(spans_of(op.grid(axis)), key=lambda span: span[1] - span[0]) for axis in range(len(op.shape))])
     channels = ranges[-1 - problem.rank][1] - ranges[-1 - problem.rank][0]
-    groups = problem.groups if problem.groups == 1 else -(-channels // problem.out_channels)
+    groups = problem.groups if problem.groups == 1 else max(-(-channels // max(problem.out_channels, 1)), 1)
     terms = max([high - low for low, high in spans_of(cuts(op.terms, op.step))]) if op.step else problem.in_channels
     one = op.of_block(groups, op.reads(ranges), ranges, terms, op.dtype, problem.has_bias)
     said = {each.algorithm.name: each for each in select.verdicts(one)}

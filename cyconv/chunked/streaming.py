@@ -254,7 +254,7 @@ class Notes(Nothing):
         found = shaped(room.view(self.plan.operation.problem.dtype), [high - low for low, high in part])
         try:
             self.plan.target.read(tuple([slice(*each) for each in part]), found)
-        except Exception:  # a compressed chunk that a loss of power cut short, say: it is written anew
+        except Exception:  # noqa: BLE001 - a compressed chunk that a loss of power cut short, say: it is written anew
             return False
         return sum_of(found) == total
 

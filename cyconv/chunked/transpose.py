@@ -41,7 +41,7 @@ class Transposed(Operation):
             bias = bias if terms[0] == 0 else None
         else:
             channels, outputs = reads[-1 - rank], ranges[-1 - rank]
-            groups = (channels.stop - channels.start) // self.inputs
+            groups = max((outputs[1] - outputs[0]) // max(weight.shape[1], 1), 1)
             weight, bias = weight[channels.start : channels.stop], None if bias is None else bias[slice(*outputs)]
         if self.sums != region.dtype:
             region, weight, bias = (None if each is None else each.astype(self.sums) for each in (region, weight, bias))

@@ -96,7 +96,7 @@ def run(csv_target, plot_target, seconds, threads, dtype):
                     left -= 1
             finally:
                 _progress("")
-            changes = choice_changes(family.kernels, lambda kernel: _verdicts(family, kernel, dtype).chosen)
+            changes = choice_changes(family.kernels, lambda kernel: _verdicts(family, kernel, dtype).chosen)  # noqa: B023
             series.append((family, points, changes))
             print(f"\n{report(family, points, changes)}", flush=True)
     if csv_target:

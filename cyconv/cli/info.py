@@ -58,6 +58,6 @@ def _gpu():
 
         count = cupy.cuda.runtime.getDeviceCount()
         name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    except Exception as error:  # a missing driver, a missing library, no device: each has its own exception
+    except Exception as error:  # noqa: BLE001 - a missing driver, a missing library, no device: each has its own exception
         return f"none: cupy is installed but finds no device ({' '.join(str(error).split())})"
     return f"{name}{f' and {count - 1} more' if count > 1 else ''}, cupy {cupy.__version__}"

@@ -85,7 +85,7 @@ def _read_picture(path):
         raise CommandError(f"cannot read {path}: {error.strerror}") from None
     except Image.UnidentifiedImageError:
         raise CommandError(f"cannot read {path}: not a picture that pillow knows") from None
-    except Exception as error:  # each of pillow's decoders has its own ways to fail on a broken file
+    except Exception as error:  # noqa: BLE001 - each of pillow's decoders has its own ways to fail on a broken file
         raise CommandError(f"cannot read {path}: {_one_line(error)}") from None
     if image.mode in ("P", "PA") or "transparency" in image.info:
         mode = "RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB"

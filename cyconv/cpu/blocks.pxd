@@ -224,10 +224,10 @@ cdef inline object opened_once(object problem, str name, size_t size, Opener ope
             raise MemoryError()
         try:
             bytes = open_it(work, problem)
+            capsule = PyCapsule_New(work, NULL, close)
         except:
             PyMem_Free(work)
             raise
-        capsule = PyCapsule_New(work, NULL, close)
         if bytes <= KEPT_BYTES:
             problem.kept[name] = capsule
     return capsule

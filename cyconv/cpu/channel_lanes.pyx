@@ -123,7 +123,7 @@ cdef inline inlined turn_in(const lanes* like, const char* first, Py_ssize_t pla
     cdef lanes[LANES_F] t
     cdef lanes[LANES_F] some
     cdef int l, side = LANES_F if lanes is vf else LANES_D, size = 4 if lanes is vf else 8
-    cdef Py_ssize_t p = 0, q, x, m
+    cdef Py_ssize_t p = 0, x
     cdef char* at
     if count < side:
         for p in range(count):
@@ -186,7 +186,7 @@ cdef inline inlined rows_of(const int R, const int s, const lanes* like, const W
     cdef bint skips = (weight + w.k[0] * w.k[1] * VB)[0]    # rows of padding, which add nothing: no weight is infinite or NaN
     cdef lanes[ALONG] acc
     cdef lanes start = (<const lanes*> bias)[0], v
-    cdef Py_ssize_t y, x, i, j, row = w.width * VB, step = (s if s else w.s[1]) * VB, hop = w.d[1] * VB, down = w.d[0] * row
+    cdef Py_ssize_t _y, x, _i, _j, row = w.width * VB, step = (s if s else w.s[1]) * VB, hop = w.d[1] * VB, down = w.d[0] * row
     cdef const char* first
     cdef const char* p
     cdef const char* q
@@ -201,7 +201,7 @@ cdef inline inlined rows_of(const int R, const int s, const lanes* like, const W
         corner = box + x * step
         to = sums + x * VB
         at = top
-        for y in range(rows):
+        for _y in range(rows):
             if skips and (at < 0 or at + (w.k[0] - 1) * w.d[0] >= w.n[0]):
                 begin = min(ceil_div(max(-at, <Py_ssize_t> 0), w.d[0]), w.k[0])
                 end = min(ceil_div(max(w.n[0] - at, <Py_ssize_t> 0), w.d[0]), w.k[0])
@@ -211,9 +211,9 @@ cdef inline inlined rows_of(const int R, const int s, const lanes* like, const W
             for r in range(R):
                 acc[r] = start
             q = weight + begin * w.k[1] * VB
-            for i in range(begin, end):
+            for _i in range(begin, end):
                 p = first
-                for j in range(w.k[1]):
+                for _j in range(w.k[1]):
                     v = keep((<const lanes*> q)[0])
                     for r in range(R):
                         acc[r] = acc[r] + v * (<const lanes*> (p + r * step))[0]

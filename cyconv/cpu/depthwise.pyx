@@ -14,7 +14,7 @@ Complex numbers are pairs of real planes, integers are computed modulo 2**32 or 
 Wins where a sum has few products, so that reading and writing cost as much as they do. Threads share out blocks of
 outputs, several planes to a block where they are small; the cut depends on the problem alone and splits no sum.
 """
-import numpy as np
+import numpy as np  # no-cython-lint: blocks.pxd's functions look for it here
 
 cimport numpy as cnp
 from libc.string cimport memcpy
@@ -32,7 +32,6 @@ from cyconv.cpu.row_walks cimport Plane, walk_along, walk_planes
 from cyconv.cpu.simd cimport VB, vd, vf, vq, vw
 
 from cyconv import costs
-from cyconv.memory import empty
 
 cnp.import_array()
 
@@ -146,7 +145,7 @@ cdef void do_tiles(const Work* w, const char* source, Py_ssize_t n, Py_ssize_t g
     cdef const char** table = <const char**> (scratch + w.at[2])
     cdef const char** entry
     cdef const char* zeros
-    cdef Py_ssize_t c0 = origin[2] * w.s[2] - w.pad[2] if w.stays else 0, depth = w.box.axis[0].length, height = w.box.axis[1].length
+    cdef Py_ssize_t c0 = origin[2] * w.s[2] - w.pad[2] if w.stays else 0, height = w.box.axis[1].length
     cdef Py_ssize_t pitch = w.box.axis[2].length * w.caller.size, area = w.out[0] * w.out[1] * w.out[2]
     cdef Py_ssize_t o, row, z, y, r, u, c, i, p, t, uz, uy, count, wanted, hop
     cdef const char* deep
@@ -265,7 +264,7 @@ cdef void do_item(const Work* w, Py_ssize_t item, char* scratch) noexcept nogil:
     cdef Py_ssize_t[3] extent
     cdef Py_ssize_t[3] corner
     cdef Py_ssize_t[3] filled
-    cdef Py_ssize_t plane, n, g, c, a, lanes = PB // w.caller.size
+    cdef Py_ssize_t plane, n, g, c, a
     cdef const char* source
     for a in range(2, -1, -1):
         origin[a] = item % w.count[a] * w.block[a]

@@ -9,7 +9,7 @@ Wins for few channels and small kernels, and for every integer dtype. No sum is 
 left-to-right sum for every thread count, block size and vector width.
 Threads share out blocks, and pieces of channels where blocks are few.
 """
-import numpy as np
+import numpy as np  # no-cython-lint: blocks.pxd's functions look for it here
 
 cimport numpy as cnp
 from libc.stdint cimport int32_t, uint32_t, uint64_t
@@ -30,6 +30,7 @@ from cyconv import costs
 cnp.import_array()
 
 cdef double SECONDS_EACH = 3e-11        # of a multiply-add: enough to tell whether a second thread is worth its start
+cdef double PACK_SECONDS = 3e-10        # of a packed weight: the same
 
 cdef enum:
     BOX_BYTES = 256 * 1024              # boxes of all channels of one block: stays in a second-level cache
@@ -48,9 +49,9 @@ cdef inline inlined tile_of(const int rows, const int vectors, const vector* lik
     cdef vector[TALLEST][MOST_VECTORS] acc
     cdef vector[MOST_VECTORS] x
     cdef vector w
-    cdef Py_ssize_t k, done
+    cdef Py_ssize_t k, _done
     cdef int r, v, size = 8 if vector is vd or vector is vq else 4
-    for done in range(unknown(1)):          # or else acc passes through the stack (see tile.pxd)
+    for _done in range(unknown(1)):         # or else acc passes through the stack (see tile.pxd)
         for r in range(rows):
             w = splat(bias + r * size, like)
             for v in range(vectors):
@@ -192,7 +193,7 @@ cdef int open_direct(Blocks* b, object problem, bint offsets) except -1:
 cdef Py_ssize_t scratch_bytes(const Blocks* b) noexcept nogil:
     """What one thread needs: boxes, sums, room for vectors that reach past the end of a run; and the offsets, for all.
     2**62 for anything beyond that."""
-    cdef double numbers = <double> b.channels * b.plane + ROWS * (sums_length(b) + VECTORS * VB // b.size)
+    cdef double numbers = <double> b.channels * b.plane + ROWS * (<double> sums_length(b) + VECTORS * VB // b.size)
     return <Py_ssize_t> min(numbers * b.size + VECTORS * VB + 128 + table_bytes(b), 2.0**62)
 
 
@@ -296,26 +297,34 @@ def prepare(problem, weight):
     cdef const Work* w = <const Work*> opened_work(tables)
     cdef const Blocks* b = &w.blocks
     matrix = real_matrix(b, problem, weight)
+    cdef double numbers = <double> w.groups * w.rows * b.products
+    cdef Py_ssize_t piece
+    cdef Packing packing
     packed = new_numbers(b, w.groups * w.rows * b.products)
-    cdef const char* source = <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix)
-    cdef char* to = <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
-    if w.groups * w.rows * b.products < BRIEF:
-        pack(w, source, to)
+    packing.w, packing.source, packing.to = w, <const char*> cnp.PyArray_DATA(<cnp.ndarray> matrix), <char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
+    if numbers < BRIEF:
+        for piece in range(w.groups * w.pieces):
+            pack_piece(&packing, piece, NULL)
     else:
-        with nogil:
-            pack(w, source, to)
+        run_items(<Item> pack_piece, &packing, w.groups * w.pieces, numbers, worth_workers(numbers * PACK_SECONDS, 1, 1 << 40), NULL, 0, True)
     return packed
 
 
-cdef void pack(const Work* w, const char* source, char* to) noexcept nogil:
-    cdef Py_ssize_t piece, first, last, size = w.blocks.size, products = w.blocks.products
-    for piece in range(w.groups * w.pieces):
-        first = piece // w.pieces * w.rows + cut(w.rows, piece % w.pieces, w.pieces)
-        last = piece // w.pieces * w.rows + cut(w.rows, piece % w.pieces + 1, w.pieces)
-        if size == 4:
-            transpose(<const uint32_t*> source + first * products, <uint32_t*> to + first * products, last - first, products)
-        else:
-            transpose(<const uint64_t*> source + first * products, <uint64_t*> to + first * products, last - first, products)
+cdef struct Packing:
+    const Work* w
+    const char* source
+    char* to
+
+
+cdef void pack_piece(const Packing* p, Py_ssize_t piece, char* room) noexcept nogil:
+    cdef const Work* w = p.w
+    cdef Py_ssize_t products = w.blocks.products
+    cdef Py_ssize_t first = piece // w.pieces * w.rows + cut(w.rows, piece % w.pieces, w.pieces)
+    cdef Py_ssize_t last = piece // w.pieces * w.rows + cut(w.rows, piece % w.pieces + 1, w.pieces)
+    if w.blocks.size == 4:
+        transpose(<const uint32_t*> p.source + first * products, <uint32_t*> p.to + first * products, last - first, products)
+    else:
+        transpose(<const uint64_t*> p.source + first * products, <uint64_t*> p.to + first * products, last - first, products)
 
 
 ctypedef fused bits:

@@ -73,7 +73,7 @@ cdef struct Work:
     Py_ssize_t outputs                  # of a channel
     Py_ssize_t[3] kernel
     Py_ssize_t apart                    # a row's weights stand so many numbers apart, zeros between them, instead of splitting short rows
-    Py_ssize_t channels, channel_blocks # of a piece, and how many times so many
+    Py_ssize_t channels, channel_blocks  # of a piece, and how many times so many
     Py_ssize_t pieces
     Py_ssize_t runs, run                # of a piece; bytes of one, in whole lines
     Py_ssize_t* place                   # of each output: bytes from the beginning of a box to its first sample,
@@ -324,7 +324,7 @@ def prepare(problem, weight):
     cdef double bytes
     kept = opened_once(problem, "dots", sizeof(Work), open_work, close_work)
     w = (<const Work*> opened_work(kept))[0]
-    whole = read_raw(&w, problem, weight)
+    _whole = read_raw(&w, problem, weight)  # which holds what w.raw points to
     bytes = packed_bytes(&w)
     packed = new_numbers(&w.blocks, <Py_ssize_t> (bytes / w.blocks.size))
     w.weight = <const char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
@@ -422,8 +422,8 @@ cdef inline void dots(int rows, int count, const lanes* like, const Work* w, Py_
 
 cdef inline void add_lanes(const lanes* like, char* sums, Py_ssize_t count, char* to, Py_ssize_t step) noexcept nogil:
     """The sum of each of `count` lines, halves by halves, to every `step`-th byte of `to`."""
-    cdef Py_ssize_t i, lane, half
-    for i in range(count):
+    cdef Py_ssize_t _i, lane, half
+    for _i in range(count):
         half = LINE // (2 * (4 if lanes is vf else 8))
         while half:
             for lane in range(half):
@@ -520,7 +520,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     w.input = <const char*> cnp.PyArray_DATA(input)
     w.raw = NULL
     w.weight = <const char*> cnp.PyArray_DATA(weight)
-    whole = read_raw(&w, problem, weight) if cnp.PyArray_NDIM(weight) > 1 else weight
+    _whole = read_raw(&w, problem, weight) if cnp.PyArray_NDIM(weight) > 1 else weight
     found = new_numbers(b, <Py_ssize_t> (sums_bytes(&w) / b.size))
     w.sums = <char*> cnp.PyArray_DATA(<cnp.ndarray> found)
     start = real_bias(b, bias)

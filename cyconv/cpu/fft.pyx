@@ -20,6 +20,7 @@ Sources: overlap-save is T. G. Stockham, "High-speed convolution and correlation
 """
 from functools import lru_cache
 from itertools import product
+from math import prod
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def layout(problem):
     cdef Price now
     cdef Py_ssize_t[3] tile
     cdef Py_ssize_t[3] best
-    cdef int a, turn
+    cdef int a, turn, _turn
     cdef double least = INFINITY, smallest = INFINITY
     cdef bint folded = False
     cdef Blocks b
@@ -100,14 +101,14 @@ def layout(problem):
         price(&p, tile, &now)
         smallest = min(smallest, now.weights + now.scratch)
         if now.seconds < least:
-            least, folded = now.seconds, p.folded
+            least, folded = now.seconds, p.folded  # no-cython-lint: it is `layout`'s
             for a in range(3):
                 best[a] = tile[a]
 
     # All axes together from short to long, and from there each axis alone.
     for turn in range(max(map(len, choices))):
         consider([lengths[min(turn, len(lengths) - 1)] for lengths in choices])
-    for turn in range(2):
+    for _turn in range(2):
         for a in range(3):
             if len(choices[a]) > 1:
                 for length in choices[a]:
@@ -187,7 +188,7 @@ def points(problem):
     """Points of a tile, along the axes that are transformed; 2 if there is none."""
     if problem.products == 0 or problem.outputs == 0 or isinstance(plan := layout(problem), int):
         return 2
-    return int(np.prod([float(plan[2][a]) for a in transformed_axes(problem)])) * (2 if plan[4] else 1)
+    return prod([plan[2][a] for a in transformed_axes(problem)]) * (2 if plan[4] else 1)
 
 
 def cost(problem):
@@ -497,7 +498,7 @@ cdef object spectra(object problem, object weight, bint doubled):
     cdef cnp.ndarray taps, result, space
     if problem.products == 0 or problem.outputs == 0:
         return weight                   # `run` is not called
-    kept = open_work(&p.w, problem, 1, doubled)
+    _kept = open_work(&p.w, problem, 1, doubled)  # which holds what p.w points to
     taps = np.ascontiguousarray(weight, ("complex128" if p.w.size == 8 else "complex64") if p.w.parts == 2 else "float64" if p.w.size == 8 else "float32")
     kernels = p.w.groups * p.w.rows * p.w.channels
     result = empty(2 * kernels * p.w.blocks * (VB // p.w.size), np.float64 if p.w.size == 8 else np.float32)
@@ -519,7 +520,7 @@ cdef object spectra(object problem, object weight, bint doubled):
 cdef object work_off(object problem, cnp.ndarray input, cnp.ndarray weight, object bias, cnp.ndarray out, bint doubled):
     cdef Work w
     cdef int wide = False, spoiled = False
-    cdef Py_ssize_t a, room, items, item, rank = problem.rank
+    cdef Py_ssize_t a, room, items, rank = problem.rank
     cdef cnp.npy_intp bytes
     cdef int workers
     cdef bint batched = problem.batched
@@ -545,7 +546,8 @@ cdef object work_off(object problem, cnp.ndarray input, cnp.ndarray weight, obje
     added = np.zeros(w.groups * w.rows, dtype) if bias is None else np.ascontiguousarray(bias, dtype)
     w.bias, w.biased = <const char*> cnp.PyArray_DATA(added), bias is not None
     w.past = STREAMS and w.plain and not w.biased and out.nbytes >= PAST_BYTES
-    w.past = w.past and w.tile.squares and not w.tile.deep and w.tile.fold == NULL and not (<size_t> w.out_data | <size_t> (w.out[2] * w.size) | <size_t> (w.yields[2] * w.size)) % VB
+    w.past = w.past and w.tile.squares and not w.tile.deep and w.tile.fold == NULL
+    w.past = w.past and not (<size_t> w.out_data | <size_t> (w.out[2] * w.size) | <size_t> (w.yields[2] * w.size)) % VB
     w.read = w.parts == 1 and w.size == w.stored_size and w.box.step[2] == w.size
     for a in range(3):
         w.read = w.read and w.box.axis[a].stride == 1

@@ -31,13 +31,13 @@ cdef inline inlined product_tile(const int units, const int rows, const lanes* l
     cdef lanes[MOST] xi
     cdef lanes wr, wi
     cdef lanes* to
-    cdef Py_ssize_t c
+    cdef Py_ssize_t _c
     cdef int u, r
     cdef double zero = 0                # also a float's zero
     for u in range(units):
         for r in range(rows):
             re[u][r] = im[u][r] = splat(<const char*> &zero, like)
-    for c in range(channels):
+    for _c in range(channels):
         for u in range(units):
             xr[u] = (<const lanes*> (x + u * unit))[0]
             xi[u] = (<const lanes*> (x + u * unit + VB))[0]
@@ -98,13 +98,13 @@ cdef inline void multiply_few(const Work* w, const Room* r, Py_ssize_t group, Py
     cdef lanes[8] im
     cdef lanes* row
     cdef lanes xr, xi, wr, wi
-    cdef Py_ssize_t f = panel * w.tile.rows, c, step = 2 * w.channels * VB
+    cdef Py_ssize_t f = panel * w.tile.rows, _f, c, step = 2 * w.channels * VB
     cdef const char* weight = w.weight + ((group * w.rows + o) * w.blocks + f) * step
     cdef const char* x = r.spectra + 2 * f * VB
     cdef char* to = r.sums + 2 * f * VB
     cdef int k
     cdef double zero = 0                # also a float's zero
-    for f in range(w.tile.rows // 8):
+    for _f in range(w.tile.rows // 8):
         for k in range(8):
             re[k] = im[k] = splat(<const char*> &zero, like)
         for c in range(w.channels):
@@ -131,9 +131,9 @@ cdef inline void multiply_through(const Work* w, char* panel, const char* weight
     cdef lanes* row
     cdef const lanes* by
     cdef lanes a, b
-    cdef Py_ssize_t f
+    cdef Py_ssize_t _f
     cdef int k
-    for f in range(w.tile.rows // 8):
+    for _f in range(w.tile.rows // 8):
         for k in range(8):
             row = <lanes*> (panel + 2 * k * VB)
             r[k], i[k] = keep(row[0]), keep(row[1])

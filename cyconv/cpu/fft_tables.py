@@ -7,8 +7,8 @@ import numpy as np
 LEAST = 16  # rows and columns of what is turned in squares: whole vectors on all instruction sets
 # Radices of the forward passes; others measured the same within a few percent.
 RADICES = {
-    4: (4,), 8: (8,), 12: (3, 4), 16: (2, 8), 24: (3, 8), 32: (4, 8), 48: (6, 8), 64: (8, 8), 96: (3, 4, 8), 128: (4, 4, 8), 192: (3, 8, 8), 256: (4, 8, 8), 384: (6, 8, 8), 512: (8, 8, 8),
-    768: (3, 4, 8, 8), 1024: (4, 4, 8, 8), 1536: (3, 8, 8, 8), 2048: (4, 8, 8, 8), 3072: (6, 8, 8, 8), 4096: (8, 8, 8, 8),
+    4: (4,), 8: (8,), 12: (3, 4), 16: (2, 8), 24: (3, 8), 32: (4, 8), 48: (6, 8), 64: (8, 8), 96: (3, 4, 8), 128: (4, 4, 8), 192: (3, 8, 8),
+    256: (4, 8, 8), 384: (6, 8, 8), 512: (8, 8, 8), 768: (3, 4, 8, 8), 1024: (4, 4, 8, 8), 1536: (3, 8, 8, 8), 2048: (4, 8, 8, 8), 3072: (6, 8, 8, 8), 4096: (8, 8, 8, 8),
 }
 # A signal's tile as a matrix of about as many rows as columns.
 MATRICES = {}
@@ -39,10 +39,14 @@ def order(n):
 @lru_cache(8)
 def twist(rows, columns, lane, dtype):
     """w ** (frequency of a row * column), as panels are: [block of `lane` columns][row][real, imaginary][lane]."""
-    n = rows * columns
-    angle = -2 * np.pi / n * (order(rows)[:, None] * np.arange(columns) % n)
-    parts = np.stack([np.cos(angle), np.sin(angle)], 1).reshape(rows, 2, columns // lane, lane)
-    return np.ascontiguousarray(parts.transpose(2, 0, 1, 3), dtype)
+    n, frequency, found = rows * columns, order(rows), np.empty((columns // lane, rows, 2, lane), dtype)
+    at_once = max(2**20 // columns, 1)  # Ctrl-C is looked at in between
+    for first in range(0, rows, at_once):
+        some = slice(first, first + at_once)
+        angle = -2 * np.pi / n * (frequency[some, None] * np.arange(columns) % n)
+        for part, function in enumerate((np.cos, np.sin)):
+            found[:, some, part] = function(angle).reshape(-1, columns // lane, lane).swapaxes(0, 1)
+    return found
 
 
 @lru_cache(32)

@@ -148,8 +148,8 @@ cdef inline inlined column_tile_of(const int rows, const int vectors, const lane
     cdef lanes[COLUMN_VECTORS] x
     cdef lanes v
     cdef int i, j, size = 4 if lanes is vf else 8
-    cdef Py_ssize_t k, done
-    for done in range(unknown(once)):
+    cdef Py_ssize_t _k, _done
+    for _done in range(unknown(once)):
         for i in range(rows):
             if bias != NULL:
                 v = splat(bias + i * size, like)
@@ -158,7 +158,7 @@ cdef inline inlined column_tile_of(const int rows, const int vectors, const lane
             else:
                 for j in range(vectors):
                     acc[i][j] = (<const lanes*> (sums + (i * COLUMN_VECTORS + j) * VB))[0]
-        for k in range(products):
+        for _k in range(products):
             for j in range(vectors):
                 x[j] = (<const lanes*> (column + j * VB))[0]
             for i in range(rows):

@@ -108,7 +108,7 @@ cdef inline void gather_rows(const Work* w, const char* src, const Py_ssize_t* b
     """One channel's box where padding is zeros and the numbers of a row are neighbours. src: the box's first sample, were
     it one of the input; samples begin to end of the box are; ahead: bytes to the next channel."""
     cdef const Blocks* b = &w.blocks
-    cdef Py_ssize_t size = b.size, pitch = b.box.axis[2].length * size, slab = b.box.axis[1].length * pitch, z, y, i
+    cdef Py_ssize_t size = b.size, pitch = b.box.axis[2].length * size, slab = b.box.axis[1].length * pitch, z, _y, i
     cdef Py_ssize_t left = begin[2] * size, length = (end[2] - begin[2]) * size, right = (filled[2] - end[2]) * size
     cdef const char* row
     cdef char* to
@@ -121,7 +121,7 @@ cdef inline void gather_rows(const Work* w, const char* src, const Py_ssize_t* b
             memset(to, 0, begin[1] * pitch)
         to += begin[1] * pitch
         row = src + z * b.box.step[0] + begin[1] * b.box.step[1] + left
-        for y in range(end[1] - begin[1]):
+        for _y in range(end[1] - begin[1]):
             i = 0
             while i < length:                   # runs this short are not foreseen by the hardware
                 fetch(row + ahead + i)
@@ -169,10 +169,10 @@ cdef inline apart gather_boxes(const Work* w, Py_ssize_t g, const Py_ssize_t* or
 
 cdef inline apart find_inside(const Work* w, const Py_ssize_t* origin, const Py_ssize_t* extent, Room* room) noexcept nogil:
     """Which taps of a block's pixels are not in the padding; where these change, a run of neighbours ends."""
-    cdef Py_ssize_t z, y, x, i, j, n, p = 0
+    cdef Py_ssize_t z, y, x, i, j, _n, p = 0
     cdef uint64_t rows
     cdef uint64_t[3] axis
-    for n in range(extent[0]):
+    for _n in range(extent[0]):
         for z in range(extent[1]):
             axis[0] = taps_inside(w, 0, origin[1] + z)
             for y in range(extent[2]):

@@ -8,7 +8,7 @@ Each sum is one BLAS product over all of k. Threads share out blocks and fixed s
 held to one thread meanwhile: two pools of threads in one call are up to 15 times slower than one.
 Source: Chellapilla, Puri, Simard, High Performance Convolutional Neural Networks for Document Processing, IWFHR 2006.
 """
-import numpy as np
+import numpy as np  # no-cython-lint: blocks.pxd's functions look for it here
 
 cimport numpy as cnp
 from libc.limits cimport INT_MAX
@@ -23,8 +23,8 @@ from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport DOUBLE, HALF, SINGLE, computed, gather_row, half, put_stored, source, stored
 
 from cyconv import costs
-from cyconv.memory import empty
-from cyconv.threads import can_hold_blas, one_blas_thread
+from cyconv._platform import hold_blas, release_blas
+from cyconv.threads import can_hold_blas
 
 cnp.import_array()
 
@@ -53,7 +53,7 @@ cdef struct Work:
     Py_ssize_t[3] kernel
     Py_ssize_t[3] dilation
     bint plain                          # the input is the matrix
-    bint straight                       # BLAS writes to the output itself
+    bint straight                       # BLAS writes to the output itself, whose planes it can count
     Py_ssize_t sums_at                  # if not: where in a thread's scratch it writes to
 
 cdef Blas blas
@@ -172,8 +172,6 @@ def why_not(problem):
         return f"BLAS has no {problem.dtype}"
     if problem.products * 2 > INT_MAX:
         return f"sums of {problem.products} products are longer than BLAS can count"
-    if problem.out_size[0] * problem.out_size[1] * problem.out_size[2] > INT_MAX:
-        return "planes of the result are longer than BLAS can count"
     return None
 
 
@@ -195,18 +193,19 @@ def amounts(problem):
     rows, products = problem.out_channels * parts, problem.in_channels * parts * problem.taps
     area, slices = out[0] * out[1] * out[2], -(-rows // SLICE)
     blocks, width = planes * count[0] * count[1] * count[2], block[0] * block[1] * block[2]
-    straight = one_run and parts == 1 and dtype not in costs.CONVERTED
-    plain = straight and problem.taps == 1 and max(problem.stride) == 1 and out == problem.size and not any(problem.pad_before)
+    in_place = one_run and parts == 1 and dtype not in costs.CONVERTED
+    straight = in_place and area <= INT_MAX
+    plain = in_place and problem.taps == 1 and max(problem.stride) == 1 and out == problem.size and not any(problem.pad_before)
     columns = 0 if plain else planes * slices * products
-    computed = -(-width // UNROLLED_OUTPUTS) * UNROLLED_OUTPUTS * area / max(width * count[0] * count[1] * count[2], 1)
+    summed = -(-width // UNROLLED_OUTPUTS) * UNROLLED_OUTPUTS * area / max(width * count[0] * count[1] * count[2], 1)
     return {
         "call": 1,
         "split_weight": problem.groups * rows * products if parts > 1 or dtype == "float16" else 0,
         **costs.gathered(problem, columns * out[0] * out[1] * count[2], columns * area, size, 1),
         "spilled_byte": columns * area * size if width * products * size > 2 * COLUMN_BYTES else 0,
         "product": blocks * slices,
-        "multiply_add": blocks * computed * -(-rows // UNROLLED_ROWS) * UNROLLED_ROWS * products * (size // 4),
-        "packed": blocks * products * (computed * slices + rows),
+        "multiply_add": blocks * summed * -(-rows // UNROLLED_ROWS) * UNROLLED_ROWS * products * (size // 4),
+        "packed": blocks * products * (summed * slices + rows),
         "sum": planes * rows * area * (2 if problem.has_bias else 1),
         "written_row": 0 if straight else planes * rows * out[0] * out[1] * count[2],
         "written_byte": 0 if straight else problem.outputs * parts * size,
@@ -249,7 +248,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> start)
         w.out = <char*> cnp.PyArray_DATA(out)
         w.plain = is_plain(&w, problem)
-        w.straight = b.parts == 1 and b.kind != HALF and in_one_run(b)
+        w.straight = b.parts == 1 and b.kind != HALF and in_one_run(b) and b.out[0] * b.out[1] * b.out[2] <= INT_MAX
         items = problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2] * w.slices
         work = problem.multiply_adds
         workers = worth_workers(work * SECONDS_EACH, scratch_bytes(b, problem), problem.max_workspace) if can_hold_blas() else 1
@@ -257,8 +256,11 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.sums_at = ceil_div(b.block[0] * b.block[1] * b.block[2] * b.products * b.size, 64) * 64
         space = scratch_space((room + 128) * workers + 64)
         base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
-        with one_blas_thread():
+        hold_blas()
+        try:
             run_items(<Item> do_block, &w, items, work, workers, base, room + 128, problem.strict)
+        finally:
+            release_blas()
     finally:
         close_blocks(b)
 

@@ -61,7 +61,7 @@ cdef double SECONDS_EACH = 2.2e-11      # of a multiply-add,
 cdef double BYTE_SECONDS = 4e-11        # of a byte of weights, for single pixels: enough to tell whether a second thread is worth its start
 cdef double PACK_SECONDS = 3e-10        # of a packed weight
 
-EXCHANGES = SLICES = PACKS_VIEWS = True # see menu.Algorithm
+EXCHANGES = SLICES = PACKS_VIEWS = True  # see menu.Algorithm
 
 cdef enum:
     FEW_PIXELS = 512                    # up to which packing weights when they are needed costs less than ahead,
@@ -124,7 +124,6 @@ cdef dict work_amounts(problem, bint copies):
     cdef Blocks* b = &w.blocks
     cdef Py_ssize_t longest
     open_work(&w, problem, True, True, WIDEST_VECTOR)
-    dtype = problem.dtype
     parts, size = costs.parts_and_size(problem)
     planes = problem.batch * problem.groups
     rows, lane = problem.out_channels * parts, costs.VECTOR_BYTES // size
@@ -137,7 +136,7 @@ cdef dict work_amounts(problem, bint copies):
     if w.reordered:
         fma *= inside(&w, &longest) if w.by_tap else inside_along(&w, 0, &longest)
     if w.wide:
-        height = rows / w.panels
+        height = rows / max(w.panels, <Py_ssize_t> 1)
         fma = planes * w.panels * ceil_div(w.area, 2 * lane) * b.products * max(2 * height, LATENCY)
         tiles, pairs, single = ceil_div(w.pixels, 2 * lane), w.panels, 0
     numbers = planes * b.channels * w.area if w.gathers else 0 if w.in_place else blocks * w.items * b.channels * b.plane

@@ -58,26 +58,26 @@ cdef inline Py_ssize_t turn_box(const Work* w, const char* src, Py_ssize_t count
             return turn_planes(src, w.channel_step, count, max(samples, <Py_ssize_t> LANES_D), box, <const vd*> NULL)
     return 0
 
-cdef inline void fill_box(const Work* w, const char* src, Py_ssize_t lanes, number* box) noexcept nogil:
+cdef inline void fill_box(const Work* w, const char* src, Py_ssize_t filled, number* box) noexcept nogil:
     """The samples of all planes as [sample][plane]; those behind the last window are left out."""
-    cdef Py_ssize_t turned = turn_box(w, src, lanes, box), z, y, x
+    cdef Py_ssize_t turned = turn_box(w, src, filled, box), z, y, x
     cdef number* to
-    if turned == lanes:
+    if turned == filled:
         return
     box += turned
     src += turned * w.channel_step
-    lanes -= turned
+    filled -= turned
     for z in range(used(&w.axis[0])):
         for y in range(used(&w.axis[1])):
             to = box + (z * w.axis[1].n + y) * w.axis[2].n * LANES
             for x in range(used(&w.axis[2])):
-                take(w.stored, src + z * w.axis[0].step + y * w.axis[1].step + x * w.axis[2].step, w.channel_step, lanes, to, SET)
+                take(w.stored, src + z * w.axis[0].step + y * w.axis[1].step + x * w.axis[2].step, w.channel_step, filled, to, SET)
                 if number is double:
                     if w.kind == NORM:
-                        raise_to(w.divisors.norm, to, lanes)
+                        raise_to(w.divisors.norm, to, filled)
                 to += LANES
 
-cdef inline void pool_spot(const Work* w, const Scratch* s, const char* src, Py_ssize_t lanes, Py_ssize_t spot, number* best,
+cdef inline void pool_spot(const Work* w, const Scratch* s, const char* src, Py_ssize_t filled, Py_ssize_t spot, number* best,
                     place* where) noexcept nogil:
     """One output of each plane. `where` is NULL, or gets the winners' places relative to the spot's first sample."""
     cdef Py_ssize_t[3] o
@@ -92,10 +92,10 @@ cdef inline void pool_spot(const Work* w, const Scratch* s, const char* src, Py_
     o[0] = spot // w.axis[2].out // w.axis[1].out
     for a in range(3):
         window(&w.axis[a], o[a], &first[a], &count[a])
-    for i in range(lanes):
+    for i in range(filled):
         best[i] = lowest(<const number*> NULL) if how == PEAK else 0
     if where != NULL:
-        for i in range(lanes):
+        for i in range(filled):
             where[i] = 0
     for i in range(count[0]):
         z = first[0] + i * w.axis[0].dilation
@@ -109,29 +109,29 @@ cdef inline void pool_spot(const Work* w, const Scratch* s, const char* src, Py_
                 elif w.in_place:
                     samples = <const number*> p
                 elif where != NULL or w.kind == NORM:
-                    take(w.stored, p, w.channel_step, lanes, <number*> s.line, SET)
+                    take(w.stored, p, w.channel_step, filled, <number*> s.line, SET)
                     if number is double:
                         if w.kind == NORM:
-                            raise_to(w.divisors.norm, <number*> s.line, lanes)
+                            raise_to(w.divisors.norm, <number*> s.line, filled)
                     samples = <const number*> s.line
                 else:
-                    take(w.stored, p, w.channel_step, lanes, best, how)
+                    take(w.stored, p, w.channel_step, filled, best, how)
                     continue
                 if where != NULL:
                     a = (i * w.axis[0].dilation * w.axis[1].n + j * w.axis[1].dilation) * w.row_length + k * w.axis[2].dilation
-                    compare(samples, 1, lanes, <place> a, best, where)
+                    compare(samples, 1, filled, <place> a, best, where)
                 else:
-                    combine(samples, 1, lanes, best, how)
+                    combine(samples, 1, filled, best, how)
     if w.kind != MAX:
-        divide(&w.divisors, &w.axis[0], best, lanes, counted(&w.divisors, &w.axis[0], o[0]), counted(&w.divisors, &w.axis[1], o[1]),
+        divide(&w.divisors, &w.axis[0], best, filled, counted(&w.divisors, &w.axis[0], o[0]), counted(&w.divisors, &w.axis[1], o[1]),
                counted(&w.divisors, &w.axis[2], o[2]))
         if number is double:
             if w.kind == NORM:
-                take_root(w.divisors.norm, best, lanes)
+                take_root(w.divisors.norm, best, filled)
 
 cdef inline void planes_item(const Work* w, Py_ssize_t item, const Scratch* s, const number* like, const place* like_place) noexcept nogil:
     """A run of outputs of some neighbouring planes."""
-    cdef Py_ssize_t lane = item % w.lane_blocks * LANES, lanes = min(<Py_ssize_t> LANES, w.channels - lane), begin, spots, n, i, j, at
+    cdef Py_ssize_t lane = item % w.lane_blocks * LANES, filled = min(<Py_ssize_t> LANES, w.channels - lane), begin, spots, n, i, j, at
     cdef Py_ssize_t outputs = w.axis[0].out * w.axis[1].out * w.axis[2].out
     cdef Py_ssize_t[3] first
     cdef Py_ssize_t a, count
@@ -145,13 +145,13 @@ cdef inline void planes_item(const Work* w, Py_ssize_t item, const Scratch* s, c
     n = item // w.spot_blocks
     src = w.input + n * w.batch_step + lane * w.channel_step
     if w.boxed:
-        fill_box(w, src, lanes, <number*> s.kept)
+        fill_box(w, src, filled, <number*> s.kept)
     for i in range(spots):
-        pool_spot(w, s, src, lanes, begin + i, results + i * LANES, places + i * LANES if w.indices != NULL else NULL)
+        pool_spot(w, s, src, filled, begin + i, results + i * LANES, places + i * LANES if w.indices != NULL else NULL)
     if outputs == 1:                    # then those of the planes are neighbours
-        put(w.stored, results, lanes, 1, w.out + (n * w.channels + lane) * w.stored_size)
+        put(w.stored, results, filled, 1, w.out + (n * w.channels + lane) * w.stored_size)
     else:
-        for j in range(lanes):
+        for j in range(filled):
             at = (n * w.channels + lane + j) * outputs + begin
             for i in range(spots):
                 line[i] = results[i * LANES + j]
@@ -162,5 +162,5 @@ cdef inline void planes_item(const Work* w, Py_ssize_t item, const Scratch* s, c
             window(&w.axis[1], (begin + i) // w.axis[2].out % w.axis[1].out, &first[1], &count)
             window(&w.axis[2], (begin + i) % w.axis[2].out, &first[2], &count)
             a = (first[0] * w.axis[1].n + first[1]) * w.row_length + first[2]
-            for j in range(lanes):
+            for j in range(filled):
                 w.indices[(n * w.channels + lane + j) * outputs + begin + i] = a + places[i * LANES + j]

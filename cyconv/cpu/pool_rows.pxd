@@ -1,7 +1,7 @@
 """Loops over one row of numbers of any format: read where it lies, whatever its step, and combined with the numbers that stand
 there already: set, the larger one, or added. Only these loops know formats.
 """
-from libc.math cimport INFINITY, fabs, pow, sqrt
+from libc.math cimport INFINITY, fabs, fma, frexp, pow, sqrt
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -192,7 +192,10 @@ cdef inline outlined raise_to(double p, double* x, Py_ssize_t n) noexcept nogil:
             x[i] = pow(x[i], p)
 
 cdef inline outlined take_root(double p, double* x, Py_ssize_t n) noexcept nogil:
+    """Of the sums. What 1 / p is rounded by counts once for each power of two in a sum: 350 eps of the largest."""
     cdef Py_ssize_t i
+    cdef double power = 1 / p, missed = fma(-power, p, 1) / p * 0.6931471805599453, root
+    cdef int twos = 0
     if p == 2:
         for i in range(n):
             x[i] = sqrt(x[i])
@@ -201,4 +204,6 @@ cdef inline outlined take_root(double p, double* x, Py_ssize_t n) noexcept nogil
             x[i] = -x[i]
     elif p != 1 and p != INFINITY:
         for i in range(n):
-            x[i] = pow(x[i], 1 / p)
+            root = pow(x[i], power)
+            frexp(x[i], &twos)
+            x[i] = root + root * (missed * twos) if -INFINITY < root < INFINITY else root

@@ -30,7 +30,6 @@ cdef enum:
     BOX_WITH_INDICES = 4096             # and with indices
     RING_BYTES = 512 * 1024             # rows kept for the next window, at most
     ITEM = 1 << 16                      # elementary steps of one item of work
-    BATCH = 1 << 27                     # elementary steps between two looks at Ctrl-C: about 0.1 s
 
 cdef struct Work:
     Kind kind

@@ -134,9 +134,9 @@ cdef inline inlined tile_of(const int R, const int NV, const int columns, const 
     """R (TALLEST, DOWN or 1) rows of outputs, `count` of them wanted; part: lanes of the last vector that count, or 0; once: 1."""
     cdef vector[TALLEST][ALONG] acc
     cdef vector start
-    cdef Py_ssize_t slab, t, K, done, hop
+    cdef Py_ssize_t slab, t, K, _done, hop
     cdef int r, v, size = 8 if vector is vd or vector is vq else 4
-    for done in range(once):
+    for _done in range(once):
         start = splat(bias, like)
         for r in range(R):
             for v in range(NV):

@@ -295,7 +295,6 @@ def amounts(problem):
     cdef Blocks b
     open_separable(&b, problem, False)
     block, count, reach, phases = cut_of(&b)
-    length = b.box.axis[2].length
     close_blocks(&b)
     _, size = costs.parts_and_size(problem)
     channels, rows = problem.in_channels, problem.out_channels

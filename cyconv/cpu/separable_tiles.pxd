@@ -32,10 +32,10 @@ cdef inline inlined down_of(const int rows, const int vectors, const vector* lik
     cdef vector[ABREAST] x
     cdef vector w
     cdef const char* p
-    cdef Py_ssize_t i, done
+    cdef Py_ssize_t i, _done
     cdef uint64_t nothing = 0
     cdef int r, v, t, size = 8 if vector is vd or vector is vq else 4
-    for done in range(once):
+    for _done in range(once):
         p = src
         for r in range(rows):
             for v in range(vectors):
@@ -101,9 +101,9 @@ cdef inline inlined apart_of(const int vectors, const vector* like, Py_ssize_t t
     cdef vector[LONG] acc
     cdef vector w
     cdef const char* p
-    cdef Py_ssize_t i, done
+    cdef Py_ssize_t i, _done
     cdef int v, size = 8 if vector is vd or vector is vq else 4
-    for done in range(once):
+    for _done in range(once):
         w = splat(start, like)
         for v in range(vectors):
             acc[v] = w
@@ -140,9 +140,9 @@ cdef inline inlined near_of(const int vectors, const int moving, const vector* l
     cdef vector w
     cdef const char* p
     cdef const char* f
-    cdef Py_ssize_t c, i, j, done
+    cdef Py_ssize_t c, i, _j, _done
     cdef int v, size = 8 if vector is vd or vector is vq else 4
-    for done in range(once):
+    for _done in range(once):
         w = splat(start, like)
         for v in range(vectors):
             acc[v] = w
@@ -153,7 +153,7 @@ cdef inline inlined near_of(const int vectors, const int moving, const vector* l
             while i < taps:
                 for v in range(moving + 1):
                     x[v] = (<const vector*> (p + v * VB))[0]
-                for j in range(min(<Py_ssize_t> (VB // size), taps - i)):
+                for _j in range(min(<Py_ssize_t> (VB // size), taps - i)):
                     w = splat(f, like)
                     for v in range(moving):
                         acc[v] = acc[v] + w * x[v]

@@ -47,6 +47,9 @@ cdef extern from *:
     #endif
     #define CY_INLINED __attribute__((always_inline))
     #define CY_OUTLINED __attribute__((noinline))
+    #if defined(__GNUC__) && !defined(__clang__)
+      #pragma GCC diagnostic ignored "-Wattributes"     /* Cython calls every function of a .pxd inline */
+    #endif
 
     typedef uint16_t cy_half;
     /* Both are free of branches that GCC cannot turn into selections, so loops over them are vectorised. */

@@ -39,7 +39,7 @@ cdef struct Samples:                    # of one window
 
 cdef inline inlined join_samples(const Samples* s, Py_ssize_t rows, Py_ssize_t columns, double each, char* to, const pooled* like) noexcept nogil:
     """The window of a vector of channels; of averages, two vectors of doubles for one of floats."""
-    cdef Py_ssize_t z, i, j
+    cdef Py_ssize_t z, i, _j
     cdef const char* p
     cdef pooled m, n, rm, rn, pm, pn, none
     if pooled is sd:
@@ -48,7 +48,7 @@ cdef inline inlined join_samples(const Samples* s, Py_ssize_t rows, Py_ssize_t c
             for i in range(rows):
                 p = s.first + z * s.step[0] + i * s.step[1]
                 rm, rn = widened(p), widened(p + VB // 2)
-                for j in range(1, columns):
+                for _j in range(1, columns):
                     p += s.step[2]
                     rm, rn = rm + widened(p), rn + widened(p + VB // 2)
                 if s.cut:
@@ -62,7 +62,7 @@ cdef inline inlined join_samples(const Samples* s, Py_ssize_t rows, Py_ssize_t c
         for z in range(s.count[0]):
             for i in range(rows):
                 p = s.first + z * s.step[0] + i * s.step[1]
-                for j in range(columns):
+                for _j in range(columns):
                     m = join(load(p, like), m)
                     p += s.step[2]
         store(to, m)

@@ -159,13 +159,13 @@ cdef inline void find_in_rows(const char** rows, Py_ssize_t apart, Py_ssize_t co
 
 cdef inline void find_backwards(char* ring, Py_ssize_t apart, Py_ssize_t part, Py_ssize_t first, Py_ssize_t count, const placed* like) noexcept nogil:
     """Each row becomes itself joined with those that follow it: winners among these are the later ones."""
-    cdef Py_ssize_t o = 0, i
+    cdef Py_ssize_t o = 0, _i
     cdef char* p
     cdef placed m, found, v, at
     while o < part:
         p = ring + (first + count - 1) * part + o
         v, at = load(p, like), load(p + apart, like)
-        for i in range(count - 1):
+        for _i in range(count - 1):
             p -= part
             m, found = load(p, like), load(p + apart, like)
             beat(v, at, &m, &found)

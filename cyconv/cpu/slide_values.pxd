@@ -131,14 +131,14 @@ cdef inline void average_rows(const char** rows, Py_ssize_t count, const char* n
 
 cdef inline void turn_rows(char* ring, Py_ssize_t part, Py_ssize_t first, Py_ssize_t count, const pooled* like) noexcept nogil:
     """Each of these rows becomes itself joined with those that follow it. Eight vectors at once do not wait for each other."""
-    cdef Py_ssize_t o = 0, i
+    cdef Py_ssize_t o = 0, _i
     cdef char* p
     cdef pooled a, b, c, d, e, f, g, h
     while o + 8 * VB <= part:
         p = ring + (first + count - 1) * part + o
         a, b, c, d = load(p, like), load(p + VB, like), load(p + 2 * VB, like), load(p + 3 * VB, like)
         e, f, g, h = load(p + 4 * VB, like), load(p + 5 * VB, like), load(p + 6 * VB, like), load(p + 7 * VB, like)
-        for i in range(count - 1):
+        for _i in range(count - 1):
             p -= part
             a, b, c, d = join(a, load(p, like)), join(b, load(p + VB, like)), join(c, load(p + 2 * VB, like)), join(d, load(p + 3 * VB, like))
             store(p, a)
@@ -155,7 +155,7 @@ cdef inline void turn_rows(char* ring, Py_ssize_t part, Py_ssize_t first, Py_ssi
     while o < part:
         p = ring + (first + count - 1) * part + o
         a = load(p, like)
-        for i in range(count - 1):
+        for _i in range(count - 1):
             p -= part
             a = join(a, load(p, like))
             store(p, a)

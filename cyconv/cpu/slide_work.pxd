@@ -31,14 +31,16 @@ cdef struct Work:
     const char* behind                  # where the caller's array has ended
     char* out
     int64_t* indices
+    # Numbers of any format, which begin where one of 8 bytes may:
+    char[64] bits                       # of each lane: these are turned, if `turned`
+    char[8] lowest                      # what padding holds, and
+    char[64] outside                    # a vector of it, its bits not turned
+    char[8] cval                        # what lies beyond the input with CONSTANT, as in a line
     bint with_indices
     bint plain                          # whether lanes are the caller's numbers, but for turned bits
     bint straight                       # whether results are, too, one beside the other
     bint as_stored                      # whether lines are the caller's numbers as they are
-    bint turned                         # whether bits are turned:
-    char[64] bits                       # these of each lane
-    char[8] lowest                      # what padding holds, and
-    char[64] outside                    # a vector of it, its bits not turned
+    bint turned                         # whether bits are turned
     bint sparse                         # whether windows are fetched tap by tap, without the columns in between
     bint pairs                          # whether every second window is taken as its columns are read
     bint parted                         # whether windows are at every third or fourth column and do not overlap, and are found without indices
@@ -48,7 +50,6 @@ cdef struct Work:
     bint bordered                       # whether something that counts lies beyond the input:
     Border[3] border                    # along each axis; its rows and planes are axis.n, with what lies beyond,
     Py_ssize_t[2] real, before          # and so many of them exist, after so many that do not
-    char[8] cval                        # what lies there with CONSTANT, as in a line
     bint[2] blocks                      # whether windows of planes, and of rows, are joined from blocks
     Py_ssize_t[3] outputs, pieces       # along each axis: of one item, and how many items
     Py_ssize_t line_bytes, work_bytes, row_bytes    # of one line, of lanes for it, and of one row of outputs

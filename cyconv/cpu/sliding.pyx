@@ -198,7 +198,7 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
     cdef const Work* w = <const Work*> work
     cdef Room r
     cdef int axis
-    cdef Py_ssize_t piece, channel, group, rows
+    cdef Py_ssize_t piece, channel, _channel, group, rows
     cdef const char* batch
     open_room(w, &r, room)
     for axis in range(2, -1, -1):
@@ -236,7 +236,7 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
     fill_box(w, &r, batch, channel)
     r.readable, r.behind = w.as_stored, r.box + w.box_bytes
     r.index = item * w.channels + group
-    for channel in range(channel):
+    for _channel in range(channel):
         work_plane(w, &r)
         r.plane += w.box_plane
         r.index += 1

@@ -32,7 +32,6 @@ cdef extern from *:
     #endif
     #if defined(__GNUC__) && !defined(__clang__)
       #define CY_APART __attribute__((noipa))
-      #pragma GCC diagnostic ignored "-Wattributes"     /* Cython calls every function of a .pxd inline */
     #else
       #define CY_APART
     #endif
@@ -96,11 +95,11 @@ cdef inline inlined tile_of(const int rows, const int vectors, const int step, c
     """`rows`, `vectors`, `step` and `asks` are constants once inlined; `once` is 1."""
     cdef lanes[TALLEST_TILE][2] acc
     cdef lanes b0, b1
-    cdef Py_ssize_t k, done
+    cdef Py_ssize_t k, _done
     cdef int i
     # Inside a loop of unknown length GCC unrolls the loops over rows before it replaces arrays by scalars; outside of one,
     # acc would pass through the stack at both ends of the sum.
-    for done in range(unknown(once)):
+    for _done in range(unknown(once)):
         if start != NULL:
             b0 = (<const lanes*> start)[0]
             b1 = (<const lanes*> (start + VB))[0]

@@ -62,14 +62,14 @@ cdef inline inlined wide_of(const int rows, const int vectors, const bint copies
     cdef char* joint
     cdef char* copy = to.copy
     cdef Py_ssize_t k, done, lane = LANES_F if lanes is vf else LANES_D
-    cdef int i, size = 4 if lanes is vf else 8
+    cdef int i, _i, size = 4 if lanes is vf else 8
     cdef const char* soon = a + (0 if ahead else vectors * VB) + VB - size      # a vector may end in the next line
     cdef const int32_t* ask = offset + ahead
     for done in range(unknown(to.tiles)):       # the next tile's first products do not wait for this one's last
         out = to.out + done * vectors * VB
         way, plane = to.way, to.plane
         if to.early and (way == PLAINLY or way == PARTLY):
-            for i in range(rows):
+            for _i in range(rows):
                 own(out)
                 if vectors == 2:
                     own(out + VB)

@@ -44,7 +44,7 @@ from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport CIRCULAR, HALF, REFLECT, REPLICATE, ZEROS
 from cyconv.cpu.shuffle cimport STREAMS
 from cyconv.cpu.simd cimport VB
-from cyconv.cpu.tile cimport SOON, TILE_ROWS, ask_next, ceil_div, cut
+from cyconv.cpu.tile cimport SOON, TILE_ROWS, ask_next, ceil_div
 from cyconv.cpu.winograd_block cimport Shared, do_block, share_chunks, share_frequency, share_output, share_panel
 from cyconv.cpu.winograd_weights cimport prepare_panel
 from cyconv.cpu.winograd_work cimport (

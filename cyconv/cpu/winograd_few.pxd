@@ -49,9 +49,9 @@ cdef inline inlined row_of(const int tiles, const int row, const int begin, cons
     cdef const char* at
     cdef const char* next = few.next + row * asked * few.next_hop
     cdef char* m = few.m + (6 * row + begin) * few.m_step
-    cdef Py_ssize_t k, done, v_step = few.v_step
+    cdef Py_ssize_t k, _done, v_step = few.v_step
     cdef int i, j, t, size = 4 if lanes is vf else 8
-    for done in range(unknown(once)):   # see tile_of
+    for _done in range(unknown(once)):  # see tile_of
         for j in range(count):
             for t in range(tiles):
                 acc[j][t] = number(0, like) if few.begins else (<const lanes*> (m + j * few.m_step + t * PANEL))[0]

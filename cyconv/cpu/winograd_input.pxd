@@ -99,7 +99,7 @@ cdef inline void gather_near(const Work* w, const Segment* g, Py_ssize_t k, Py_s
 
 cdef inline void gather(const Work* w, const Segment* g, Py_ssize_t k, const char* input, char* to) noexcept nogil:
     """The rows of plane k that a segment reads."""
-    cdef Py_ssize_t i, c, jz, jy, uz, uy, q, columns, rows, first, run
+    cdef Py_ssize_t i, c, jz, jy, uz, uy, columns, rows, first, run
     cdef const char* src
     cdef char* row
     jy = k % w.kernel[1]
@@ -302,8 +302,8 @@ cdef inline void down_plane(const Work* w, const lanes* like, const Segment* lis
 cdef inline inlined along_plane(const Work* w, const bint last, const lanes* like, const Segment* list, Py_ssize_t segments,
                              const char* index, Py_ssize_t vectors, const char* lines, char* to) noexcept nogil:
     """V of one plane from its lines."""
-    cdef int i
-    for i in range(w.ny):
+    cdef int _i
+    for _i in range(w.ny):
         if w.dx > 1 and w.mx == 2:
             across_of(2, last, like, w, list, segments, lines, to)
         elif w.dx > 1 and w.mx == 3:

@@ -18,7 +18,7 @@ from libc.string cimport memcpy
 cdef inline void own_places(const Work* w, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last, Py_ssize_t part,
                      Py_ssize_t parts) noexcept nogil:
     """Asks for part of the lines that this panel's outputs will be written to, while there is still something to compute."""
-    cdef Py_ssize_t s, q, d, i, size = w.b.size, lane = VB // size, area = w.out[0] * w.out[1] * w.out[2]
+    cdef Py_ssize_t q, d, i, size = w.b.size, lane = VB // size, area = w.out[0] * w.out[1] * w.out[2]
     cdef Py_ssize_t row = group * w.rows + panel * 2 * lane
     cdef Py_ssize_t channels = min(w.rows - panel * 2 * lane, 2 * lane), total = (last - first) * channels
     cdef Segment g

@@ -35,8 +35,8 @@ cdef inline inlined weights_of(const int my, const int mx, const lanes* g, char*
 
 cdef inline void transform_kernels(const Work* w, const lanes* g, Py_ssize_t ahead, Py_ssize_t planes, char* to, Py_ssize_t step) noexcept nogil:
     """U of the kernels of some planes, one after the other; those `ahead` are asked for, unless that is 0."""
-    cdef Py_ssize_t k, q
-    for k in range(planes):
+    cdef Py_ssize_t _k, q
+    for _k in range(planes):
         if ahead:
             for q in range(w.taps):
                 fetch(<const char*> (g + ahead * w.taps + q))

@@ -34,7 +34,7 @@ def fold(problem, input, out):
         if result.size:
             image, columns = _views(p, result, input)
             grid, digits, holder = walk(*image.shape)
-            size, kernels, stride, dilation, pad = _windows(p)
+            _, kernels, stride, dilation, pad = _windows(p)
             lines = [_line(*each) for each in zip(kernels, _threes(p.counts, 1), stride, dilation, pad)]
             struct = packed(digits, *lines, strides(columns), strides(image))
             kernel("columns", f"fold<{ADDED.get(p.dtype, MOVED[input.itemsize])}, {_holder(p, holder)}>")((grid,), (THREADS,), (struct, columns, image))

@@ -82,9 +82,15 @@ __device__ __forceinline__ double powered(double x, double norm)
     return norm == 0.5 ? sqrt(x) : pow(x, norm);
 }
 
+// As the CPU's: what 1 / norm is rounded by counts once for each power of two in the sum.
 __device__ __forceinline__ double root(double sum, double norm)
 {
-    return norm == 2 ? sqrt(sum) : norm == 1 ? sum : pow(sum, 1 / norm);
+    if (norm == 2) return sqrt(sum);
+    if (norm == 1) return sum;
+    const double power = 1 / norm, missed = fma(-power, norm, 1.0) / norm * 0.6931471805599453, found = pow(sum, power);
+    int twos;
+    frexp(sum, &twos);
+    return isfinite(found) ? found + found * (missed * twos) : found;
 }
 
 // How samples of T are joined.

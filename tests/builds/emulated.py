@@ -1,8 +1,9 @@
-"""Runs tests of an installed cyconv on processors that are not there, by QEMU: python emulated.py [--smoke | --files test_conv.py ...] [PROCESSOR ...]
+"""Runs tests of an installed cyconv on processors that are not there, by QEMU: python emulated.py [PROCESSOR ...] [--smoke | --files test_conv.py ...]
 
 An instruction that a processor lacks ends the process, so this shows that the kernels of each level start and compute right where nothing newer
-is: on a Nehalem of 2008 those of v2, on a Haswell of 2013 those of v3. (QEMU 7 has no AVX-512.) Without --smoke it runs `pytest --short`, which takes half an hour for each
-processor; with it every algorithm and pool once, in some seconds. It needs qemu-x86_64 (Debian's qemu-user).
+is: on a Nehalem of 2008 those of v2, on a Haswell of 2013 those of v3. (QEMU 7 has no AVX-512.) Without --smoke it runs `pytest --short`, which
+takes about 15 minutes for each processor (children that tests start run on the processor that is there); with it every algorithm and pool once, in
+some seconds. It needs qemu-x86_64 (Debian's qemu-user).
 """
 
 import argparse
