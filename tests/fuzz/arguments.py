@@ -17,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[2]))  # last: an installed cyconv comes before the source tree
 os.environ.setdefault("CYCONV_TUNING", "off")
 
 TOLD = 20_000  # calls between two lines about what was found

@@ -21,7 +21,8 @@ import traceback
 import warnings
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[2]))  # last: an installed cyconv comes before the source tree
 
 HANGS = 120.0  # seconds that no call takes
 MEMORY = 3 * 2**30  # bytes of address space that a child may take; beyond that MemoryError is the answer
