@@ -10,6 +10,8 @@
     models      four networks as ONNX models with random weights
     networks    these beside ONNX Runtime: `python -m bench.networks`
     calibrate   the constants of cyconv/costs.py
+    neighbours  NumPy's own products right after a call of ours, whose threads must not be in their way
+    bounds      the worst error of every algorithm over adversarial data, as a share of its bound
 
 README.md says how to read the table.
 """

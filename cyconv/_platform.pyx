@@ -35,6 +35,9 @@ cdef extern from *:
       #ifndef _WIN32
         #include <dlfcn.h>
         #include <pthread.h>
+        #include <stdlib.h>
+        #include <string.h>
+        #include <strings.h>
         /* libgomp's threads do not survive fork, and its pool in the child waits for them for ever. Dropping the pool of
            the forking thread just before the fork makes both sides start a fresh one.
            A wheel brings a libgomp of its own. Modules that are loaded once another library has made its libgomp everybody's
@@ -43,9 +46,12 @@ cdef extern from *:
         static int (*cy_others_inside)(void);
         static int (*cy_others_pause)(omp_pause_resource_t);
         /* LLVM's library looks after itself, with locks that it holds by now, and this would wait for them for ever. Clang's code uses it, and GCC's
-           finds it in libgomp's place where somebody has put it there (conda's packages may). */
-        static int cy_is_llvms(void *function) {
+           finds it in libgomp's place where somebody has put it there (conda's packages may). It does not if KMP_INIT_AT_FORK says no, as
+           scikit-learn has it say. */
+        static int cy_survives_alone(void *function) {
             Dl_info of;
+            const char *asked = getenv("KMP_INIT_AT_FORK");
+            if (asked && (strchr("fFnN0.dD", *asked) || strncasecmp(asked, "off", 3) == 0)) return 0;
             void *library = dladdr(function, &of) ? dlopen(of.dli_fname, RTLD_LAZY | RTLD_NOLOAD) : NULL;
             int is = library && dlsym(library, "__kmpc_fork_call");
             if (library) dlclose(library);
@@ -54,7 +60,7 @@ cdef extern from *:
         static void cy_look_around(void) {
             cy_others_inside = (int (*)(void)) dlsym(RTLD_DEFAULT, "omp_in_parallel");
             cy_others_pause = (int (*)(omp_pause_resource_t)) dlsym(RTLD_DEFAULT, "omp_pause_resource_all");
-            if (cy_others_pause && cy_is_llvms((void *) cy_others_pause)) cy_others_pause = NULL;
+            if (cy_others_pause && cy_survives_alone((void *) cy_others_pause)) cy_others_pause = NULL;
         }
         static void cy_before_fork(void) {
             if (!cy_survives && !omp_in_parallel()) omp_pause_resource_all(omp_pause_hard);
@@ -62,7 +68,7 @@ cdef extern from *:
         }
         static int cy_survive_fork(void) {
             omp_get_max_threads();              /* see threads.py */
-            cy_survives = cy_is_llvms((void *) omp_pause_resource_all);
+            cy_survives = cy_survives_alone((void *) omp_pause_resource_all);
             return pthread_atfork(cy_before_fork, NULL, NULL);
         }
       #else

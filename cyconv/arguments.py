@@ -18,11 +18,21 @@ INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uin
 GPU_ONLY = ("bfloat16",)  # NumPy has no such dtype of its own; CuPy takes that of ml_dtypes
 SIZE_LIMIT = 2**62  # sizes and offsets stay below this, so that sums of two of them fit the kernels' Py_ssize_t
 BYTE_LIMIT = 2**63 - 1
+SHOWN = 1000  # characters of a value in a message
 _JUST_INTS = {int}
 _HOST = (1, 3, 11, 13)  # DLPack's numbers of devices whose memory the CPU sees: its own, pinned for CUDA or ROCm, managed by CUDA
 _DEVICES = {2: "a CUDA GPU", 8: "a Metal GPU", 10: "a ROCm GPU", 14: "a oneAPI device"}
 
 _names = {}  # dtype -> its name; np.dtype.name takes a microsecond. As many entries as NumPy has dtypes with a name below.
+
+
+def shown(value):
+    """What was passed, as a message shows it: its repr, of a long one the beginning."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} in which too much is nested"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def as_array(name, value, gpu=False):
@@ -102,11 +112,11 @@ def integer(name, value, least, what="an int"):
     """`value` as a Python int of at least `least`."""
     if type(value) is not int:
         if isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"{name} must be {what}, got {value!r}")
+            raise TypeError(f"{name} must be {what}, got {shown(value)}")
         try:
             value = operator.index(value)
         except TypeError:
-            raise TypeError(f"{name} must be {what}, got {value!r}") from None
+            raise TypeError(f"{name} must be {what}, got {shown(value)}") from None
     if not least <= value < SIZE_LIMIT:
         allowed = f"at least {least}" if value < least else "below 2**62"
         raise ValueError(f"{name} must be {allowed}, got {value}")
@@ -131,7 +141,7 @@ def integers(name, value, rank, least):
             if len(items) == 1:
                 return items * rank
             if len(items) != rank:
-                raise ValueError(f"{name} must be {what}, got {len(items)} values: {value!r}")
+                raise ValueError(f"{name} must be {what}, got {len(items)} values: {shown(value)}")
             return items
     return (integer(name, value, least, what),) * rank
 
@@ -148,7 +158,7 @@ def shape_of(name, value, what):
     if plain_ints(value) and min(value) >= 0:
         return value
     if not isinstance(value, (tuple, list, np.ndarray)):
-        raise TypeError(f"{name} must be {what}, got {value!r}")
+        raise TypeError(f"{name} must be {what}, got {shown(value)}")
     return tuple([integer(name, length, 0, what) for length in value])
 
 
@@ -156,15 +166,15 @@ def flag(name, value):
     """`value` as a bool; only bools, so that a misplaced argument is noticed."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
-    raise TypeError(f"{name} must be True or False, got {value!r}")
+    raise TypeError(f"{name} must be True or False, got {shown(value)}")
 
 
 def one_of(name, value, allowed):
     """`value`, a string that must be one of `allowed`, as a plain str: of a subclass, NumPy's or an enum's, nothing is kept."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, one of {', '.join(map(repr, allowed))}; got {value!r}")
+        raise TypeError(f"{name} must be a string, one of {', '.join(map(repr, allowed))}; got {shown(value)}")
     if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {shown(value)}")
     return allowed[allowed.index(value)]
 
 

@@ -256,6 +256,14 @@ def parts_and_size(problem):
     return 2 if problem.dtype.startswith("complex") else 1, _SIZES.get(problem.dtype, 4)
 
 
+def converted_weights(problem):
+    """Bytes of the weights once more, as the real numbers that are computed with; 0 where they are those."""
+    parts, size = parts_and_size(problem)
+    if parts == 1 and problem.dtype not in CONVERTED:
+        return 0
+    return problem.groups * problem.out_channels * problem.in_channels * problem.taps * parts * parts * size
+
+
 def gathered(problem, rows, numbers, size, phases):
     """Amounts of a gather of so many numbers of `size` bytes in so many rows."""
     step = problem.stride[2] * (2 if problem.dtype.startswith("complex") else 1)

@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from .arguments import INTEGERS, check_bytes, dtype_name, integer
+from .arguments import INTEGERS, check_bytes, dtype_name, integer, shown
 from .devices import on_gpu
 from .pool_problem import BORDERS, PoolProblem
 
@@ -63,7 +63,7 @@ def filter_problem(kind, input, size, footprint, output, mode, cval, origin, axe
     if size is None:
         raise ValueError("size must be given: footprint is not supported")
     if output is not None and not isinstance(output, np.ndarray) and not on_gpu(output):
-        raise TypeError(f"output must be None or an array of the input's dtype, not {output!r}: results of another dtype are not supported")
+        raise TypeError(f"output must be None or an array of the input's dtype, not {shown(output)}: results of another dtype are not supported")
     axes = _axes(axes, input.ndim)
     sizes = _each("size", size, axes, _at_least_1)
     words = _each("mode", mode, axes, _border)
@@ -92,7 +92,7 @@ def _at_least_1(value):
 
 def _border(word):
     if not isinstance(word, str) or word not in _WORDS:
-        raise ValueError(f"mode must be one of {', '.join(map(repr, _WORDS))}, or a sequence of them; got {word!r}")
+        raise ValueError(f"mode must be one of {', '.join(map(repr, _WORDS))}, or a sequence of them; got {shown(word)}")
     return _GRID.get(word, word)
 
 
@@ -105,10 +105,10 @@ def _axes(axes, rank):
         given = (axes,)
     found = tuple(integer("axes", axis, -rank, f"None, an int or a tuple of ints of an array of {rank} axes") for axis in given)
     if any(axis >= rank for axis in found):
-        raise ValueError(f"axes must be at least {-rank} and below {rank}, got {axes!r}")
+        raise ValueError(f"axes must be at least {-rank} and below {rank}, got {shown(axes)}")
     found = tuple(axis % rank for axis in found)
     if len(set(found)) != len(found):
-        raise ValueError(f"axes must differ, got {axes!r}")
+        raise ValueError(f"axes must differ, got {shown(axes)}")
     return found
 
 
@@ -118,7 +118,7 @@ def _each(name, value, axes, check):
         return (check(value),) * len(axes)
     values = tuple(value)
     if len(values) != len(axes):
-        raise ValueError(f"{name} must be one value or a sequence of {len(axes)}, one for each axis that is filtered; got {value!r}")
+        raise ValueError(f"{name} must be one value or a sequence of {len(axes)}, one for each axis that is filtered; got {shown(value)}")
     return tuple(map(check, values))
 
 
@@ -126,7 +126,7 @@ def _cval(cval, dtype):
     """As a number of the dtype, which must be able to hold it."""
     number = cval[()] if isinstance(cval, np.ndarray) and cval.ndim == 0 else cval
     if not isinstance(number, (numbers.Number, np.bool_)) or isinstance(number, numbers.Complex) and number.imag and dtype.kind != "c":
-        raise TypeError(f"cval must be a {'' if dtype.kind == 'c' else 'real '}number, got {cval!r}")
+        raise TypeError(f"cval must be a {'' if dtype.kind == 'c' else 'real '}number, got {shown(cval)}")
     try:
         with np.errstate(all="ignore"):
             value = np.asarray(number if dtype.kind == "c" else number.real).astype(dtype)[()]
@@ -134,5 +134,5 @@ def _cval(cval, dtype):
     except (TypeError, ValueError, OverflowError):
         held = False
     if not held:
-        raise ValueError(f"cval must be a number that {dtype} can hold, got {cval!r}")
+        raise ValueError(f"cval must be a number that {dtype} can hold, got {shown(cval)}")
     return value.item()

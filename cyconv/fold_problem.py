@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from .arguments import COMPLEX, FLOATS, GPU_ONLY, INTEGERS, SIZE_LIMIT, check_bytes, dtype_name, integers
+from .arguments import COMPLEX, FLOATS, GPU_ONLY, INTEGERS, SIZE_LIMIT, check_bytes, dtype_name, integers, shown
 
 UNFOLD_DTYPES = FLOATS + COMPLEX + INTEGERS + ("bool",)
 FOLD_DTYPES = FLOATS + COMPLEX + INTEGERS
@@ -76,7 +76,7 @@ def _windows(kernel_size, dilation, padding, stride):
     """Kernel, dilation, padding and stride as tuples; the kernel's length tells the number of spatial axes."""
     rank = len(kernel_size) if isinstance(kernel_size, (tuple, list)) or isinstance(kernel_size, np.ndarray) and kernel_size.ndim else 2
     if not 1 <= rank <= 3:
-        raise ValueError(f"kernel_size must be an int (two spatial axes) or 1 to 3 ints, got {rank} values: {kernel_size!r}")
+        raise ValueError(f"kernel_size must be an int (two spatial axes) or 1 to 3 ints, got {rank} values: {shown(kernel_size)}")
     kernel = integers("kernel_size", kernel_size, rank, 1)
     others = (("dilation", dilation, 1), ("padding", padding, 0), ("stride", stride, 1))
     return kernel, *(_per_axis(name, value, rank, least) for name, value, least in others)
@@ -86,7 +86,7 @@ def _per_axis(name, value, rank, least):
     """An int, or exactly one per axis."""
     values = integers(name, value, rank, least)
     if (isinstance(value, (tuple, list)) or isinstance(value, np.ndarray) and value.ndim) and len(value) != rank:
-        raise ValueError(f"{name} must be an int or {rank} ints, as many as kernel_size has, got {value!r}")
+        raise ValueError(f"{name} must be an int or {rank} ints, as many as kernel_size has, got {shown(value)}")
     return values
 
 

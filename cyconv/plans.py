@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from ._calls import another, planned
-from .arguments import Described, as_array, check_bytes, flag, integer
+from .arguments import Described, as_array, check_bytes, flag, integer, shown
 from .devices import device_of, is_chunked, where
 from .memory import overlaps
 from .problem import CONV_DTYPES, conv_problem, gpu_problem, spatial_rank
@@ -23,7 +23,7 @@ def plan(
         try:
             dtype = np.dtype(dtype)
         except TypeError:
-            raise TypeError(f"dtype must be one of {', '.join(CONV_DTYPES)}, got {dtype!r}") from None
+            raise TypeError(f"dtype must be one of {', '.join(CONV_DTYPES)}, got {shown(dtype)}") from None
         with where(weight):
             weight = as_array("weight", _converted("weight", weight, dtype), gpu=True)
     bias = None if bias is None else as_array("bias", bias, gpu=True)
@@ -31,7 +31,7 @@ def plan(
         with where(bias):
             bias = as_array("bias", _converted("bias", bias, dtype), gpu=True)
     if not isinstance(input_shape, (tuple, list)):
-        raise TypeError(f"input_shape must be a tuple of ints, got {input_shape!r}")
+        raise TypeError(f"input_shape must be a tuple of ints, got {shown(input_shape)}")
     shape = tuple(integer("input_shape", length, 0, "a tuple of ints") for length in input_shape)
     check_bytes(shape, weight.itemsize, "input_shape is too large: the input")
     if len(shape) - spatial_rank(weight) not in (1, 2):

@@ -28,6 +28,7 @@ from .arguments import (
     integer,
     integers,
     one_of,
+    shown,
 )
 from .problem import CACHED, check_input_shape, padding_pairs, resolve_padding
 
@@ -140,7 +141,7 @@ def lp_pool_problem(rank, input, norm_type, kernel_size, stride, ceil_mode):
     """Checks the arguments of power-average pooling."""
     kernel = integers("kernel_size", kernel_size, rank, 1)
     if isinstance(norm_type, (bool, np.bool_)) or not isinstance(norm_type, (int, float, np.integer, np.floating)):
-        raise TypeError(f"norm_type must be a real number other than 0, got {norm_type!r}")
+        raise TypeError(f"norm_type must be a real number other than 0, got {shown(norm_type)}")
     try:
         norm = float(norm_type)
     except OverflowError:
@@ -225,7 +226,7 @@ def adaptive_pool_problem(rank, input, kind, output_size, return_indices=False):
     if len(lengths) == 1:
         lengths = tuple(lengths) * rank
     if len(lengths) != rank:
-        raise ValueError(f"output_size must be {what}, got {len(lengths)} values: {output_size!r}")
+        raise ValueError(f"output_size must be {what}, got {len(lengths)} values: {shown(output_size)}")
     lengths = tuple(length if length is None else integer("output_size", length, 0, what) for length in lengths)
     return _adaptive_problem(kind, name, rank, input.shape, dtype, lengths, flag("return_indices", return_indices))
 

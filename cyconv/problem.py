@@ -30,6 +30,7 @@ from .arguments import (
     integers,
     one_of,
     plain_ints,
+    shown,
 )
 
 CONV_DTYPES = FLOATS + COMPLEX + INTEGERS
@@ -264,12 +265,12 @@ def padding_pairs(padding, rank, words=PADDING_WORDS):
     if len(items) == 1:
         items *= rank
     if len(items) != rank:
-        raise ValueError(f"padding must be {what}; got {padding!r}")
+        raise ValueError(f"padding must be {what}; got {shown(padding)}")
     pairs = []
     for item in items:
         pair = tuple(item) if isinstance(item, (tuple, list, np.ndarray)) else (item, item)
         if len(pair) != 2:
-            raise ValueError(f"padding must be {what}; got {padding!r}")
+            raise ValueError(f"padding must be {what}; got {shown(padding)}")
         pairs.append(tuple(integer("padding", side, 0, what) for side in pair))
     return tuple(pairs)
 

@@ -226,3 +226,15 @@ def test_transposed_stride_far_beyond_the_kernel():
 def test_plan_of_what_cannot_exist(wrong):
     with pytest.raises((ValueError, TypeError), match=next(iter(wrong))):
         cyconv.plan_conv(**{"input_shape": (1, 1, 9), "weight": np.ones((1, 1, 3))} | wrong)
+
+
+def test_messages_show_little_of_much():
+    deep, image = [], np.ones((1, 1, 5, 5))
+    for _ in range(5000):
+        deep = [deep]
+    for wrong in ({"stride": deep}, {"padding": deep}, {"groups": deep}, {"algorithm": deep}, {"max_workspace": deep}):
+        with pytest.raises((ValueError, TypeError), match=f"{next(iter(wrong))} must be .*nested"):
+            cyconv.conv2d(image, image, **wrong)
+    with pytest.raises(ValueError, match="stride") as refused:
+        cyconv.conv2d(image, image, stride=list(range(10**5)))
+    assert len(str(refused.value)) < 2000

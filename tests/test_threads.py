@@ -168,13 +168,15 @@ print("alive")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-# With LLVM's library in GCC's place it still hangs now and then (2 of 3 runs): not mended yet, and so no part of CI.
-@pytest.mark.parametrize("openmp", ["its own", pytest.param("LLVM's", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("openmp", ["its own", "LLVM's", "LLVM's beside scikit-learn"])
 def test_fork_after_use_works_in_parent_and_child(openmp, tmp_path):
     from cases import FAST
 
     environment = dict(os.environ)
-    if openmp == "LLVM's":  # in the place of GCC's
+    environment.pop("KMP_INIT_AT_FORK", None)
+    if openmp.endswith("scikit-learn"):
+        environment["KMP_INIT_AT_FORK"] = "FALSE"  # as importing it does: libomp leaves fork to others then
+    if openmp.startswith("LLVM's"):  # in the place of GCC's
         library = find_library("omp") if sys.platform == "linux" else None
         environment["LD_PRELOAD"] = library or pytest.skip("LLVM's OpenMP is not installed")
     program = tmp_path / "forks.py"

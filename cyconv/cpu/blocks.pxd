@@ -285,16 +285,17 @@ cdef inline object number_type(const Blocks* b):
     return np.uint64 if b.kind == BITS64 else np.uint32
 
 cdef inline object real_matrix(const Blocks* b, object problem, cnp.ndarray weight):
-    """The weights as one real matrix per group, [group][output channel and part][input channel and part, tap]; of any shape."""
+    """The weights, or those of some output channels, as one real matrix per group, [group][output channel and part][input channel and part, tap];
+    of any shape."""
     if b.parts == 1 and cnp.PyArray_TYPE(weight) == number_code(b) and cnp.PyArray_IS_C_CONTIGUOUS(weight):
         return weight
     if b.parts == 2:
         # (a + bi)(x + yi): the real row is [a, -b], the imaginary row [b, a], against the planes x and y
-        whole = np.ascontiguousarray(weight).reshape(problem.groups, problem.out_channels, problem.in_channels, problem.taps)
-        split = np.empty((problem.groups, problem.out_channels, 2, problem.in_channels, 2, problem.taps), number_type(b))
-        split[:, :, 0, :, 0] = split[:, :, 1, :, 1] = whole.real
-        split[:, :, 1, :, 0] = whole.imag
-        np.negative(whole.imag, out=split[:, :, 0, :, 1])
+        whole = np.ascontiguousarray(weight).reshape(weight.shape[0], problem.in_channels, problem.taps)
+        split = np.empty((whole.shape[0], 2, problem.in_channels, 2, problem.taps), number_type(b))
+        split[:, 0, :, 0] = split[:, 1, :, 1] = whole.real
+        split[:, 1, :, 0] = whole.imag
+        np.negative(whole.imag, out=split[:, 0, :, 1])
         return split
     if b.kind == HALF:                  # NumPy converts them one by one
         whole = np.ascontiguousarray(weight)

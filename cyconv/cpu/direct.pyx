@@ -17,7 +17,7 @@ from libc.stdint cimport int32_t, uint32_t, uint64_t
 from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.blocks cimport (
     Blocks, PyCapsule_GetPointer, PyMem_Free, PyObject, ceil_div, close_blocks, cut_of, gather_block, input_steps, locate,
-    new_numbers, open_blocks, opened_once, opened_work, real_bias, real_matrix, scratch_space, set_layout, table_bytes,
+    new_numbers, number_code, open_blocks, opened_once, opened_work, real_bias, real_matrix, scratch_space, set_layout, table_bytes,
 )
 from cyconv.cpu.items cimport BRIEF, Item, run_items
 from cyconv.cpu.packing cimport BITS64, DOUBLE, SINGLE, HALF, put_stored
@@ -38,6 +38,8 @@ cdef enum:
     LEAST_BLOCKS = 8
     TALLEST = 6                       # of any instruction set: tiles above ROWS x VECTORS are dead code that must compile
     MOST_VECTORS = 8
+    FEWEST_ROWS = 2 * TALLEST         # whose weights are packed at a time where there is no memory for more,
+    MOST_COPIES = 3                   # beside copies in order and in the type that is computed with
     WIDE = 4                            # vectors of a register tile, and multiply-adds that must be under way at once,
     LATENCY = 4                         # as the cost model counts them
 
@@ -121,6 +123,7 @@ cdef struct Work:
     Py_ssize_t groups
     Py_ssize_t rows                     # output channels of a group, real and imaginary parts counted apart
     Py_ssize_t pieces                   # of those rows, each at most ROWS of them
+    Py_ssize_t all_rows                 # of all groups; fewer of them are computed at once where packed weights would take too much memory
     Py_ssize_t items                    # blocks of all batch items and groups
     double multiply_adds
     Py_ssize_t shares                   # into which the pieces of one block are split between threads
@@ -172,7 +175,7 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes) noexcept nogil:
                 x += lanes * lane
             for r in range(rows):
                 # parts of a complex number are neighbours in the output and rows of their own here
-                to = w.out + (n * w.groups * w.rows + row + r) // b.parts * area * b.parts * b.stored_size
+                to = w.out + (n * w.all_rows + row + r) // b.parts * area * b.parts * b.stored_size
                 to += (row + r) % b.parts * b.stored_size
                 for column in range(extent[1] if w.flat else 1):
                     put_stored(b.kind, sums + r * w.pitch + column * y_step * b.size,
@@ -183,9 +186,9 @@ cdef void do_block(const Work* w, Py_ssize_t item, char* boxes) noexcept nogil:
 cdef int open_direct(Blocks* b, object problem, bint offsets) except -1:
     set_layout(b, problem)
     cdef Py_ssize_t rows = min(max(problem.out_channels, 1) * b.parts, TALLEST)  # the same blocks on every level
-    cdef Py_ssize_t half = min(problem.max_workspace, 2 * BOX_BYTES) // 2
+    cdef Py_ssize_t quarter = min(problem.max_workspace, 4 * BOX_BYTES) // 4        # boxes, sums, and half of it for packed weights
     return open_blocks(
-        b, problem, min(half, <Py_ssize_t> BOX_BYTES), max(min(half // b.size, <Py_ssize_t> BLOCK_SUMS) // rows, 64),
+        b, problem, min(quarter, <Py_ssize_t> BOX_BYTES), max(min(quarter // b.size, <Py_ssize_t> BLOCK_SUMS) // rows, 64),
         LEAST_BLOCKS, offsets,
     )
 
@@ -218,6 +221,7 @@ cdef Py_ssize_t open_work(void* work, object problem) except -1:
     open_direct(b, problem, True)
     lane = VB // b.size
     w.groups, w.rows = problem.groups, problem.out_channels * b.parts
+    w.all_rows = w.groups * w.rows
     w.pieces = ceil_div(w.rows, ROWS)
     w.items = <Py_ssize_t> problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2]
     w.multiply_adds = problem.multiply_adds
@@ -236,6 +240,17 @@ cdef object opened(object problem):
     return opened_once(problem, "direct", sizeof(Work), open_work, close_work)
 
 
+cdef Py_ssize_t most_rows(const Work* w, object problem, cnp.ndarray weight) except -1:
+    """The rows whose weights can be packed at once within max_workspace: all, or some; no fewer than FEWEST_ROWS."""
+    cdef const Blocks* b = &w.blocks
+    cdef bint as_they_are = b.parts == 1 and cnp.PyArray_TYPE(weight) == number_code(b) and cnp.PyArray_IS_C_CONTIGUOUS(weight)
+    cdef double each = <double> b.products * b.size * (1 if as_they_are else MOST_COPIES)
+    cdef double left = <double> problem.max_workspace - scratch_bytes(b)
+    if each * w.all_rows <= left:
+        return w.all_rows
+    return max(<Py_ssize_t> (left / each), <Py_ssize_t> FEWEST_ROWS) // b.parts * b.parts
+
+
 def why_not(problem):
     if scratch(problem) >= 2**31:
         return f"one row of outputs reads {scratch(problem)} bytes, more than its 32-bit offsets reach"
@@ -244,7 +259,18 @@ def why_not(problem):
 
 def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
-    return costs.seconds("direct", amounts(problem)), scratch(problem)
+    return costs.seconds("direct", amounts(problem)), workspace(problem)
+
+
+def workspace(problem):
+    """Scratch of one thread, and packed weights; of few output channels at a time where all of them are too many."""
+    cdef Blocks b
+    open_direct(&b, problem, False)
+    close_blocks(&b)
+    cdef double of_row = <double> b.products * b.size, weights = of_row * problem.groups * problem.out_channels * b.parts
+    if scratch_bytes(&b) + weights > problem.max_workspace:
+        weights = min(weights, of_row * FEWEST_ROWS * MOST_COPIES)
+    return int(min(scratch_bytes(&b) + weights, 2.0**62))
 
 
 def amounts(problem):
@@ -294,7 +320,17 @@ def amounts(problem):
 def prepare(problem, weight):
     """The weights as the register tile reads them: [group][piece of output channels][k][channel], one flat array."""
     tables = opened(problem)
+    return packed_weights(<const Work*> opened_work(tables), problem, weight)
+
+
+def prepare_once(problem, weight):
+    """For a single call: where packed weights would pass max_workspace, those of the caller, which `run` packs some output channels at a time."""
+    tables = opened(problem)
     cdef const Work* w = <const Work*> opened_work(tables)
+    return weight if most_rows(w, problem, weight) < w.all_rows else packed_weights(w, problem, weight)
+
+
+cdef object packed_weights(const Work* w, problem, weight):
     cdef const Blocks* b = &w.blocks
     matrix = real_matrix(b, problem, weight)
     cdef double numbers = <double> w.groups * w.rows * b.products
@@ -356,12 +392,11 @@ cdef inline void transpose(const bits* a, bits* b, Py_ssize_t rows, Py_ssize_t c
 
 
 def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
-    """Writes the result to `out` (C-contiguous). `weight` is what `prepare` returned."""
+    """Writes the result to `out` (C-contiguous). `weight` is what `prepare` or `prepare_once` returned."""
     cdef Work w
+    cdef Work part
     cdef Blocks* b = &w.blocks
-    cdef Py_ssize_t room
-    cdef int workers
-    cdef char* base
+    cdef Py_ssize_t g, r, first, groups, rows
     tables = opened(problem)
     w = (<const Work*> opened_work(tables))[0]
     input_steps(b, input, w.input_step, b.box.step)
@@ -370,12 +405,39 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     sums_from = real_bias(b, bias)
     w.bias = <const char*> cnp.PyArray_DATA(<cnp.ndarray> sums_from)
     w.out = <char*> cnp.PyArray_DATA(out)
-    workers = worth_workers(w.multiply_adds * SECONDS_EACH, scratch_bytes(b), problem.max_workspace)
+    if cnp.PyArray_NDIM(weight) == 1:
+        run_work(&w, problem, cnp.PyArray_NBYTES(weight))
+        return
+    rows = most_rows(&w, problem, weight)
+    groups = max(rows // w.rows, <Py_ssize_t> 1)
+    # parts of about one size, so that one finds the memory of the one before
+    groups, rows = ceil_div(w.groups, ceil_div(w.groups, groups)), ceil_div(w.rows // b.parts, ceil_div(w.rows, min(rows, w.rows))) * b.parts
+    for g in range(0, w.groups, groups):
+        for r in range(0, w.rows, rows):
+            part, first = w, g * w.rows + r
+            part.groups, part.rows = min(groups, w.groups - g), min(rows, w.rows - r)
+            part.pieces, part.items = ceil_div(part.rows, ROWS), w.items // w.groups * part.groups
+            part.multiply_adds = w.multiply_adds * part.groups * part.rows / w.all_rows
+            part.input += g * w.input_step[1]
+            part.bias += first * b.size
+            part.out += first * b.out[0] * b.out[1] * b.out[2] * b.stored_size
+            packed = packed_weights(&part, problem, weight[first // b.parts : (first + part.groups * part.rows) // b.parts])
+            part.weight = <const char*> cnp.PyArray_DATA(<cnp.ndarray> packed)
+            run_work(&part, problem, packed.nbytes)
+            packed = None               # before the next ones are packed
+
+
+cdef int run_work(Work* w, object problem, Py_ssize_t packed_bytes) except -1:
+    cdef const Blocks* b = &w.blocks
+    cdef Py_ssize_t room
+    cdef char* base
+    cdef int workers = worth_workers(w.multiply_adds * SECONDS_EACH, scratch_bytes(b), max(problem.max_workspace - packed_bytes, 0))
     w.shares = min(w.pieces, ceil_div(2 * workers, w.items)) if workers > 1 else 1
     room = ceil_div(scratch_bytes(b), 64) * 64
     space = scratch_space(room * workers + 64)
     base = <char*> ((<size_t> cnp.PyArray_DATA(<cnp.ndarray> space) + 63) & ~<size_t> 63)
-    run_items(<Item> do_block, &w, w.items * w.shares, w.multiply_adds, workers, base, room, b.exact)
+    run_items(<Item> do_block, w, w.items * w.shares, w.multiply_adds, workers, base, room, b.exact)
+    return 0
 
 
 cdef inline Py_ssize_t sums_at(const Blocks* b) noexcept nogil:

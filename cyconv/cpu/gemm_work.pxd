@@ -448,6 +448,16 @@ cdef inline double own_bytes(const Work* w) noexcept nogil:
     return (2.0 if w.wide else 1.0) * w.groups * (w.rows + 16) * w.blocks.products * w.blocks.size
 
 
+cdef inline double packed_bytes(const Work* w) noexcept nogil:
+    """Of weights packed for all threads, on any level; parts of complex numbers and half precision pass through a copy in another type, and maybe one in order."""
+    return own_bytes(w) * (1 if w.straight else 3)
+
+
+cdef inline bint must_pack(const Work* w) noexcept nogil:
+    """Whether no thread can pack weights for itself."""
+    return not w.straight or w.wide and not w.own
+
+
 cdef inline double copied_bytes(const Work* w) noexcept nogil:
     """Room for the pixels of a block in tiles of two vectors, and for those of three tiles more, at the ends of a run."""
     return w.items * (w.blocks.block[2] * w.blocks.size + 3.0 * 2 * WIDEST_VECTOR) * w.blocks.products

@@ -177,7 +177,7 @@ def why_not(problem):
 
 def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
-    return costs.seconds("im2col", amounts(problem)), scratch(problem)
+    return costs.seconds("im2col", amounts(problem)), scratch(problem) + costs.converted_weights(problem)
 
 
 def amounts(problem):
@@ -251,7 +251,9 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.straight = b.parts == 1 and b.kind != HALF and in_one_run(b) and b.out[0] * b.out[1] * b.out[2] <= INT_MAX
         items = problem.batch * w.groups * b.count[0] * b.count[1] * b.count[2] * w.slices
         work = problem.multiply_adds
-        workers = worth_workers(work * SECONDS_EACH, scratch_bytes(b, problem), problem.max_workspace) if can_hold_blas() else 1
+        workers = 1
+        if can_hold_blas():
+            workers = worth_workers(work * SECONDS_EACH, scratch_bytes(b, problem), problem.max_workspace - costs.converted_weights(problem))
         room = scratch_bytes(b, problem) // 64 * 64
         w.sums_at = ceil_div(b.block[0] * b.block[1] * b.block[2] * b.products * b.size, 64) * 64
         space = scratch_space((room + 128) * workers + 64)

@@ -42,7 +42,8 @@ from cyconv.cpu.gemm_pixels cimport far_apart, find_inside, find_pixels, find_ta
 from cyconv.cpu.gemm_turned cimport turn_boxes, turned_start
 from cyconv.cpu.gemm_wide cimport do_wide
 from cyconv.cpu.gemm_work cimport (
-    CHUNK, FEW_WEIGHTS, MOST_VIEWED, PAGE, RAW_CHUNK, VIEWED_SPAN, WIDEST_VECTOR, Room, View, Work, blocks_of, furnish, inside, inside_along, open_work, reopen_work, room_bytes,
+    CHUNK, FEW_WEIGHTS, MOST_VIEWED, PAGE, RAW_CHUNK, VIEWED_SPAN, WIDEST_VECTOR, Room, View, Work, blocks_of, furnish, inside, inside_along, must_pack, open_work,
+    packed_bytes, reopen_work, room_bytes,
 )
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport HALF, put_stored
@@ -104,7 +105,18 @@ def why_not(problem):
 
 def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
-    return costs.seconds("implicit_gemm", amounts(problem)), scratch(problem)
+    return costs.seconds("implicit_gemm", amounts(problem)), workspace(problem)
+
+
+def workspace(problem):
+    """Scratch of one thread, and packed weights: those that it cannot do without, and those of a single call, if there is memory for them."""
+    cdef Work w
+    cdef double least = scratch(problem), packed = 0
+    for vector in (16, 32, WIDEST_VECTOR):
+        open_work(&w, problem, True, True, vector)
+        if must_pack(&w) or packs_ahead(&w) and least + packed_bytes(&w) <= problem.max_workspace:
+            packed = max(packed, packed_bytes(&w))
+    return int(min(least + packed, 2.0**62))
 
 
 def amounts(problem):
@@ -268,18 +280,31 @@ cdef bint look_at_view(Work* w, problem, cnp.ndarray weight) except -1:
     return w.viewed
 
 
+cdef bint packs_ahead(const Work* w) noexcept nogil:
+    """Whether weights had better be packed at once for all threads."""
+    if w.reordered:
+        return blocks_of(w) > 1 and not w.own
+    return not w.own and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS and w.batch * w.area > FEW_PIXELS
+
+
+cdef bint has_memory(const Work* w, object problem) except -1:
+    """Whether max_workspace lets a single call keep packed weights, too."""
+    cdef double[6] parts
+    return packed_bytes(w) + room_bytes(w, parts) + 8.0 * (w.blocks.products + SOON) <= problem.max_workspace
+
+
 def prepare_once(problem, weight):
     """The weights as they are where they need no packing, or each thread had better pack them for itself: all of them where they
     are few, or a panel that one block alone uses, or where few pixels use them a chunk whenever it is needed."""
     cdef Work w
     reopen_work(&w, problem)
-    if not w.straight or w.wide and not w.own:
+    if must_pack(&w):
         return prepare(problem, weight)
     if look_at_view(&w, problem, weight):
-        return weight if w.own or w.batch * w.area <= FEW_PIXELS else prepare(problem, weight)
-    if w.reordered and blocks_of(&w) > 1 and (not w.own or threads_of(&w, 0, problem) == 1):
+        return weight if w.own or w.batch * w.area <= FEW_PIXELS or not has_memory(&w, problem) else prepare(problem, weight)
+    if w.reordered and blocks_of(&w) > 1 and (not w.own or threads_of(&w, 0, problem) == 1) and has_memory(&w, problem):
         return prepare(problem, weight)
-    if not w.own and not w.reordered and w.rows * w.groups * w.blocks.products > FEW_WEIGHTS and w.batch * w.area > FEW_PIXELS:
+    if not w.reordered and packs_ahead(&w) and has_memory(&w, problem):
         if w.batch * w.area > SHARED_PIXELS or threads_of(&w, 0, problem) == 1:
             return prepare(problem, weight)
     return weight if cnp.PyArray_IS_C_CONTIGUOUS(weight) else np.ascontiguousarray(weight)
@@ -494,10 +519,10 @@ cdef bint finite_weights(const Work* w, cnp.ndarray weight) except -1:
     return all_finite(<const char*> cnp.PyArray_DATA(weight), weight.size, <int> w.blocks.size)
 
 
-cdef int threads_of(const Work* w, Py_ssize_t room, problem) except -1:
-    """How many threads are worth it that need so many bytes of room each."""
+cdef int threads_of(const Work* w, Py_ssize_t room, problem, double packed=0) except -1:
+    """How many threads are worth it that need so many bytes of room each, where packed weights take what they take."""
     cdef double seconds = work_of(w) * SECONDS_EACH + <double> w.groups * w.rows * w.blocks.products * w.blocks.size * BYTE_SECONDS
-    return worth_workers(seconds, room, problem.max_workspace)
+    return worth_workers(seconds, room, <double> problem.max_workspace - packed)
 
 
 cdef bint collides(const Work* w) noexcept nogil:
@@ -551,7 +576,7 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
         w.item = w.area * b.parts if w.exchanged else w.groups * w.rows * w.area
         items = w.groups * blocks_of(&w)
         room = <Py_ssize_t> room_bytes(&w, parts) // 64 * 64 + 64
-        workers = threads_of(&w, room, problem)
+        workers = threads_of(&w, room, problem, 0 if w.raw else <double> cnp.PyArray_NBYTES(weight))
         w.shares = min(w.panels, ceil_div((5 if w.gathers else 8) * workers, items)) if workers > 1 else 1
         if workers > 1 and (w.slices > 1 or w.copies and columns_of(w.pixels, VB // b.size, False).panels > panels_at_once(&w)):
             w.shares = min(w.panels, ceil_div(workers, items))      # each of them turns all input, or copies all columns

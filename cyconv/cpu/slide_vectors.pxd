@@ -20,6 +20,9 @@ cdef extern from *:
     typedef int16_t cy_vh CY_VECTOR(int16_t);
     typedef int32_t cy_vi CY_VECTOR(int32_t);
     typedef int64_t cy_vl CY_VECTOR(int64_t);
+    /* sums are modulo 2**32 and 2**64, and those of lanes that hold nothing may be any */
+    typedef uint32_t cy_si CY_VECTOR(uint32_t);
+    typedef uint64_t cy_sl CY_VECTOR(uint64_t);
 
     /* m(0), m(1), ... for each lane of so many bytes */
     #define CY_TIMES_2(m, i)   m(i), m((i) + 1)
@@ -231,8 +234,8 @@ cdef extern from *:
     ctypedef int vi "cy_vi"
     ctypedef long long vl "cy_vl"
     ctypedef long double sd "cy_vd"             # the same, but for sums: other types only to Cython
-    ctypedef unsigned int si "cy_vi"
-    ctypedef unsigned long long sl "cy_vl"
+    ctypedef unsigned int si "cy_si"
+    ctypedef unsigned long long sl "cy_sl"
     sd splat_sums "cy_splat_d"(double) noexcept nogil
     sd widened "cy_widened"(const void*) noexcept nogil          # as many floats as there are lanes
     sd widened_within "cy_widened_within"(const void*, Py_ssize_t, Py_ssize_t) noexcept nogil     # bytes first .. last - 1 of them, else 0
@@ -357,9 +360,9 @@ cdef inline pooled flip(pooled v, pooled bits) noexcept nogil:
     elif pooled is vh:
         return flip_h(v, bits)
     elif pooled is vi or pooled is si:
-        return flip_i(v, bits)
+        return <pooled> flip_i(<vi> v, <vi> bits)
     else:
-        return flip_l(v, bits)
+        return <pooled> flip_l(<vl> v, <vl> bits)
 
 cdef inline pooled evens(pooled a, pooled b) noexcept nogil:
     """The numbers at even places of a, then of b."""
@@ -372,9 +375,9 @@ cdef inline pooled evens(pooled a, pooled b) noexcept nogil:
     elif pooled is vh:
         return evens_h(a, b)
     elif pooled is vi or pooled is si:
-        return evens_i(a, b)
+        return <pooled> evens_i(<vi> a, <vi> b)
     else:
-        return evens_l(a, b)
+        return <pooled> evens_l(<vl> a, <vl> b)
 
 cdef inline pooled odds(pooled a, pooled b) noexcept nogil:
     if pooled is vf:
@@ -386,9 +389,9 @@ cdef inline pooled odds(pooled a, pooled b) noexcept nogil:
     elif pooled is vh:
         return odds_h(a, b)
     elif pooled is vi or pooled is si:
-        return odds_i(a, b)
+        return <pooled> odds_i(<vi> a, <vi> b)
     else:
-        return odds_l(a, b)
+        return <pooled> odds_l(<vl> a, <vl> b)
 
 cdef inline inlined thirds(pooled a, pooled b, pooled c, pooled* to) noexcept nogil:
     """To each of three vectors every third number of a, then of b, then of c, from the first, second and third one on."""
@@ -411,9 +414,9 @@ cdef inline pooled after(pooled a, pooled b, int n) noexcept nogil:
     elif pooled is vd or pooled is sd:
         return after_d(a, b, n)
     elif pooled is vi or pooled is si:
-        return after_i(a, b, n)
+        return <pooled> after_i(<vi> a, <vi> b, n)
     elif pooled is vl or pooled is sl:
-        return after_l(a, b, n)
+        return <pooled> after_l(<vl> a, <vl> b, n)
     else:
         return b
 
@@ -428,9 +431,9 @@ cdef inline void store_part(char* p, pooled v, Py_ssize_t bytes) noexcept nogil:
     elif pooled is vh:
         part_h(p, v, bytes)
     elif pooled is vi or pooled is si:
-        part_i(p, v, bytes)
+        part_i(p, <vi> v, bytes)
     else:
-        part_l(p, v, bytes)
+        part_l(p, <vl> v, bytes)
 
 cdef inline pooled load_within(const char* p, Py_ssize_t first, Py_ssize_t last, pooled outside) noexcept nogil:
     """Bytes first .. last - 1 of the vector at p, no others of which are touched, and the rest of `outside`."""
@@ -443,9 +446,9 @@ cdef inline pooled load_within(const char* p, Py_ssize_t first, Py_ssize_t last,
     elif pooled is vh:
         return within_h(p, first, last, outside)
     elif pooled is vi or pooled is si:
-        return within_i(p, first, last, outside)
+        return <pooled> within_i(p, first, last, <vi> outside)
     else:
-        return within_l(p, first, last, outside)
+        return <pooled> within_l(p, first, last, <vl> outside)
 
 cdef inline void beat(placed v, placed at, placed* m, placed* where) noexcept nogil:
     """A later number v, which stands at `at`, takes the place of m where it wins."""

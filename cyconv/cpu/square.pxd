@@ -4,13 +4,18 @@ Up to 256 bits: parts of rows, 128 bits each, are loaded to where their columns 
 within those parts, and few vectors are alive at a time (measured: three times as quick as rounds of a perfect shuffle, which
 one port of the processor does alone). 512-bit vectors gain nothing by that, and lose where rows are not in a near cache.
 """
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, lanes
 from cyconv.cpu.simd cimport VB, vd, vf
 
 cdef extern from *:
     """
+    static inline cy_vf cy_row(const char *p) {   /* from any address: rows of narrow numbers go along as words */
+      cy_vf v;
+      memcpy(&v, p, sizeof v);
+      return v;
+    }
     #if defined(__AVX512F__)
       #define CY_F_LOW  0,16,1,17,2,18,3,19,4,20,5,21,6,22,7,23
       #define CY_F_HIGH 8,24,9,25,10,26,11,27,12,28,13,29,14,30,15,31
@@ -18,7 +23,7 @@ cdef extern from *:
       #define CY_D_HIGH 4,12,5,13,6,14,7,15
       #define CY_TURN(V, N, log)                  /* rounds of a perfect shuffle, in registers */ \\
         V u[1 << log], v[1 << log]; \\
-        for (int i = 0; i < 1 << log; i++) v[i] = *(const V *)(p + i * pitch); \\
+        for (int i = 0; i < 1 << log; i++) v[i] = (V)cy_row(p + i * pitch); \\
         for (int r = 0; r < log; r++) { \\
           for (int i = 0; i < 1 << log; i++) u[i] = v[i]; \\
           for (int i = 0; i < 1 << (log - 1); i++) { \\
@@ -42,7 +47,7 @@ cdef extern from *:
       #define CY_D_PAIRS_HIGH 1,5,3,7
       #define CY_COUNT 2
     #else
-      #define CY_PARTED_F(q, step) (*(const cy_vf *)(q))
+      #define CY_PARTED_F(q, step) cy_row(q)
       #define CY_PAIRS_LOW  0,4,1,5
       #define CY_PAIRS_HIGH 2,6,3,7
       #define CY_ENDS_LOW   0,1,4,5
@@ -91,5 +96,5 @@ cdef inline void turn_some(const char* rows, Py_ssize_t pitch, Py_ssize_t count,
     cdef Py_ssize_t i
     memset(&square, 0, VB * (LANES_F if lanes is vf else LANES_D))
     for i in range(count):
-        square[i] = (<const lanes*> (rows + i * pitch))[0]
+        memcpy(&square[i], rows + i * pitch, VB)
     turn(<const char*> &square, VB, columns)

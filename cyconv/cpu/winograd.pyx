@@ -78,7 +78,7 @@ cdef Py_ssize_t tiles_of_block(const Work* w, Py_ssize_t most, bint by_panel) no
 
 cdef bint is_far(const Work* w, object problem) except -1:
     """Whether transformed weights are too many to be kept: no cache would hold them, or the workspace does not."""
-    return w.many > min(<Py_ssize_t> FARTHEST_BYTES, problem.max_workspace)
+    return w.many > min(<Py_ssize_t> FARTHEST_BYTES, problem.max_workspace // 2)    # blocks have the other half
 
 
 cdef bint is_chunked(const Work* w) noexcept nogil:
@@ -254,7 +254,7 @@ def cost(problem):
     opened(&w, problem, True)
     room = w.room
     opened(&w, problem, False)
-    return costs.seconds("winograd", amounts(problem)), max(room, w.room) + (w.planes + SOON) * 4
+    return costs.seconds("winograd", amounts(problem)), max(room, w.room) + (w.planes + SOON) * 4 + costs.converted_weights(problem)
 
 
 def tile_sizes(problem):
@@ -378,10 +378,11 @@ def run(problem, cnp.ndarray input, cnp.ndarray weight, bias, cnp.ndarray out):
     cdef char spoiled = 0
     opened(&w, problem, weight.ndim - 1 if weight.ndim < 3 else -1)
     work = problem.multiply_adds
-    workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace)
+    kept = costs.converted_weights(problem) + (0 if w.fused else w.many)     # beside what threads need
+    workers = worth_workers(work * SECONDS_EACH, w.room, problem.max_workspace - kept)
     if weight.ndim > 2 and workers > 1 and may_own(&w, workers):
         opened(&w, problem, False)
-        w.own = workers * (w.room + whole_u(&w) + 64) <= problem.max_workspace
+        w.own = workers * (w.room + whole_u(&w) + 64) + kept <= problem.max_workspace
         if w.own:
             lay_out(&w)
         else:

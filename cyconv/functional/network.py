@@ -20,6 +20,7 @@ from ..arguments import (
     flag,
     integer,
     one_of,
+    shown,
 )
 from ..devices import device_of, is_chunked, on_gpu, where
 from ..memory import empty
@@ -305,7 +306,7 @@ def check_eps(value):
 def real(name, value):
     """`value` as a finite float."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be a real number, got {value!r}")
+        raise TypeError(f"{name} must be a real number, got {shown(value)}")
     try:
         number = float(value)
     except OverflowError:

@@ -8,7 +8,7 @@ from math import lcm, prod
 import numpy as np
 
 from .. import grad, transpose
-from ..arguments import as_array, flag, integer, integers, one_of, plain_ints
+from ..arguments import as_array, flag, integer, integers, one_of, plain_ints, shown
 from ..functional import convolution as functional
 from ..functional.documentation import documented
 from ..problem import (
@@ -280,7 +280,7 @@ class _ConvTranspose(_Layer):
         rank = self._rank
         what = f"a sequence of {rank} lengths, or of {rank + 2} or {rank + 1}, the whole shape"
         if not isinstance(output_size, (tuple, list, np.ndarray)):
-            raise TypeError(f"output_size must be {what}, got {output_size!r}")
+            raise TypeError(f"output_size must be {what}, got {shown(output_size)}")
         lengths = tuple(integer("output_size", length, 0, what) for length in output_size)
         if len(lengths) not in (rank, x.ndim) or x.ndim < rank:
             raise ValueError(f"output_size must be {what}, got {len(lengths)} values for an input of shape {x.shape}")

@@ -8,7 +8,7 @@ Where a module has moved its parameters, the optimizer takes the new ones over, 
 
 import numpy as np
 
-from ..arguments import check_cpu_dtype, flag
+from ..arguments import check_cpu_dtype, flag, shown
 from ..devices import moved, namespace, on_gpu, where
 from ..functional.network import real
 from ..memory import empty
@@ -195,7 +195,7 @@ class Adam(_Optimizer):
         try:
             beta1, beta2 = betas
         except (TypeError, ValueError):
-            raise TypeError(f"betas must be two numbers, got {betas!r}") from None
+            raise TypeError(f"betas must be two numbers, got {shown(betas)}") from None
         self.betas = real("betas", beta1), real("betas", beta2)
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be from 0 to below 1, got {self.betas}")

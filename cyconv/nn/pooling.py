@@ -9,7 +9,7 @@ from math import lcm
 import numpy as np
 
 from .. import grad
-from ..arguments import as_array, flag, integer, integers
+from ..arguments import as_array, flag, integer, integers, shown
 from ..functional import pooling as functional
 from ..functional.documentation import documented
 from ..grad.pooling import max_pool_input
@@ -276,7 +276,7 @@ class _LPPool(_Pool):
 
     def __init__(self, norm_type, kernel_size, stride=None, ceil_mode=False):
         if isinstance(norm_type, (bool, np.bool_)) or not isinstance(norm_type, (int, float, np.integer, np.floating)):
-            raise TypeError(f"norm_type must be a real number other than 0, got {norm_type!r}")
+            raise TypeError(f"norm_type must be a real number other than 0, got {shown(norm_type)}")
         if not norm_type or norm_type != norm_type:
             raise ValueError(f"norm_type must be a real number other than 0, got {norm_type}")
         self.norm_type = norm_type
@@ -324,7 +324,7 @@ def _output_size(value, rank):
     if not isinstance(value, (tuple, list, np.ndarray)):
         return None if value is None else integer("output_size", value, 0, what)
     if len(value) not in (1, rank):
-        raise ValueError(f"output_size must be {what}, got {len(value)} values: {value!r}")
+        raise ValueError(f"output_size must be {what}, got {len(value)} values: {shown(value)}")
     return tuple(None if length is None else integer("output_size", length, 0, what) for length in value)
 
 

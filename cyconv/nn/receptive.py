@@ -22,7 +22,7 @@ from math import gcd, lcm, prod
 
 import numpy as np
 
-from ..arguments import integer
+from ..arguments import integer, shown
 from ..devices import on_gpu
 from ..problem import gpu_problem, resolve_padding
 from ..select import choose
@@ -80,7 +80,7 @@ def receptive_field(model, position, input_size=None):
         rank = _rank(model)
         if not places or rank not in (None, len(places)):
             what = "an int" if rank in (None, 1) else f"{rank} ints"
-            raise ValueError(f"position must have {what}, one per spatial axis, got {position!r}")
+            raise ValueError(f"position must have {what}, one per spatial axis, got {shown(position)}")
     else:
         region = unit(output.shape, batched, places)
     region = output.back(region, clip=input_size is not None)
@@ -239,10 +239,10 @@ def traced(model, input_size, dtype=None):
     if input_size is None:
         return begun(None), False
     if not isinstance(input_size, (tuple, list, np.ndarray)):
-        raise TypeError(f"input_size must be {_SIZE}, got {input_size!r}")
+        raise TypeError(f"input_size must be {_SIZE}, got {shown(input_size)}")
     shape, rank = tuple(integer("input_size", n, 1, _SIZE) for n in input_size), _rank(model)
     if not shape:
-        raise ValueError(f"input_size must be {_SIZE}, got {input_size!r}")
+        raise ValueError(f"input_size must be {_SIZE}, got {shown(input_size)}")
     if rank is None and len(shape) == 1 or rank is not None and len(shape) == rank + 1:
         try:
             return begun(shape), False

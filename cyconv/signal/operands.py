@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from ..arguments import check_on_cpu, viewed
+from ..arguments import check_on_cpu, shown, viewed
 from ..devices import is_chunked
 from ..problem import CONV_DTYPES
 
@@ -70,12 +70,12 @@ def in_floating_point(dtype):
 
 def check_mode(mode):
     if not isinstance(mode, str) or mode not in MODES:
-        raise ValueError(f"acceptable mode flags are 'valid', 'same', or 'full'; got mode={mode!r}")
+        raise ValueError(f"acceptable mode flags are 'valid', 'same', or 'full'; got mode={shown(mode)}")
 
 
 def check_method(method):
     if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"acceptable method flags are 'auto', 'direct', or 'fft'; got method={method!r}")
+        raise ValueError(f"acceptable method flags are 'auto', 'direct', or 'fft'; got method={shown(method)}")
 
 
 def check_valid(shape1, shape2, axes):
@@ -94,7 +94,7 @@ def as_axes(axes, rank):
     try:
         axes = tuple(operator.index(axis) for axis in (axes if np.iterable(axes) else (axes,)))
     except TypeError:
-        raise ValueError(f"axes must be a scalar or iterable of integers; got {axes!r}") from None
+        raise ValueError(f"axes must be a scalar or iterable of integers; got {shown(axes)}") from None
     if not axes:
         raise ValueError("when provided, axes cannot be empty")
     if not all(-rank <= axis < rank for axis in axes):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..arguments import shown
 from ..devices import is_chunked
 from .arrangement import LATER, arrange, arranged, convolved, left_to_scipy, parts
 from .operands import as_operands, check_mode, check_valid, common_dtype, in_chunks, reversed_conjugate, scipy
@@ -146,7 +147,7 @@ def _as_fillvalue(fillvalue, dtype):
         return 0
     value = np.asarray(fillvalue)
     if value.size != 1:
-        raise ValueError(f"`fillvalue` must be scalar or an array with one element; got {fillvalue!r}")
+        raise ValueError(f"`fillvalue` must be scalar or an array with one element; got {shown(fillvalue)}")
     value = value.reshape(())
     value = value[()] if value.dtype.kind in "biufc" else value
     if value.dtype.kind == "c" and dtype.kind != "c" and value.imag == 0:
@@ -156,7 +157,7 @@ def _as_fillvalue(fillvalue, dtype):
         or value.dtype.kind == "c" and dtype.kind != "c"
         or dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
     ):  # fmt: skip
-        raise ValueError(f"could not cast `fillvalue` directly to the output type {dtype}; got {fillvalue!r}")
+        raise ValueError(f"could not cast `fillvalue` directly to the output type {dtype}; got {shown(fillvalue)}")
     with np.errstate(over="ignore"):
         return dtype.type(value)
 

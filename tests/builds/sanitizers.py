@@ -56,7 +56,8 @@ def environment_of(folder, level, threads):
         CYCONV_ISA=level,
         CYCONV_NUM_THREADS=str(threads),
         LD_PRELOAD=" ".join(runtimes),
-        ASAN_OPTIONS="detect_leaks=0:strict_string_checks=1:detect_stack_use_after_return=1",
+        # detect_stack_use_after_return is off, as it is by default: GCC 12 then puts vectors of 64 bytes where they do not belong, and crashes.
+        ASAN_OPTIONS="detect_leaks=0:strict_string_checks=1",
         UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
     )
 

@@ -31,7 +31,10 @@ PROBLEMS = {  # input, weight, options
     "reflected": ((1, 4, 2000, 2000), (4, 4, 31, 31), {"padding": 15, "padding_mode": "reflect"}),
     "gradient": ((64, 16, 96, 96), (16, 64, 94, 94), {}),
 }
-QUICK = [("image", "direct", 1), ("layer", "winograd", 16), ("layer", "im2col", 1), ("large kernel", "fft", 64), ("signal", "fft", 16), ("depthwise", "channel_lanes", 1)]
+QUICK = [
+    ("image", "direct", 1), ("wide layer", "auto", 1), ("wide layer", "direct", 16), ("wide layer", "winograd", 64), ("layer", "winograd", 16),
+    ("layer", "im2col", 1), ("large kernel", "fft", 64), ("signal", "fft", 16), ("depthwise", "channel_lanes", 1),
+]  # fmt: skip
 ALGORITHMS = ("auto", "direct", "depthwise", "dots", "channel_lanes", "implicit_gemm", "im2col", "separable", "fft", "winograd", "reference")
 
 
@@ -96,7 +99,8 @@ def grid(quick):
         return [(problem, algorithm, bound, threads, "float32") for problem, algorithm, bound in QUICK for threads in (1, 2)]
     rows = [(p, a, b, 2, "float32") for p in PROBLEMS for a in ALGORITHMS for b in BOUNDS]
     rows += [(p, "auto", b, 1, "float32") for p in PROBLEMS for b in BOUNDS]
-    return rows + [(p, "auto", b, 2, dtype) for p in PROBLEMS for dtype in ("float16", "complex64", "int16") for b in (4, 64)]
+    rows += [(p, "auto", b, 2, dtype) for p in PROBLEMS for dtype in ("float16", "complex64", "int16") for b in (4, 64)]
+    return rows + [("wide layer", a, b, 2, dtype) for a in ALGORITHMS[1:-1] for dtype in ("float16", "complex64") for b in (16, 64)]
 
 
 def main():
