@@ -42,6 +42,11 @@ for dtype in ("float32", "float64", "float16", "int16"):
     for k, s in ((2, 2), (3, 2), (3, 1), (30, 1), ((37, 41), 1)):
         results[f"pool avg, channels last {k} {s} {dtype}"] = cyconv.avg_pool2d(last, k, s)
         results[f"pool avg, channels first {k} {s} {dtype}"] = cyconv.avg_pool2d(np.ascontiguousarray(last), k, s)
+    for y in (last, np.ascontiguousarray(last), np.ascontiguousarray(last[:, :, :7, :9]), last[:, :, :7, :9]):
+        key = f"{y.shape} {y.strides} {dtype}"
+        for k in (1, 3, 7):
+            results[f"pool adaptive {k} {key}"] = cyconv.adaptive_avg_pool2d(y, k)
+            results[f"pool avg, forced {k} {key}"] = cyconv.avg_pool2d(y, k, 1, algorithm="pool")
     nothing = rng.choice([0.0, -0.0], (2, 2, 90), p=(0.02, 0.98)).astype(dtype)
     for k in range(1, 40):
         results[f"pool avg, zeros {k} {dtype}"] = cyconv.avg_pool2d(nothing, (2, k), 1, algorithm="sliding")

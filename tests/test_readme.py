@@ -124,7 +124,7 @@ def test_table_names_every_algorithm_of_the_gpu(text):
 def test_two_commands_do_all_the_set_up(text):
     commands = [line for line in text.splitlines() if line.startswith("python3 -m venv")]
     assert len(commands) == 2
-    assert commands[0].endswith("/cyconv demo") and commands[1].endswith("/pytest -q tests")
+    assert commands[0].endswith("/cyconv demo") and commands[1].endswith("/pytest -q -n 2 tests")
 
 
 def test_named_kernels_are_listed(text):

@@ -5,6 +5,7 @@ nor chunks, nor where the result is written, nor the process. The slow part draw
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -98,25 +99,64 @@ def test_bits_of_many_problems(name):
 
 
 @pytest.mark.parametrize("algorithm", ["sliding", "pool"])
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_bits_of_pools(algorithm, dtype):
-    """But for averages that `pool` makes in float64 (README, Promises); those of single precision have sums that are exact in double here."""
+    """Planes of few samples and many, windows of few columns and many, whole planes; sums that are exact in no precision."""
     rng = np.random.default_rng(21)
-    for rank, shape in ((1, (3, 5, 90)), (2, (3, 17, 20, 23)), (2, (4, 3, 5, 6)), (3, (3, 2, 7, 8, 9))):
+    shapes = ((1, (3, 5, 90)), (2, (3, 17, 20, 23)), (2, (4, 3, 5, 6)), (2, (3, 20, 7, 7)), (2, (2, 66, 12, 9)), (3, (3, 2, 7, 8, 9)), (3, (2, 9, 5, 5, 10)))
+    for rank, shape in shapes:
         x = inexact(rng, shape, dtype)
-        calls = [("max_pool", (3, 2, 1))] + [("min_pool", (2,))] * (algorithm == "sliding")
-        if algorithm == "sliding" or dtype != "float64":
-            calls += [("avg_pool", (3, 1, 1)), ("avg_pool", (5, 2)), ("lp_pool", (2, 3)), ("lp_pool", (3, 2))]
+        if dtype != "float16":          # halves add up exactly in double precision
+            x = (x * 2.0 ** rng.integers(-30, 30, shape)).astype(dtype)
+        calls = [("avg_pool", (3, 1, 1)), ("avg_pool", (5, 2)), ("avg_pool", (shape[2:],))]
+        if np.dtype(dtype).kind == "f":
+            calls += [("max_pool", (3, 2, 1)), ("lp_pool", (2, 3)), ("lp_pool", (3, 2)), ("lp_pool", (2, shape[2:]))] + [("min_pool", (2,))] * (algorithm == "sliding")
         if algorithm == "pool":
-            calls += [("adaptive_max_pool", (4,))] + [("adaptive_avg_pool", (n,)) for n in (1, 4)] * (dtype != "float64")
+            calls += [("adaptive_avg_pool", (n,)) for n in (1, 2, 4)] + [("adaptive_max_pool", (4,))] * (np.dtype(dtype).kind == "f")
         for function, arguments in calls:
-            pool = getattr(cyconv, f"{function}{rank}d")
-            with cyconv.threads(1):
-                want = pool(x, *arguments, algorithm=algorithm)
-            for _ in range(4):
-                order = rng.permutation(len(x))
-                with cyconv.threads(int(rng.integers(1, 9))):
-                    same_bits(pool(lying(rng, x[order]), *arguments, algorithm=algorithm), want[order], (function, rank, arguments))
+            check_pool(rng, f"{function}{rank}d", arguments, algorithm, x)
+
+
+def test_bits_of_long_windows():
+    """That go on in another piece of a line; and of planes that are longer than a line, or some in one."""
+    rng = np.random.default_rng(24)
+    for dtype in ("float16", "float64"):
+        for shape, calls in (
+            ((2, 9, 5003), [("avg_pool1d", (2500, 300, 1000)), ("adaptive_avg_pool1d", (3,)), ("adaptive_avg_pool1d", (1,)), ("lp_pool1d", (2, 5003))]),
+            ((2, 12, 30, 41), [("avg_pool2d", (30, 41)), ("adaptive_avg_pool2d", (1,)), ("lp_pool2d", (3, (30, 41))), ("adaptive_avg_pool2d", (3,))]),
+        ):
+            for function, arguments in calls:
+                check_pool(rng, function, arguments if function != "avg_pool2d" else (arguments,), "pool", inexact(rng, shape, dtype))
+
+
+def check_pool(rng, function, arguments, algorithm, x):
+    pool = getattr(cyconv, function)
+    with cyconv.threads(1):
+        want = pool(x, *arguments, algorithm=algorithm)
+    for _ in range(5):
+        some = rng.permutation(len(x))[: rng.integers(1, len(x) + 1)]
+        with cyconv.threads(int(rng.integers(1, 9))):
+            same_bits(pool(lying(rng, x[some]), *arguments, algorithm=algorithm), want[some], (function, x.shape, x.dtype, arguments))
+
+
+@pytest.mark.slow
+def test_bits_of_many_pools():
+    rng, count, end = np.random.default_rng(25), 0, time.monotonic() + 20
+    while time.monotonic() < end:
+        rank, dtype = int(rng.integers(1, 4)), str(rng.choice(FLOATS))
+        size = tuple(int(n) for n in rng.integers(1, (5000 if rng.random() < 0.1 else 90, 26, 10)[rank - 1], rank))
+        x = inexact(rng, (int(rng.integers(1, 5)), int(rng.choice([1, 2, 3, 8, 9, 16, 20, 40, 66])), *size), dtype)
+        if x.size > 300_000:
+            continue
+        kernel, stride = tuple(int(rng.integers(1, n + 1)) for n in size), tuple(int(n) for n in rng.integers(1, 9, rank))
+        padding = tuple(int(rng.integers(0, n // 2 + 1)) for n in kernel)
+        calls = [("avg_pool", (kernel, stride, padding)), ("avg_pool", (size,)), ("adaptive_avg_pool", (kernel,)), ("adaptive_avg_pool", (1,))]
+        if np.dtype(dtype).kind == "f":
+            calls += [("lp_pool", (float(rng.choice([0.5, 1, 2, 3, np.inf])), kernel, stride)), ("lp_pool", (2, size)), ("max_pool", (kernel, stride))]
+        function, arguments = calls[rng.integers(len(calls))]
+        check_pool(rng, f"{function}{rank}d", arguments, "pool", x)
+        count += 1
+    assert count > 100
 
 
 @pytest.mark.parametrize("name", FAST)

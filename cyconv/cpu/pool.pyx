@@ -5,9 +5,10 @@ first, first + d, ... that exist; padding is never read, so it costs nothing and
 
 What wins where windows are few or differ in size: they are worked off one by one (pool_windows.pxd). Where planes are neighbours in memory
 (channels last), and where rows are too short to be worth a loop, the innermost loop runs over planes instead (pool_planes.pxd). Planes that are one window each
-have ways of their own (pool_whole.pxd, pool_pixels.pxd).
+have ways of their own (pool_whole.pxd, pool_pixels.pxd, pool_gathered.pxd).
 
-Half and single precision are averaged in double precision, integers in 64 bits; sums are never taken apart again.
+Half and single precision are averaged in double precision, integers in 64 bits; sums are never taken apart again. Each way adds a window's samples in the
+same order, each column by itself and then the columns; of planes that are one window, every 32nd sample and then those 32 sums.
 Threads share out blocks of output rows; the cut depends on the problem alone, and no thread shares an output.
 """
 import numpy as np
@@ -20,9 +21,11 @@ from libc.string cimport memcpy, memset
 from cyconv._memory cimport new_array
 from cyconv._threads cimport workers as worth_workers
 from cyconv.cpu.items cimport run_items
+from cyconv.cpu.pool_gathered cimport MOST_TOGETHER, gathered_item
 from cyconv.cpu.pool_pixels cimport GROUP, PIXELS, pixels_item
 from cyconv.cpu.pool_planes cimport planes_item
 from cyconv.cpu.pool_rows cimport number, place
+from cyconv.cpu.pool_sums cimport adds_up
 from cyconv.cpu.pool_whole cimport whole_item
 from cyconv.cpu.pool_windows cimport (
     BOX, BOX_OF_MAXIMA, BOX_WITH_INDICES, ITEM, LANES, LINE, MOST_OUTPUTS, RING_BYTES, SPOTS, Scratch, Work, pool_item,
@@ -53,10 +56,11 @@ cdef double PER_SECOND = 2e10           # multiply-adds, as run_items counts wor
 
 cdef enum:
     LARGE_PLANE = 1 << 17               # bytes that are an item's worth
+    FEW = 8                             # channels, or planes, that are worth a loop over them
 
 cdef inline void some_item(const Work* w, Py_ssize_t item, Scratch* s, const number* like, const place* like_place) noexcept nogil:
     if w.pixels:
-        pixels_item(w, item, <number*> s.kept)
+        pixels_item(w, item, <number*> s.kept, <number*> s.line)
     elif w.by_planes:
         planes_item(w, item, s, like, like_place)
     else:
@@ -79,9 +83,12 @@ cdef void do_item(const void* work, Py_ssize_t item, char* room) noexcept nogil:
     s.firsts = <int32_t*> (s.windows + 2 * MOST_OUTPUTS)
     s.counts = s.firsts + MOST_OUTPUTS
     s.picked = <char*> (s.counts + MOST_OUTPUTS)
-    s.kept = s.picked + MOST_OUTPUTS * 8
+    s.part = s.picked + MOST_OUTPUTS * 8
+    s.kept = s.part + 64
     s.most = 0
-    if w.computed == SINGLE:
+    if w.gathered:
+        gathered_item(w, item, <double*> s.line, <double*> s.result)
+    elif w.computed == SINGLE:
         some_item(w, item, &s, <const float*> NULL, <const int32_t*> NULL)
     elif w.computed == DOUBLE:
         some_item(w, item, &s, <const double*> NULL, <const int64_t*> NULL)
@@ -193,13 +200,24 @@ cdef bint whole_runs(Work* w) noexcept:
 
 
 cdef bint whole_pixels(Work* w) noexcept:
-    """Whether each plane is one window, and channels are neighbours in one run of memory."""
-    if not one_window(w) or w.kind == NORM or w.parts > 1 or w.with_indices or w.channels < 2 or w.channel_step != w.stored_size:
+    """Whether each plane is one window, and channels are neighbours: in one run of memory, or several that are worth it."""
+    if not one_window(w) or w.parts > 1 or w.with_indices or w.channels < 2 or w.channel_step != w.stored_size:
         return False
-    if run_of(w, w.channels * w.stored_size) == 0:
+    w.gapless = run_of(w, w.channels * w.stored_size) > 0
+    if not (w.gapless and w.kind != NORM or w.global_sums and w.channels >= FEW):
         return False
     w.together = ceil_div(w.channels, ceil_div(w.channels, GROUP))
     return True
+
+
+cdef bint gathered(Work* w) noexcept:
+    """Any other sums of whole planes, but for boxes of them."""
+    cdef Py_ssize_t samples = w.axis[0].n * w.axis[1].n * w.axis[2].n
+    if not w.global_sums:
+        return False
+    w.lines = w.parts == 1 and samples <= LINE and run_of(w, w.stored_size) > 0 and w.channel_step == samples * w.stored_size
+    w.together = min(max(LARGE_PLANE // (samples * 8), <Py_ssize_t> 1), w.channels, <Py_ssize_t> MOST_TOGETHER)
+    return w.lines or not w.boxed
 
 
 cdef bint whole_planes(Work* w) noexcept:
@@ -229,7 +247,7 @@ cdef bint whole_planes(Work* w) noexcept:
 
 
 cdef Py_ssize_t most_samples(const Work* w) noexcept nogil:
-    """Of a plane that is transposed. Sums are in another order there, so that these are few."""
+    """Of a plane that is transposed."""
     if w.kind != MAX or not w.axis[2].adaptive:
         return BOX
     return BOX_WITH_INDICES if w.with_indices else BOX_OF_MAXIMA if w.computed == SINGLE else BOX
@@ -245,10 +263,10 @@ cdef int choose_planes(Work* w, Py_ssize_t* batch) except -1:
         return 0
     if batch[0] > 1 and w.batch_step == w.channels * w.channel_step:
         w.channels, batch[0] = w.channels * batch[0], 1
-    if batch[0] == 1 and samples <= BOX and whole_planes(w):
+    if batch[0] == 1 and samples <= BOX and not w.global_sums and whole_planes(w):
         return 0
     w.boxed = samples <= most and w.axis[2].out <= 16 and w.channels >= 16
-    w.by_planes = w.boxed or (w.channel_step == w.stored_size and w.channels >= 8 and w.axis[2].step != w.stored_size)
+    w.by_planes = w.boxed or (w.channel_step == w.stored_size and w.channels >= FEW and w.axis[2].step != w.stored_size)
     w.lane_blocks = ceil_div(w.channels, LANES)
     w.spot_blocks = ceil_div(outputs, SPOTS)
     return 0
@@ -287,7 +305,7 @@ cdef int open_rows(Work* w) except -1:
 cdef Py_ssize_t scratch_bytes(const Work* w) noexcept nogil:
     """What one thread needs, as do_item divides it."""
     cdef Py_ssize_t kept = PIXELS * GROUP * 8 if w.pixels else most_samples(w) * LANES * 8 if w.boxed else w.ring * w.pitch * w.size
-    return (LINE + 2 * _results(w) + 2 * w.ring + 4 * MOST_OUTPUTS) * 8 + ceil_div(kept, 64) * 64 + 128
+    return (LINE + 2 * _results(w) + 2 * w.ring + 4 * MOST_OUTPUTS + 8) * 8 + ceil_div(kept, 64) * 64 + 128
 
 
 def why_not(problem):
@@ -367,12 +385,15 @@ def run(problem, cnp.ndarray input, cnp.ndarray out, cnp.ndarray indices=None):
     w.indices = NULL if indices is None else <int64_t*> cnp.PyArray_DATA(indices)
     n = problem.batch
     seconds = predicted(&w, problem.planes)
+    w.global_sums = one_window(&w) and adds_up(&w)
     w.whole = whole_runs(&w)
     w.pixels = not w.whole and whole_pixels(&w)
-    if w.whole or w.pixels:
+    if not w.whole and not w.pixels:
+        choose_planes(&w, &n)
+        w.gathered = gathered(&w)
+    if w.whole or w.pixels or w.gathered:
         items = n * ceil_div(w.channels, w.together)
     else:
-        choose_planes(&w, &n)
         open_rows(&w)
         items = n * (w.lane_blocks * w.spot_blocks if w.by_planes else w.channels * w.row_blocks * w.column_blocks)
     room = scratch_bytes(&w)

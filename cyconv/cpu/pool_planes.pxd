@@ -7,6 +7,7 @@ from libc.math cimport INFINITY, fabs
 
 from cyconv.cpu.pool_divide cimport counted, divide
 from cyconv.cpu.pool_rows cimport combine, lowest, number, place, put, raise_to, take, take_root
+from cyconv.cpu.pool_sums cimport adds_up, sum_spot
 from cyconv.cpu.pool_windows cimport LANES, SPOTS, Scratch, Work, compare
 from cyconv.cpu.pool_work cimport ADD, Axis, DOUBLE, How, MAX, NORM, PEAK, SET, SINGLE, window
 from cyconv.cpu.shuffle cimport LANES_D, LANES_F, lanes
@@ -77,21 +78,13 @@ cdef inline void fill_box(const Work* w, const char* src, Py_ssize_t filled, num
                         raise_to(w.divisors.norm, to, filled)
                 to += LANES
 
-cdef inline void pool_spot(const Work* w, const Scratch* s, const char* src, Py_ssize_t filled, Py_ssize_t spot, number* best,
-                    place* where) noexcept nogil:
-    """One output of each plane. `where` is NULL, or gets the winners' places relative to the spot's first sample."""
-    cdef Py_ssize_t[3] o
-    cdef Py_ssize_t[3] first
-    cdef Py_ssize_t[3] count
+cdef inline void combine_spot(const Work* w, const Scratch* s, const char* src, Py_ssize_t filled, const Py_ssize_t* first, const Py_ssize_t* count,
+                              number* best, place* where) noexcept nogil:
+    """Maxima, or sums of integers, of the window of each plane that begins at `first`."""
     cdef Py_ssize_t i, j, k, z, y, x, a
     cdef const number* samples
     cdef const char* p
     cdef How how = PEAK if w.kind == MAX or (w.kind == NORM and fabs(w.divisors.norm) == INFINITY) else ADD
-    o[2] = spot % w.axis[2].out
-    o[1] = spot // w.axis[2].out % w.axis[1].out
-    o[0] = spot // w.axis[2].out // w.axis[1].out
-    for a in range(3):
-        window(&w.axis[a], o[a], &first[a], &count[a])
     for i in range(filled):
         best[i] = lowest(<const number*> NULL) if how == PEAK else 0
     if where != NULL:
@@ -122,6 +115,26 @@ cdef inline void pool_spot(const Work* w, const Scratch* s, const char* src, Py_
                     compare(samples, 1, filled, <place> a, best, where)
                 else:
                     combine(samples, 1, filled, best, how)
+
+cdef inline void pool_spot(const Work* w, const Scratch* s, const char* src, Py_ssize_t filled, Py_ssize_t spot, number* best,
+                    place* where) noexcept nogil:
+    """One output of each plane. `where` is NULL, or gets the winners' places relative to the spot's first sample."""
+    cdef Py_ssize_t[3] o
+    cdef Py_ssize_t[3] first
+    cdef Py_ssize_t[3] count
+    cdef Py_ssize_t a
+    cdef bint summed = False
+    o[2] = spot % w.axis[2].out
+    o[1] = spot // w.axis[2].out % w.axis[1].out
+    o[0] = spot // w.axis[2].out // w.axis[1].out
+    for a in range(3):
+        window(&w.axis[a], o[a], &first[a], &count[a])
+    if number is double:
+        summed = adds_up(w)
+        if summed:
+            sum_spot(w, s, src, filled, first, count, best)
+    if not summed:
+        combine_spot(w, s, src, filled, first, count, best, where)
     if w.kind != MAX:
         divide(&w.divisors, &w.axis[0], best, filled, counted(&w.divisors, &w.axis[0], o[0]), counted(&w.divisors, &w.axis[1], o[1]),
                counted(&w.divisors, &w.axis[2], o[2]))

@@ -45,13 +45,25 @@ cdef extern from *:
     #define CY_WIDE_SOME(p, n)   cy_widened_within(p, 0, n)
     #define CY_DOUBLES(p)        (*(const cy_vd *)(p))
     #define CY_DOUBLES_SOME(p, n) cy_within_d(p, 0, n, (cy_vd){0})
+    #define CY_ADD_RUN(NAME, SIZE, ALL) \\
+      static inline void NAME(const char *p, Py_ssize_t n, double *sums) { \\
+        cy_vd s[4 * CY_EIGHT]; \\
+        CY_UNROLLED for (int k = 0; k < 4 * CY_EIGHT; k++) s[k] = ((const cy_vd *)sums)[k]; \\
+        for (Py_ssize_t i = 0; i < n; i += 32) { CY_ADD_UP(s, 4 * CY_EIGHT, SIZE, ALL) } \\
+        CY_UNROLLED for (int k = 0; k < 4 * CY_EIGHT; k++) ((cy_vd *)sums)[k] = s[k]; \\
+      }
+    CY_ADD_RUN(cy_add_floats, 4, CY_WIDE)
+    CY_ADD_RUN(cy_add_doubles, 8, CY_DOUBLES)
     CY_SUM_EIGHTS(cy_sum_floats, 4, CY_WIDE, CY_WIDE_SOME)
     CY_SUM_EIGHTS(cy_sum_doubles, 8, CY_DOUBLES, CY_DOUBLES_SOME)
     """
     void sum_floats "cy_sum_floats"(const char*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil        # of n numbers: eight sums
     void sum_doubles "cy_sum_doubles"(const char*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
+    void add_floats "cy_add_floats"(const char*, Py_ssize_t, double*) noexcept nogil    # n numbers, a multiple of 32, to 32 sums
+    void add_doubles "cy_add_doubles"(const char*, Py_ssize_t, double*) noexcept nogil
 
 cdef enum:
+    SUMS = 32                           # of a plane
     SOUGHT = 64                         # numbers that are compared at once
     AHEAD = 2048                        # bytes by which numbers are asked for ahead
 
@@ -135,7 +147,7 @@ cdef inline void put_winner(const Work* w, const real* p, Py_ssize_t samples, Py
         at = first_of(p, samples, 0)
     (<real*> w.out)[plane] = p[at] if at >= 0 else peak_of_all
 
-cdef inline void whole_plane(const Work* w, const char* p, Py_ssize_t samples, Py_ssize_t plane) noexcept nogil:
+cdef inline inlined whole_plane(const Work* w, const char* p, Py_ssize_t samples, Py_ssize_t plane) noexcept nogil:
     cdef float[LANES_F] floats
     cdef double[LANES_D] doubles
     cdef int i

@@ -15,13 +15,13 @@ from cyconv.cpu.pool_rows cimport (
 from cyconv.cpu.pool_work cimport (
     ADD, Axis, How, Kind, MAX, NORM, PEAK, SET, Stored, ceil_div, columns_of, floor_div, wide, window, word,
 )
-from cyconv.cpu.simd cimport inlined
+from cyconv.cpu.simd cimport inlined, outlined
 
 cdef enum:
     LINE = 2048                         # columns of one piece of a line
     HALF_LINE = LINE // 2
     SHORT = 16                          # columns of a window whose taps are taken one after the other
-    SHORT_SUM = 7
+    SHORT_SUM = 7                       # of one whose columns are added one after the other
     MOST_OUTPUTS = 1024                 # of one row that are worked on at a time
     LANES = 64                          # planes that are worked on together
     SPOTS = 128                         # outputs of each of them
@@ -59,6 +59,9 @@ cdef struct Work:
     bint boxed                          # whether they are transposed first
     Py_ssize_t spot_blocks, lane_blocks
     bint whole, pixels                  # whether each plane is one window, and one run of memory, or all channels are one run of pixels,
+    bint gapless                        # whether those pixels are one run,
+    bint global_sums                    # whether each plane is one window whose floats are added,
+    bint gathered, lines                # wherever they lie, or all planes are one run, and short,
     Py_ssize_t together                 # and how many planes an item has
 
 cdef struct Scratch:
@@ -71,6 +74,7 @@ cdef struct Scratch:
     int32_t* firsts                     # and in fewer bits, those columns counted from the first window's,
     int32_t* counts
     char* picked                        # a tap of each,
+    char* part                          # eight sums of a window that goes on in the next piece of a line
     Py_ssize_t least, most              # and how large the counts are, if windows are so short that a tap of all of them is taken at a time; else 0
 
 cdef inline const number* fetch(const Work* w, const Scratch* s, const char* plane, Py_ssize_t z, Py_ssize_t y, Py_ssize_t begin,
@@ -95,6 +99,9 @@ cdef inline const number* fetch(const Work* w, const Scratch* s, const char* pla
 
 # ---- values --------------------------------------------------------------------------------------------------------------
 
+cdef inline number total_of(const number* part) noexcept nogil:
+    return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]))
+
 cdef inline inlined add_steps(const number* x, Py_ssize_t d, Py_ssize_t n, number* part) noexcept nogil:
     cdef Py_ssize_t i = 0
     cdef int j
@@ -105,22 +112,51 @@ cdef inline inlined add_steps(const number* x, Py_ssize_t d, Py_ssize_t n, numbe
     for j in range(<int> (n - i)):
         part[j] = part[j] + x[(i + j) * d]
 
+cdef inline inlined add_some(const number* x, Py_ssize_t d, Py_ssize_t n, number* part) noexcept nogil:
+    if d == 1:
+        add_steps(x, 1, n, part)
+    else:
+        add_steps(x, d, n, part)
+
+cdef inline Py_ssize_t eighths(const Work* w, Py_ssize_t n) noexcept nogil:
+    """In how many running sums a window's n columns are added: eight, because one alone waits for itself at every step, or one."""
+    return 8 if w.by_window and n > SHORT_SUM else 1
+
 cdef inline number add_window(const number* x, Py_ssize_t d, Py_ssize_t n) noexcept nogil:
-    """Eight running sums, because one alone waits for itself at every step."""
     cdef number[8] part
-    cdef number total = x[0]
     cdef Py_ssize_t i
-    if n < 8:
-        for i in range(1, n):
-            total = total + x[i * d]
-        return total
     for i in range(8):
         part[i] = 0
-    if d == 1:
-        add_steps(x, 1, n, &part[0])
-    else:
-        add_steps(x, d, n, &part[0])
-    return ((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7]))
+    add_some(x, d, n, &part[0])
+    return total_of(&part[0])
+
+cdef inline number add_piece(const number* x, Py_ssize_t d, Py_ssize_t at, Py_ssize_t n, Py_ssize_t whole, number* part) noexcept nogil:
+    """Columns at .. at + n - 1 of a window that one piece of a line does not hold. Its sum once it is complete, else zero."""
+    cdef Py_ssize_t i, end = at + n
+    cdef number[8] sums
+    for i in range(8):
+        sums[i] = part[i] if at else 0
+    while at % 8 and at < end:
+        sums[at % 8] = sums[at % 8] + x[0]
+        x += d
+        at += 1
+    add_some(x, d, end - at, &sums[0])
+    for i in range(8):
+        part[i] = sums[i]
+    return total_of(&sums[0]) if end == whole else 0
+
+cdef inline number add_columns(const Scratch* s, const number* x, Py_ssize_t d, Py_ssize_t at, Py_ssize_t n, Py_ssize_t whole, number sum) noexcept nogil:
+    """The same of any window, added to `sum`: an order of sums that only the window has a say in. Of integers any order will do."""
+    cdef Py_ssize_t i
+    if number is double:
+        if whole > SHORT_SUM and n < whole:
+            return sum + add_piece(x, d, at, n, whole, <number*> s.part)
+    if number is double or number is uint64_t:          # nothing else is added
+        if whole > SHORT_SUM and n > SHORT_SUM:
+            return sum + add_window(x, d, n)
+        for i in range(n):
+            sum = sum + x[i * d]
+    return sum
 
 cdef inline number peak_window(const number* x, Py_ssize_t d, Py_ssize_t n) noexcept nogil:
     """Long windows are halved until they are short: one half compared with the other is a loop that is vectorised."""
@@ -142,9 +178,6 @@ cdef inline number peak_window(const number* x, Py_ssize_t d, Py_ssize_t n) noex
     for i in range(n):
         total = best_of(x[i * d], total)
     return total
-
-cdef inline number reduce_window(const number* x, Py_ssize_t d, Py_ssize_t n, How how) noexcept nogil:
-    return peak_window(x, d, n) if how == PEAK else add_window(x, d, n)
 
 cdef inline void taps_between(const Axis* a, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t left, Py_ssize_t right,
                               Py_ssize_t* first, Py_ssize_t* last) noexcept nogil:
@@ -213,7 +246,7 @@ cdef inline void combine_columns(const Work* w, const Scratch* s, const number* 
     """Adds what columns begin .. end - 1, which `line` holds, bring to outputs left .. right - 1 of a row."""
     cdef const Axis* a = &w.axis[2]
     cdef Py_ssize_t o, tap, last, first, count, skipped, lo, hi
-    cdef number v
+    cdef const number* x
     if not w.by_window:
         taps_between(a, begin, end, left, right, &tap, &last)
         while tap < last:
@@ -231,16 +264,17 @@ cdef inline void combine_columns(const Work* w, const Scratch* s, const number* 
         return
     for o in range(left, right):
         first, count = s.windows[2 * (o - left)], s.windows[2 * (o - left) + 1]
-        if first < begin:
-            skipped = ceil_div(begin - first, a.dilation)
-            first += skipped * a.dilation
-            count -= skipped
-        count = min(count, ceil_div(end - first, a.dilation))
+        skipped = ceil_div(begin - first, a.dilation) if first < begin else 0
+        first += skipped * a.dilation
+        count = min(count - skipped, ceil_div(end - first, a.dilation))
         if count > 0:
-            v = reduce_window(line + first - begin, a.dilation, count, how)
-            result[o - left] = best_of(v, result[o - left]) if how == PEAK else result[o - left] + v
+            x = line + first - begin
+            if how == PEAK:
+                result[o - left] = best_of(peak_window(x, a.dilation, count), result[o - left])
+            else:
+                result[o - left] = add_columns(s, x, a.dilation, skipped, count, s.windows[2 * (o - left) + 1], result[o - left])
 
-cdef inline void pool_row(const Work* w, const Scratch* s, const char* plane, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left,
+cdef inline outlined pool_row(const Work* w, const Scratch* s, const char* plane, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left,
                    Py_ssize_t right, number* result) noexcept nogil:
     """Maxima or sums of outputs left .. right - 1 of one row."""
     cdef Py_ssize_t z, y, first_z, count_z, first_y, count_y, i, j, begin, end, piece, n
@@ -402,7 +436,7 @@ cdef inline void compare_row(const Work* w, const Scratch* s, const number* row,
                 best[o - left] = v
                 where[o - left] = <place> (above + column - origin)
 
-cdef inline void find_row(const Work* w, const Scratch* s, const char* plane, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left,
+cdef inline outlined find_row(const Work* w, const Scratch* s, const char* plane, Py_ssize_t oz, Py_ssize_t oy, Py_ssize_t left,
                    Py_ssize_t right, number* best, place* where, int64_t* indices) noexcept nogil:
     """Maxima of outputs left .. right - 1 of one row, and their places in the plane."""
     cdef const Axis* a = &w.axis[2]

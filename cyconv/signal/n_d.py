@@ -223,7 +223,9 @@ def correlation_lags(in1_len, in2_len, mode="full"):
     Raises
     ------
     ValueError
-        If `mode` makes no sense.
+        If `mode` makes no sense, or a length is negative.
+    TypeError
+        If a length is not an int.
 
     Notes
     -----

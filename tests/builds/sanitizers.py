@@ -84,7 +84,8 @@ def main():
         folder = Path(options.folder).resolve() if options.folder else built(Path(folder), levels, FLAGS, LINK)
         well = True
         for words, program in PLANTED.items():
-            done = subprocess.run([sys.executable, "-c", program], env=environment_of(folder, levels[0], 1), capture_output=True, text=True, errors="replace")
+            command = [sys.executable, "-c", program]
+            done = subprocess.run(command, cwd=folder, env=environment_of(folder, levels[0], 1), capture_output=True, text=True, errors="replace")
             noticed = done.returncode != 0 and words in done.stderr
             print(f"planted, {words}: {'found' if noticed else done.stderr[-2000:] or 'not found'}", flush=True)
             well &= noticed
