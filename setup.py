@@ -44,7 +44,8 @@ COMMON = ["-O3", "-g0", "-fno-math-errno", "-Wno-discarded-qualifiers"]  # Cytho
 # as it may: `separable` was wrong. On average it costs nothing.
 ALIASED = "-fno-strict-aliasing"
 COMMON.append(ALIASED)
-# Reads nothing as another type than it was written as, but as vectors, which may be anything; 7 to 11 % slower, if compiled like the others.
+# Reads what was written as another type through vectors or bits_32 and bits_64 (finite.pxd) alone, which may be anything; 7 to 11 % slower, if compiled
+# like the others.
 STRICT = {"dots"}
 # Nothing is ever thrown through C; the tables for that were a fortieth of the wheel.
 COMMON += ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]

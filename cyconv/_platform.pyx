@@ -45,22 +45,28 @@ cdef extern from *:
         static int cy_survives;
         static int (*cy_others_inside)(void);
         static int (*cy_others_pause)(omp_pause_resource_t);
-        /* LLVM's library looks after itself, with locks that it holds by now, and this would wait for them for ever. Clang's code uses it, and GCC's
-           finds it in libgomp's place where somebody has put it there (conda's packages may). It does not if KMP_INIT_AT_FORK says no, as
-           scikit-learn has it say. */
-        static int cy_survives_alone(void *function) {
+        /* LLVM's library looks after itself, with locks that it holds while the process forks: to pause it then would be to wait for them for
+           ever. Clang's code uses it, and GCC's finds it in libgomp's place where somebody has put it there (conda's packages may). If
+           KMP_INIT_AT_FORK said no when it was loaded, as scikit-learn has it say, it does not; so where that may be, it is paused before. */
+        static int cy_is_llvms(void *function) {
             Dl_info of;
-            const char *asked = getenv("KMP_INIT_AT_FORK");
-            if (asked && (strchr("fFnN0.dD", *asked) || strncasecmp(asked, "off", 3) == 0)) return 0;
             void *library = dladdr(function, &of) ? dlopen(of.dli_fname, RTLD_LAZY | RTLD_NOLOAD) : NULL;
             int is = library && dlsym(library, "__kmpc_fork_call");
             if (library) dlclose(library);
             return is;
         }
-        static void cy_look_around(void) {
+        static int cy_may_not_survive(void) {
+            const char *asked = getenv("KMP_INIT_AT_FORK");
+            return asked && *asked && (strchr("fFnN0dD", *asked) || strncasecmp(asked, "off", 3) == 0 || strncasecmp(asked, ".f", 2) == 0);
+        }
+        static void cy_look_around(void) {      /* before os.fork, and before what libraries do then themselves */
             cy_others_inside = (int (*)(void)) dlsym(RTLD_DEFAULT, "omp_in_parallel");
             cy_others_pause = (int (*)(omp_pause_resource_t)) dlsym(RTLD_DEFAULT, "omp_pause_resource_all");
-            if (cy_others_pause && cy_survives_alone((void *) cy_others_pause)) cy_others_pause = NULL;
+            if (cy_others_pause && cy_is_llvms((void *) cy_others_pause)) {
+                if (cy_may_not_survive() && cy_others_inside && !cy_others_inside()) cy_others_pause(omp_pause_hard);
+                cy_others_pause = NULL;
+            }
+            if (cy_survives && cy_may_not_survive() && !omp_in_parallel()) omp_pause_resource_all(omp_pause_hard);
         }
         static void cy_before_fork(void) {
             if (!cy_survives && !omp_in_parallel()) omp_pause_resource_all(omp_pause_hard);
@@ -68,7 +74,7 @@ cdef extern from *:
         }
         static int cy_survive_fork(void) {
             omp_get_max_threads();              /* see threads.py */
-            cy_survives = cy_survives_alone((void *) omp_pause_resource_all);
+            cy_survives = cy_is_llvms((void *) omp_pause_resource_all);
             return pthread_atfork(cy_before_fork, NULL, NULL);
         }
       #else

@@ -51,8 +51,12 @@ cpdef int count() except -1:
     return default
 
 
-cpdef int workers(double seconds, double scratch, double max_workspace) except -1:
-    """Threads for a call of so many (predicted) seconds, each of them needing `scratch` bytes."""
+cpdef int workers(double seconds, double scratch, double max_workspace, double packed=0) except -1:
+    """Threads for a call of so many (predicted) seconds, each of them needing `scratch` bytes beside packed weights.
+
+    Packed weights that are more than max_workspace are a Plan's, which has them in any case: they leave threads what there is.
+    """
     if seconds < 2 * WORTH_A_THREAD:
         return 1
-    return <int> max(1.0, min(min(<double> count(), seconds / WORTH_A_THREAD), max_workspace / max(scratch, 1.0)))
+    cdef double left = max_workspace - packed if packed <= max_workspace else max_workspace
+    return <int> max(1.0, min(min(<double> count(), seconds / WORTH_A_THREAD), left / max(scratch, 1.0)))

@@ -32,6 +32,8 @@ def shown(value):
         text = repr(value)
     except RecursionError:
         return f"a {type(value).__name__} in which too much is nested"
+    except ValueError:  # an int of more digits than Python writes, or what holds one
+        return f"an int of {value.bit_length()} bits" if isinstance(value, int) else f"a {type(value).__name__} that cannot be written out"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
@@ -119,7 +121,7 @@ def integer(name, value, least, what="an int"):
             raise TypeError(f"{name} must be {what}, got {shown(value)}") from None
     if not least <= value < SIZE_LIMIT:
         allowed = f"at least {least}" if value < least else "below 2**62"
-        raise ValueError(f"{name} must be {allowed}, got {value}")
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
     return value
 
 

@@ -67,7 +67,8 @@ class Plan:
     algorithm : str
     output_shape : tuple of int
     workspace_bytes : int
-        What the plan needs while it runs; on a CPU each thread, on a GPU all together.
+        Scratch memory while it runs, with what a single call would take for packed weights; on a CPU for each thread, on a GPU for
+        all together. The packed weights that the plan keeps are its own, and not bound by `max_workspace`.
     """
 
     def __init__(self, problem, weight, bias, algorithm):

@@ -145,7 +145,7 @@ def lp_pool_problem(rank, input, norm_type, kernel_size, stride, ceil_mode):
     try:
         norm = float(norm_type)
     except OverflowError:
-        raise ValueError(f"norm_type must be a number that a float can hold, got {norm_type}") from None
+        raise ValueError(f"norm_type must be a number that a float can hold, got {shown(norm_type)}") from None
     if norm == 0 or isnan(norm):
         raise ValueError(f"norm_type must be a real number other than 0, got {norm_type}")
     return _pool_problem(

@@ -7,10 +7,10 @@ are looked at, but only where that row would be the cheapest.
 """
 
 from dataclasses import dataclass, replace
-from math import prod
+from math import isfinite, prod
 
 from . import costs, menu
-from .arguments import INTEGERS, as_array, check_cpu_dtype, flag, one_of
+from .arguments import COMPLEX, FLOATS, INTEGERS, as_array, check_cpu_dtype, flag, one_of
 from .devices import device_of, where
 from .gpu import costs as gpu_costs
 from .problem import ConvProblem, conv_problem, gpu_problem, spatial_rank
@@ -211,7 +211,7 @@ PIXELS = ("auto", "pixels")  # a key that no name of an algorithm is
 
 
 def choose_pool(problem, algorithm="auto", pixels=False, device="cpu"):
-    """The row of the menu that pools; of `pixels`, whose channels are neighbours in memory, where it may be another one."""
+    """The row of the menu that pools; of `pixels`, whose channels are neighbours in memory, it may be another one with the same results."""
     if type(algorithm) is not str or algorithm != "auto":
         algorithm = one_of("algorithm", algorithm, ("auto", *(row.name for row in menu.POOL)))
     key = PIXELS if pixels and algorithm == "auto" else algorithm
@@ -220,6 +220,11 @@ def choose_pool(problem, algorithm="auto", pixels=False, device="cpu"):
     if found is None:
         found = problem.kept[key] = _choose_pool(problem, algorithm, pixels, device)
     return found
+
+
+def _rounds_sums(problem):
+    """Whether the order of sums, which is the algorithm's own, is to be seen in results: the layout must not decide on it."""
+    return problem.kind == "lp" and isfinite(problem.norm_type) or problem.kind == "average" and problem.dtype in FLOATS + COMPLEX
 
 
 def _choose_pool(problem, algorithm, pixels, device):
@@ -237,6 +242,6 @@ def _choose_pool(problem, algorithm, pixels, device):
     if not usable:
         raise ValueError(f"no algorithm computes this problem ({problem}): {'; '.join(f'{row.name} {row.module.why_not(problem)}' for row in rows)}")
     few_or_long = problem.channels < 16 or prod(problem.kernel) > 25
-    if pixels and few_or_long and problem.kernel != problem.size and usable[0].name == "sliding":
+    if pixels and few_or_long and problem.kernel != problem.size and usable[0].name == "sliding" and not _rounds_sums(problem):
         return usable[0]  # the costs are those of rows; of such pixels, `pool` takes up to 40 times as long
     return min(usable, key=lambda row: row.module.cost(problem)[0])

@@ -230,7 +230,7 @@ def test_plan_of_what_cannot_exist(wrong):
 
 def test_messages_show_little_of_much():
     deep, image = [], np.ones((1, 1, 5, 5))
-    for _ in range(5000):
+    for _ in range(100_000):
         deep = [deep]
     for wrong in ({"stride": deep}, {"padding": deep}, {"groups": deep}, {"algorithm": deep}, {"max_workspace": deep}):
         with pytest.raises((ValueError, TypeError), match=f"{next(iter(wrong))} must be .*nested"):
@@ -238,3 +238,9 @@ def test_messages_show_little_of_much():
     with pytest.raises(ValueError, match="stride") as refused:
         cyconv.conv2d(image, image, stride=list(range(10**5)))
     assert len(str(refused.value)) < 2000
+    for wrong in ({"stride": 10**5000}, {"padding": (1, 10**5000)}, {"groups": -(10**5000)}, {"dilation": (10**5000,) * 3}, {"max_workspace": 10**4000}):
+        with pytest.raises(ValueError, match=next(iter(wrong))) as refused:  # Python does not write ints of more than 4300 digits
+            cyconv.conv2d(image, image, **wrong)
+        assert len(str(refused.value)) < 2000
+    with pytest.raises(ValueError, match="norm_type"):
+        cyconv.lp_pool2d(image, 10**5000, 2)

@@ -117,6 +117,22 @@ def test_bits_of_pools(algorithm, dtype):
             check_pool(rng, f"{function}{rank}d", arguments, algorithm, x)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_bits_of_pools_that_are_chosen(dtype):
+    """By the problem alone: `pool` for some of these windows, `sliding` for others, whose sums are of another order."""
+    rng = np.random.default_rng(26)
+    for shape, kernel, stride in (
+        ((2, 8, 64, 64), 60, 1), ((2, 3, 64, 64), 8, 8), ((2, 3, 64, 64), 2, 2), ((2, 20, 16, 16), 7, 3), ((3, 3, 20, 20), (20, 3), 1), ((2, 5, 40, 9), (40, 9), 1),
+    ):
+        x = inexact(rng, shape, dtype)
+        if dtype != "float16":
+            x = (x * 2.0 ** rng.integers(-30, 30, shape)).astype(dtype)
+        check_pool(rng, "avg_pool2d", (kernel, stride), "auto", x)
+        if np.dtype(dtype).kind == "f":
+            check_pool(rng, "lp_pool2d", (3, kernel, stride), "auto", x)
+            check_pool(rng, "lp_pool2d", (np.inf, kernel, stride), "auto", x)
+
+
 def test_bits_of_long_windows():
     """That go on in another piece of a line; and of planes that are longer than a line, or some in one."""
     rng = np.random.default_rng(24)

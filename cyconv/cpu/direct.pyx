@@ -267,9 +267,10 @@ def workspace(problem):
     cdef Blocks b
     open_direct(&b, problem, False)
     close_blocks(&b)
-    cdef double of_row = <double> b.products * b.size, weights = of_row * problem.groups * problem.out_channels * b.parts
+    cdef double of_row = <double> b.products * b.size * (MOST_COPIES if costs.converted_weights(problem) else 1)
+    cdef double weights = of_row * problem.groups * problem.out_channels * b.parts
     if scratch_bytes(&b) + weights > problem.max_workspace:
-        weights = min(weights, of_row * FEWEST_ROWS * MOST_COPIES)
+        weights = min(weights, of_row * FEWEST_ROWS)
     return int(min(scratch_bytes(&b) + weights, 2.0**62))
 
 
@@ -431,7 +432,7 @@ cdef int run_work(Work* w, object problem, Py_ssize_t packed_bytes) except -1:
     cdef const Blocks* b = &w.blocks
     cdef Py_ssize_t room
     cdef char* base
-    cdef int workers = worth_workers(w.multiply_adds * SECONDS_EACH, scratch_bytes(b), max(problem.max_workspace - packed_bytes, 0))
+    cdef int workers = worth_workers(w.multiply_adds * SECONDS_EACH, scratch_bytes(b), problem.max_workspace, packed_bytes)
     w.shares = min(w.pieces, ceil_div(2 * workers, w.items)) if workers > 1 else 1
     room = ceil_div(scratch_bytes(b), 64) * 64
     space = scratch_space(room * workers + 64)

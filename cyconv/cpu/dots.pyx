@@ -17,7 +17,6 @@ Threads share out pieces, groups and batch items.
 import numpy as np
 
 cimport numpy as cnp
-from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from cyconv._threads cimport workers as worth_workers
@@ -25,7 +24,7 @@ from cyconv.cpu.blocks cimport (
     Blocks, PyCapsule_GetPointer, PyMem_Free, PyMem_Malloc, PyObject, ceil_div, gcd, input_steps, new_numbers, number_type, opened_once,
     opened_work, real_bias, scratch_space, set_layout,
 )
-from cyconv.cpu.finite cimport all_finite
+from cyconv.cpu.finite cimport all_finite, bits_32, bits_64
 from cyconv.cpu.items cimport Item, run_items
 from cyconv.cpu.packing cimport CIRCULAR, REFLECT, REPLICATE, ZEROS, copy_run, gather_floats, put_floats
 from cyconv.cpu.shuffle cimport lanes, unknown
@@ -297,10 +296,10 @@ cdef inline void pack_piece(const Work* w, Py_ssize_t g, Py_ssize_t piece, char*
                     place = to + (c * b.block[0] + z) * w.run + y * pitch
                     if size == 4:
                         for x in range(columns):
-                            (<uint32_t*> place)[x * w.apart] = (<const uint32_t*> (row + x * w.raw_step[4]))[0]
+                            (<bits_32*> place)[x * w.apart] = (<const bits_32*> (row + x * w.raw_step[4]))[0]
                     else:
                         for x in range(columns):
-                            (<uint64_t*> place)[x * w.apart] = (<const uint64_t*> (row + x * w.raw_step[4]))[0]
+                            (<bits_64*> place)[x * w.apart] = (<const bits_64*> (row + x * w.raw_step[4]))[0]
         to += w.runs * w.run
 
 

@@ -5,10 +5,21 @@ cdef enum:
     PIECE_OF_NUMBERS = 1 << 13          # looked at before the next decision
 
 
+cdef extern from *:
+    """
+    /* of numbers that were written as floats, which a compiler may rely on in `dots` (see setup.py) */
+    typedef uint16_t __attribute__((may_alias)) cy_bits_16;
+    typedef uint32_t __attribute__((may_alias)) cy_bits_32;
+    typedef uint64_t __attribute__((may_alias)) cy_bits_64;
+    """
+    ctypedef uint16_t bits_16 "cy_bits_16"
+    ctypedef uint32_t bits_32 "cy_bits_32"
+    ctypedef uint64_t bits_64 "cy_bits_64"
+
 ctypedef fused number_bits:
-    uint16_t
-    uint32_t
-    uint64_t
+    bits_16
+    bits_32
+    bits_64
 
 
 cdef inline bint finite_bits(const number_bits* p, Py_ssize_t count, number_bits exponent) noexcept nogil:
@@ -28,7 +39,7 @@ cdef inline bint finite_bits(const number_bits* p, Py_ssize_t count, number_bits
 cdef inline bint all_finite(const char* p, Py_ssize_t count, int size) noexcept nogil:
     """Of `count` floating-point numbers of `size` bytes."""
     if size == 2:
-        return finite_bits[uint16_t](<const uint16_t*> p, count, 0x7c00)
+        return finite_bits[bits_16](<const bits_16*> p, count, 0x7c00)
     if size == 4:
-        return finite_bits[uint32_t](<const uint32_t*> p, count, 0x7f800000)
-    return finite_bits[uint64_t](<const uint64_t*> p, count, 0x7ff0000000000000)
+        return finite_bits[bits_32](<const bits_32*> p, count, 0x7f800000)
+    return finite_bits[bits_64](<const bits_64*> p, count, 0x7ff0000000000000)

@@ -289,8 +289,9 @@ cdef bint packs_ahead(const Work* w) noexcept nogil:
 
 cdef bint has_memory(const Work* w, object problem) except -1:
     """Whether max_workspace lets a single call keep packed weights, too."""
-    cdef double[6] parts
-    return packed_bytes(w) + room_bytes(w, parts) + 8.0 * (w.blocks.products + SOON) <= problem.max_workspace
+    if "implicit_gemm scratch" not in problem.kept:
+        problem.kept["implicit_gemm scratch"] = scratch(problem)
+    return packed_bytes(w) + <double> problem.kept["implicit_gemm scratch"] <= problem.max_workspace
 
 
 def prepare_once(problem, weight):
@@ -520,9 +521,9 @@ cdef bint finite_weights(const Work* w, cnp.ndarray weight) except -1:
 
 
 cdef int threads_of(const Work* w, Py_ssize_t room, problem, double packed=0) except -1:
-    """How many threads are worth it that need so many bytes of room each, where packed weights take what they take."""
+    """How many threads are worth it that need so many bytes of room each beside packed weights."""
     cdef double seconds = work_of(w) * SECONDS_EACH + <double> w.groups * w.rows * w.blocks.products * w.blocks.size * BYTE_SECONDS
-    return worth_workers(seconds, room, <double> problem.max_workspace - packed)
+    return worth_workers(seconds, room, problem.max_workspace, packed)
 
 
 cdef bint collides(const Work* w) noexcept nogil:

@@ -251,8 +251,10 @@ def why_not(problem):
 def cost(problem):
     """(predicted seconds on one thread, bytes of workspace on one thread)."""
     cdef Work w
+    opened(&w, problem)
+    alone = w.room + (0 if w.fused else w.many)
     opened(&w, problem, True)
-    room = w.room
+    room = max(alone, w.room)
     opened(&w, problem, False)
     return costs.seconds("winograd", amounts(problem)), max(room, w.room) + (w.planes + SOON) * 4 + costs.converted_weights(problem)
 

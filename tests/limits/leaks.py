@@ -3,9 +3,9 @@
     python tests/limits/leaks.py                16,000 shapes, 100,000 calls, 100,000 refusals ...: some minutes
     python tests/limits/leaks.py --share 0.02   a fiftieth of that
 
-In the second half of the calls the blocks that Python has handed out and the bytes that the C library has must not be more than in the first, and no dictionary, list or cache of cyconv's may be larger than its bound. tracemalloc tells what grew, if
-something did.
-"""  # noqa: E501
+In the second half of the calls the blocks that Python has handed out and the bytes that the C library has must not be more than in the first, and no
+dictionary, list or cache of cyconv's may be larger than its bound. tracemalloc tells what grew, if something did.
+"""
 
 import argparse
 import ctypes

@@ -30,7 +30,14 @@ PROBLEMS = {  # input, weight, options
     "volume": ((1, 8, 96, 160, 160), (8, 8, 3, 3, 3), {"padding": 1}),
     "reflected": ((1, 4, 2000, 2000), (4, 4, 31, 31), {"padding": 15, "padding_mode": "reflect"}),
     "gradient": ((64, 16, 96, 96), (16, 64, 94, 94), {}),
+    "few of many": ((1, 16384, 3, 3), (6, 16384, 3, 3), {}),
+    "far planes": ((1, 2048, 64, 64), (512, 2048, 3, 3), {}),
+    "many of few": ((1, 8, 402, 42), (14000, 8, 3, 3), {}),
 }
+TIGHT = [  # with a bound just above the packed weights
+    ("few of many", "direct", 16, 2, "complex64"), ("few of many", "direct", 6, 2, "float16"), ("far planes", "implicit_gemm", 37.4, 2, "float32"),
+    ("many of few", "winograd", 31, 2, "float32"),
+]  # fmt: skip
 QUICK = [
     ("image", "direct", 1), ("wide layer", "auto", 1), ("wide layer", "direct", 16), ("wide layer", "winograd", 64), ("layer", "winograd", 16),
     ("layer", "im2col", 1), ("large kernel", "fft", 64), ("signal", "fft", 16), ("depthwise", "channel_lanes", 1),
@@ -97,9 +104,11 @@ def child(*arguments):
 def grid(quick):
     if quick:
         return [(problem, algorithm, bound, threads, "float32") for problem, algorithm, bound in QUICK for threads in (1, 2)]
-    rows = [(p, a, b, 2, "float32") for p in PROBLEMS for a in ALGORITHMS for b in BOUNDS]
-    rows += [(p, "auto", b, 1, "float32") for p in PROBLEMS for b in BOUNDS]
-    rows += [(p, "auto", b, 2, dtype) for p in PROBLEMS for dtype in ("float16", "complex64", "int16") for b in (4, 64)]
+    usual = [problem for problem in PROBLEMS if problem not in {row[0] for row in TIGHT}]
+    rows = [(p, a, b, 2, "float32") for p in usual for a in ALGORITHMS for b in BOUNDS]
+    rows += [(p, "auto", b, 1, "float32") for p in usual for b in BOUNDS]
+    rows += [(p, "auto", b, 2, dtype) for p in usual for dtype in ("float16", "complex64", "int16") for b in (4, 64)]
+    rows += TIGHT
     return rows + [("wide layer", a, b, 2, dtype) for a in ALGORITHMS[1:-1] for dtype in ("float16", "complex64") for b in (16, 64)]
 
 
@@ -111,7 +120,7 @@ def main():
     options = parser.parse_args()
     if options.child:
         problem, algorithm, bound, threads, dtype = json.loads(options.child)
-        print(json.dumps(measure(problem, algorithm, bound * MIB, threads, dtype)))
+        print(json.dumps(measure(problem, algorithm, int(bound * MIB), threads, dtype)))
         return 0
     print("| problem | algorithm | bound, MiB | threads | peak, MiB | first call, MiB |\n|---|---|---|---|---|---|")
     above = measured = declined = 0
