@@ -134,6 +134,7 @@ def test_digits_for_a_moment(run, tmp_path):
     assert check_training(run("train_digits", "--epochs", "2"), tmp_path, 2) > 90
 
 
+@pytest.mark.slow
 def test_digits_are_read(run, tmp_path):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")

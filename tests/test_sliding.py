@@ -82,7 +82,7 @@ def test_every_length_of_window(kernel):
 def test_sums_of_rows_in_pieces(dtype):
     """A row is cut into some pieces, each of which begins somewhere in a block of runs, and has a middle where nothing is padding."""
     x = np.random.default_rng(5).integers(0, 100, (1, 2, 5003)).astype(dtype)
-    for kernel in (8, 15, *range(16, 33), 63, 101, 200, 1000):
+    for kernel in (8, 15, *(range(16, 33) if dtype == "float32" else (17, 24, 32)), 63, 101, 200, 1000):
         for stride, padding, rows in ((1, kernel // 2, 1), (1, 0, 2), (3, 4, 1)):
             same(cyconv.avg_pool2d, x, (rows, kernel), (1, stride), (0, padding), bits=False)
 
