@@ -32,10 +32,12 @@ class SupportsDLPack(Protocol):
 Other: TypeAlias = ArrayLike | SupportsDLPack  # what becomes an array of NumPy's
 Operand: TypeAlias = Other | Chunked
 A = TypeVar("A", bound=NDArray[Any] | Chunked)
+N = TypeVar("N", bound=NDArray[Any])
 F = TypeVar("F", bound=NDArray[np.inexact[Any]] | Chunked)
 C = TypeVar("C", bound=Chunked)
 S = TypeVar("S", bound=np.generic)
 I = TypeVar("I", bound=np.inexact[Any])  # noqa: E741
+W = TypeVar("W", np.float32, np.float64, np.complex64, np.complex128)  # SciPy's transforms make these of themselves
 T = TypeVar("T")
 
 Int: TypeAlias = SupportsIndex  # NumPy's integers, too

@@ -5,7 +5,7 @@ from typing import Any, overload
 
 from numpy.typing import DTypeLike, NDArray
 
-from ._types import A, Int, Ints, Operand, Other, Padding, PaddingMode, Precision
+from ._types import Int, Ints, N, Operand, Other, Padding, PaddingMode, Precision
 from .problem import ConvProblem
 
 def plan(
@@ -20,6 +20,6 @@ class Plan:
     workspace_bytes: int
     def __init__(self, problem: ConvProblem, weight: NDArray[Any], bias: NDArray[Any] | None, algorithm: str) -> None: ...
     @overload
-    def __call__(self, input: A, out: A | None = None) -> A: ...
+    def __call__(self, input: N, out: N | None = None) -> N: ...
     @overload
     def __call__(self, input: Other, out: NDArray[Any] | None = None) -> NDArray[Any]: ...

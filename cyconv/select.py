@@ -83,7 +83,8 @@ def _less_exact(row, problem):
 
 
 def choose(problem, algorithm="auto", weight=None, finite=True, planned=False, device="cpu"):
-    """The row of the menu to use; without a weight, one that computes any. With finite=False, one that keeps a NaN where it belongs.
+    """The row of the menu to use; without a weight, one that computes any. With finite=False, one that keeps a NaN where it belongs; beyond
+    max_workspace, if none makes do with that.
     Planned: for a Plan, which prepares weights once; what that takes does not count."""
     row = _remembered(problem, algorithm, finite, weight is None, planned, device)
     if row.weights and weight is not None and not row.module.suits(problem, weight):
@@ -117,8 +118,11 @@ def _choose(problem, algorithm, finite, any_weight, planned, device, said):
         if verdict.declined:
             raise ValueError(f"algorithm={algorithm!r} cannot compute this problem ({problem}): {verdict.declined}")
         return verdict.algorithm
-    usable = [v for v in said if v.declined is None and (finite or v.algorithm.takes_only_if and not v.algorithm.spreads_nonfinite)]
-    usable = [v for v in usable if not (any_weight and v.algorithm.weights)]
+    able = [v for v in said if finite or v.algorithm.takes_only_if and not v.algorithm.spreads_nonfinite]
+    able = [v for v in able if not (any_weight and v.algorithm.weights)]
+    usable = [v for v in able if v.declined is None]
+    if not usable and not finite:  # without the NaN there was a result: there is one now, too, with as little memory as can be
+        usable = sorted((v for v in able if v.workspace > problem.max_workspace), key=lambda v: v.workspace)[:1]
     if not usable:
         reasons = "; ".join(f"{v.algorithm.name} {v.declined or 'would spread a NaN'}" for v in said)
         raise ValueError(f"max_workspace={problem.max_workspace} is too small for every algorithm ({problem}): {reasons}")

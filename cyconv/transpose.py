@@ -10,6 +10,7 @@ import numpy as np
 
 from ._calls import run_chosen
 from ._fold import fold
+from ._memory import overlaps
 from ._taps import gather
 from ._weave import weave, weaves
 from .arguments import as_array, check_out, flag
@@ -75,9 +76,10 @@ def run_transposed(whole, rank, input, weight, bias, algorithm, out):
 
     if len(whole.phases) == 1 and whole.everywhere:
         return computed(whole.phases[0], out)
-    result = empty(whole.output_shape, whole.dtype)
+    at_once = out is not None and out.flags.carray and not overlaps(out, input, weight, bias)
+    result = out if at_once else empty(whole.output_shape, whole.dtype)
     join_phases(whole, rank, computed, bias, result)
-    if out is None:
+    if out is None or at_once:
         return result
     assign(out, result)
     return out

@@ -434,3 +434,18 @@ def test_rule_13_many_threads_at_once():
     for worker in workers:
         worker.join()
     assert not wrong
+
+
+@pytest.mark.cpu  # `dots` is the CPU's
+def test_rule_5_holds_beyond_the_workspace():
+    """`dots` alone makes do with so little; one NaN must not take the result away."""
+    rng = np.random.default_rng(7)
+    x, w = rng.standard_normal((1, 1, 300, 300), dtype=np.float32), rng.standard_normal((1, 1, 295, 295), dtype=np.float32)
+    least = next(v.workspace for v in cyconv.explain(x, w).verdicts if v.algorithm.name == "dots")
+    assert [v.algorithm.name for v in cyconv.explain(x, w, max_workspace=least).verdicts if v.declined is None] == ["dots"]
+    plan = cyconv.plan_conv(x.shape, w, max_workspace=least)
+    x[0, 0, 2, 3] = np.nan
+    want = cyconv.conv2d(x, w, algorithm="reference")
+    assert 0 < np.isnan(want).sum() < want.size
+    for got in (cyconv.conv2d(x, w, max_workspace=least), plan(x)):
+        np.testing.assert_allclose(got, want, rtol=1e-2, atol=0.05)

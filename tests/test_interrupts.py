@@ -1,4 +1,4 @@
-"""Ctrl-C during a call of ten seconds: the answer comes within half a second, and everything works as before (DESIGN, contract 13).
+"""Ctrl-C during a call of ten seconds: the answer comes within half a second, and everything works as before (rule 13 of docs/semantics.md).
 
 Two ways to look at it. A child process sends SIGINT to a call that would take ten seconds more. And a signal every 10 ms, whose handler
 writes down when it ran, tells the longest silence of a whole call: in no phase would Ctrl-C have waited longer.
