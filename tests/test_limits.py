@@ -159,6 +159,17 @@ def test_peak_memory_stays_below_max_workspace(problem, algorithm, bound):
     assert found["first"] <= found["peak"] + workspace.ONCE
 
 
+@pytest.mark.parametrize(("problem", "algorithm", "bound", "dtype"), [(p, a, b, d) for p, a, b, _, d in workspace.TIGHT if p != "far planes"])
+def test_all_that_packed_weights_take_is_counted(problem, algorithm, bound, dtype):
+    """The copies that converted weights pass through, and transformed weights: with them these exceed the bound (workspace.py measures the others)."""
+    shape, kernel, options = workspace.PROBLEMS[problem]
+    for mib, fits in ((bound, False), (4 * bound, True)):
+        said = cyconv.explain(view(*shape)(dtype), view(*kernel)(dtype), max_workspace=int(mib * workspace.MIB), **options).verdicts
+        (found,) = (v for v in said if v.algorithm.name == algorithm)
+        assert (found.declined is None) is fits, found
+        assert fits or found.workspace > mib * workspace.MIB
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "complex128", "int8", "int64"])
 @pytest.mark.parametrize("groups", [1, 2, 60])
 @pytest.mark.parametrize("algorithm", ["direct", "implicit_gemm"])
