@@ -46,8 +46,9 @@ cdef extern from *:
         static int (*cy_others_inside)(void);
         static int (*cy_others_pause)(omp_pause_resource_t);
         /* LLVM's library looks after itself, with locks that it holds while the process forks: to pause it then would be to wait for them for
-           ever. Clang's code uses it, and GCC's finds it in libgomp's place where somebody has put it there (conda's packages may). If
-           KMP_INIT_AT_FORK said no when it was loaded, as scikit-learn has it say, it does not; so where that may be, it is paused before. */
+           ever, and before, while other threads compute, it ends under their feet. Clang's code uses it, and GCC's finds it in libgomp's place
+           where somebody has put it there (conda's packages may). If KMP_INIT_AT_FORK said no when it was loaded, as joblib has it say, it
+           does not: then children must do without. */
         static int cy_is_llvms(void *function) {
             Dl_info of;
             void *library = dladdr(function, &of) ? dlopen(of.dli_fname, RTLD_LAZY | RTLD_NOLOAD) : NULL;
@@ -55,18 +56,20 @@ cdef extern from *:
             if (library) dlclose(library);
             return is;
         }
-        static int cy_may_not_survive(void) {
+        static int cy_left_alone, cy_lost;
+        static int cy_is_left_alone(void) {
             const char *asked = getenv("KMP_INIT_AT_FORK");
             return asked && *asked && (strchr("fFnN0dD", *asked) || strncasecmp(asked, "off", 3) == 0 || strncasecmp(asked, ".f", 2) == 0);
         }
-        static void cy_look_around(void) {      /* before os.fork, and before what libraries do then themselves */
+        static void cy_look_around(void) {
             cy_others_inside = (int (*)(void)) dlsym(RTLD_DEFAULT, "omp_in_parallel");
             cy_others_pause = (int (*)(omp_pause_resource_t)) dlsym(RTLD_DEFAULT, "omp_pause_resource_all");
+            cy_lost = cy_survives && cy_left_alone;
+            if (cy_others_pause == omp_pause_resource_all) cy_others_pause = NULL;
             if (cy_others_pause && cy_is_llvms((void *) cy_others_pause)) {
-                if (cy_may_not_survive() && cy_others_inside && !cy_others_inside()) cy_others_pause(omp_pause_hard);
+                cy_lost = cy_lost || cy_is_left_alone();
                 cy_others_pause = NULL;
             }
-            if (cy_survives && cy_may_not_survive() && !omp_in_parallel()) omp_pause_resource_all(omp_pause_hard);
         }
         static void cy_before_fork(void) {
             if (!cy_survives && !omp_in_parallel()) omp_pause_resource_all(omp_pause_hard);
@@ -75,14 +78,17 @@ cdef extern from *:
         static int cy_survive_fork(void) {
             omp_get_max_threads();              /* see threads.py */
             cy_survives = cy_is_llvms((void *) omp_pause_resource_all);
+            cy_left_alone = cy_is_left_alone();
             return pthread_atfork(cy_before_fork, NULL, NULL);
         }
       #else
+        static int cy_lost;
         static void cy_look_around(void) {}
         static int cy_survive_fork(void) { return 0; }
       #endif
     #else
       #define CY_OPENMP 0
+      static int cy_lost;
       static void cy_look_around(void) {}
       static int cy_survive_fork(void) { return 0; }
     #endif
@@ -90,7 +96,7 @@ cdef extern from *:
     const char* cy_cpu_level()
     int cy_survive_fork()
     void cy_look_around()
-    bint CY_OPENMP
+    bint CY_OPENMP, cy_lost
 
 ctypedef void (*set_threads_t)(int) noexcept nogil
 ctypedef int (*get_threads_t)() noexcept nogil
@@ -150,6 +156,11 @@ def release_blas():
 def look_around():
     """Finds the OpenMP that modules loaded by now may use. Not in the handler: glibc's loader and its fork could wait for each other there."""
     cy_look_around()
+
+
+def lost_threads():
+    """Whether a child that was forked just now must not use OpenMP."""
+    return bool(cy_lost)
 
 
 def let_blas_go():

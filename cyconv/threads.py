@@ -134,6 +134,15 @@ def _default():
 _threads.open_threads(_default if _platform.has_openmp() else None)
 
 
+def _in_child():
+    if _platform.lost_threads():
+        _threads.open_threads(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
+
+
 def available_cpus():
     """The CPUs that this process may use: its affinity mask, less if its cgroup has a quota."""
     try:

@@ -152,6 +152,13 @@ def work():
         assert cyconv.max_pool2d(x, 2).sum() == 4 * 4 * 32 * 32
 work()
 os.environ.update({late!r})
+import threading
+over = threading.Event()
+def compute():
+    while not over.is_set():
+        work()
+busy = threading.Thread(target=compute)
+busy.start()
 for _ in range(3):
     child = os.fork()
     if child == 0:
@@ -159,6 +166,8 @@ for _ in range(3):
         os._exit(7)
     work()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+over.set()
+busy.join()
 from concurrent.futures import ProcessPoolExecutor
 import multiprocessing
 for method in ("fork", "spawn", "forkserver"):
