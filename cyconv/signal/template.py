@@ -15,6 +15,7 @@ import numpy as np
 
 from ..arguments import check_on_cpu
 from ..functional import avg_pool2d, avg_pool3d, max_pool2d, max_pool3d, min_pool2d, min_pool3d
+from ..memory import assign
 from .n_d import correlate
 from .operands import as_numpy, check_not_chunked
 
@@ -86,7 +87,7 @@ def match_template(image, template, pad_input=False, mode="constant", constant_v
         if array.dtype.kind not in "biuf":
             raise ValueError(f"{name} must be real; got dtype {array.dtype}")
     dtype = np.float32 if image.dtype.kind == "f" and image.dtype.itemsize <= 4 else np.float64
-    image, template = image.astype(np.float64), template.astype(np.float64)
+    image, template = _doubles(image), _doubles(template)
     if pad_input:
         image = _padded(image, template.shape, mode, constant_values)
     with np.errstate(all="ignore"):
@@ -122,17 +123,36 @@ def _centred(template):
 
 def _levelled(image):
     """The image relative to its mean, at most 1 in size, in its own place. What is not finite does not count."""
-    finite = np.isfinite(image)
-    if finite.any():
-        image -= image.mean(where=finite)
+    total, count = 0.0, 0
+    for rows in _pieces(image):
+        finite = np.isfinite(rows)
+        total, count = total + rows.sum(where=finite), count + np.count_nonzero(finite)
+    for rows in _pieces(image):
+        rows -= total / max(count, 1)
     return _scaled(image)
 
 
 def _scaled(array):
     """Times a power of two that makes it at most 1 in size, so that no square overflows or vanishes; in its own place."""
-    finite = np.isfinite(array)
-    largest = max(array.max(initial=0, where=finite), -array.min(initial=0, where=finite))
-    return np.ldexp(array, -int(np.frexp(largest)[1]), out=array)
+    largest = 0.0
+    for rows in _pieces(array):
+        finite = np.isfinite(rows)
+        largest = max(largest, rows.max(initial=0, where=finite), -rows.min(initial=0, where=finite))
+    for rows in _pieces(array):
+        np.ldexp(rows, -int(np.frexp(largest)[1]), out=rows)
+    return array
+
+
+def _doubles(array):
+    result = np.empty(array.shape)
+    assign(result, array)
+    return result
+
+
+def _pieces(array):
+    """Rows of an array, some at a time: between them Python looks at Ctrl-C."""
+    step = max(_PIXELS // max(prod(array.shape[1:]), 1), 1)
+    return (array[first : first + step] for first in range(0, len(array), step))
 
 
 def _coefficients(image, template):
