@@ -97,7 +97,7 @@ def minimum_filter(input, size=None, footprint=None, output=None, mode="reflect"
     default=", optional",
     footprint="",
     notes="""Floats are summed in double precision and rounded once. Integers are averaged along one axis after the other, each
-    rounded towards zero, as scipy.ndimage does it.""",
+    rounded towards zero, as scipy.ndimage does it; sums are made in 64 bits, and wrap round where they are larger.""",
     examples=""">>> import numpy as np, cyconv
     >>> cyconv.uniform_filter(np.array([3.0, 0.0, 6.0, 0.0]), 3)
     array([2., 3., 2., 2.])""",
