@@ -28,6 +28,7 @@ class Filter:
     border: tuple  # of BORDERS; "" where windows stay inside the array, so that the result is shorter
     origin: tuple
     cval: object  # of the array's dtype
+    order: tuple = ()  # of the axes that are filtered, as the caller has them
 
     def of_axes(self, spatial, axes):
         """The filter of three axes, of which the last are `spatial`; something is done only along `axes`."""
@@ -76,7 +77,7 @@ def filter_problem(kind, input, size, footprint, output, mode, cval, origin, axe
     done = dict(zip(axes, zip(sizes, words, origins)))
     per_axis = [done.get(axis, (1, "nearest", 0)) for axis in range(input.ndim)]
     check_bytes(input.shape, np.dtype(dtype).itemsize, "the result")
-    return Filter(kind, *(tuple(part) for part in zip(*per_axis)) if per_axis else ((), (), ()), _cval(cval, np.dtype(dtype)))
+    return Filter(kind, *(tuple(part) for part in zip(*per_axis)) if per_axis else ((), (), ()), _cval(cval, np.dtype(dtype)), axes)
 
 
 def _check_reach(sizes, axes, shape):

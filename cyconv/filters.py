@@ -43,9 +43,9 @@ def _run(filter, input, output, device):
 
 
 def _passes(filter, input):
-    """Axes that are filtered together: three at most; of integer averages one, since SciPy rounds after each."""
-    axes = [axis for axis, size in enumerate(filter.size) if size > 1]
+    """Axes that are filtered together: three at most; of integer averages one, since SciPy rounds after each, in the caller's order."""
     most = 1 if filter.kind == "average" and input.dtype.kind in "iu" else 3
+    axes = [axis for axis in (filter.order if most == 1 else range(input.ndim)) if filter.size[axis] > 1]
     return [tuple(axes[i : i + most]) for i in range(0, len(axes), most)] if input.size else []
 
 

@@ -175,3 +175,10 @@ def test_what_is_missing_is_said(name):
         getattr(cyconv, name)(X, footprint=np.ones((3, 3)))
     with pytest.raises(ValueError, match="size must be given"):
         getattr(cyconv, name)(X)
+
+
+def test_integer_averages_are_rounded_in_the_callers_order():
+    x = np.random.default_rng(9).integers(-9, 9, (7, 5, 6))
+    for axes in ((2, 1, 0), (-1, 0, 1), (1, 0), None):
+        sizes = (4, 5, 3)[: 3 if axes is None else len(axes)]
+        np.testing.assert_array_equal(cyconv.uniform_filter(x, sizes, axes=axes), ndimage.uniform_filter(x, sizes, axes=axes))
