@@ -138,12 +138,14 @@ def _scaled(array):
     for rows in _pieces(array):
         finite = np.isfinite(rows)
         largest = max(largest, rows.max(initial=0, where=finite), -rows.min(initial=0, where=finite))
+    exponent = int(np.frexp(largest)[1])
     for rows in _pieces(array):
-        np.ldexp(rows, -int(np.frexp(largest)[1]), out=rows)
+        np.ldexp(rows, -exponent, out=rows)
     return array
 
 
 def _doubles(array):
+    """A copy in double precision."""
     result = np.empty(array.shape)
     assign(result, array)
     return result
